@@ -46,7 +46,8 @@ class AudioFormat:
 
     def bytes_in(self, ms: float) -> int:
         """Bytes in `ms` milliseconds, rounded down to whole samples."""
-        return int(self.rate_hz * ms / 1000) * self.sample_bytes
+        # The hair makes `bytes_in(ms_in(n))` n again where binary fractions fall just short of it.
+        return int(self.rate_hz * ms / 1000 + 1e-6) * self.sample_bytes
 
     def ms_in(self, size_bytes: int) -> float:
         """Milliseconds in `size_bytes` bytes."""
