@@ -7,8 +7,8 @@ Strategy, the same for every dialect:
 - Wire data is hostile. Each message is decoded once, into typed structs, here at the edge. What cannot be
   decoded is a `ProtocolError`, never a KeyError; what is merely unknown is an `Ignored` event with a name to
   count it by.
-- Order is held by a literal table (`phase x event`), so that media before start, a second start or media after
-  stop have one place where they are judged.
+- Order is held by a literal table (`phase x event`), so that media before start, a second start or media
+  after stop have one place where they are judged.
 - Audio on the bridge's side of a dialect is always the raw payload in `Dialect.audio_format`.
 """
 
@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from telephony_codecs.formats import AudioFormat
 
@@ -35,12 +37,16 @@ class Started:
     account_id: str = ""
     #: False when the carrier only listens in: nothing may be sent back.
     bidirectional: bool = True
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    #: What our own answer put into the stream, the one-time token among it: kept out of the repr.
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """What the caller said: raw payload in the dialect's `audio_format`."""
+class Audio(Struct, frozen=True, gc=False):
+    """What the caller said: raw payload in the dialect's `audio_format`.
+
+    A struct because there are 50 a second and call: a frozen dataclass takes as long to make as the whole
+    message takes to decode.
+    """
 
     payload: bytes
     #: Milliseconds since the stream began, by the carrier's clock.

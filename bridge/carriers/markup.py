@@ -1,0 +1,36 @@
+"""XML answers, for the carriers that take instructions as TwiML or one of its dialects.
+
+Built as a tree and escaped by the library: what a caller chose for a name can become text or an attribute's
+value, never an element.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from xml.etree import ElementTree as Xml
+
+from bridge.carriers.carrier import Reply
+
+# ElementTree escapes, but lets through what XML cannot hold at all; the carrier could not parse the answer.
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def plain(text: str, max_chars: int) -> str:
+    """`text` without control characters and lone surrogates, cut to `max_chars`."""
+    return _NOT_XML.sub("", text)[:max_chars]
+
+
+def verb(tag: str, text: str = "", /, **attributes: str) -> Xml.Element:
+    """One element; attributes and text must be `plain` if they come from outside."""
+    element = Xml.Element(tag, attributes)
+    element.text = text or None
+    return element
+
+
+def response(*verbs: Xml.Element) -> Reply:
+    """The document that has the carrier do `verbs`, one after the other."""
+    root = Xml.Element("Response")
+    root.extend(verbs)
+    body = Xml.tostring(root, encoding="unicode")
+    return Reply('<?xml version="1.0" encoding="UTF-8"?>' + body, "text/xml")
