@@ -67,7 +67,7 @@ class _Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A table of the file. Unknown keys in it are refused: a typo must not become a default."""
 
 
-class ServerConfig(_Section):
+class ServerConfig(_Section, frozen=True):
     """``[server]``: where the bridge listens and how it is reached."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a carrier must reach it; put a TLS proxy in front
@@ -80,7 +80,7 @@ class ServerConfig(_Section):
     admin_token: Secret = msgspec.field(default_factory=Secret)
 
 
-class LightningConfig(_Section):
+class LightningConfig(_Section, frozen=True):
     """``[lightning]``: Smallest AI's text-to-speech."""
 
     base_url: str = "https://api.smallest.ai"
@@ -101,7 +101,7 @@ class LightningConfig(_Section):
     stall_timeout_s: Annotated[float, Meta(gt=0)] = 2.0
 
 
-class BargeInConfig(_Section):
+class BargeInConfig(_Section, frozen=True):
     """``[barge_in]``: what stops the bridge from talking."""
 
     mode: BargeInMode = "both"
@@ -113,34 +113,34 @@ class BargeInConfig(_Section):
     gate_dbfs: Annotated[float, Meta(ge=-90, le=0)] = -50.0
 
 
-class PlayoutConfig(_Section):
+class PlayoutConfig(_Section, frozen=True):
     """``[playout]``: how the audio is handed to the carrier."""
 
     #: Audio kept in the carrier's buffer. More survives longer stalls, less is thrown away by a barge-in.
     lead_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
 
 
-class TwilioConfig(_Section):
+class TwilioConfig(_Section, frozen=True):
     """``[carriers.twilio]``."""
 
     account_sid: str = ""
     auth_token: Secret = msgspec.field(default_factory=Secret)
 
 
-class CarriersConfig(_Section):
+class CarriersConfig(_Section, frozen=True):
     """``[carriers]``: a table for each carrier that may call."""
 
     twilio: TwilioConfig | None = None
 
 
-class AgentConfig(_Section):
+class AgentConfig(_Section, frozen=True):
     """``[agent]``: who talks."""
 
     entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$")] = "bridge.agents.greeter:greeter"
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Config(_Section):
+class Config(_Section, frozen=True):
     """The whole configuration."""
 
     server: ServerConfig = ServerConfig()

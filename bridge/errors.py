@@ -5,6 +5,7 @@
     ├── ProtocolError          a peer broke its wire protocol (their fault)
     ├── Refused                admission said no: forged, unsigned, expired, over capacity, draining
     ├── CallEnded              the agent asked something of a call that is over (our side's misuse)
+    ├── ListenOnly             the carrier only listens in: nothing can be played to it
     ├── PromptError            a prompt cannot be loaded or played
     └── LightningError         text-to-speech failed
         ├── InvalidRequest     refused because of what was asked; asking again cannot help
@@ -75,6 +76,10 @@ class Refused(BridgeError):
 
 class CallEnded(BridgeError):
     """The call is over, so it cannot speak, play or listen any more."""
+
+
+class ListenOnly(BridgeError):
+    """The carrier only listens in (a unidirectional stream): nothing can be played to it."""
 
 
 class PromptError(BridgeError):

@@ -1,0 +1,55 @@
+# Everything sets itself up: `make demo` or `make test` on a machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check -q
+LOCKED = $(PIP) install --require-hashes
+
+.PHONY: demo test check unit quality install install-test speech lock bench bench-peers clean
+.DEFAULT_GOAL := demo
+
+demo: install  ## a whole call, offline: a table of what happened and a stereo WAV in ./demo
+	@$(BIN)/bridge demo
+
+test: check unit quality demo  ## what CI runs
+
+check: install-test  ## lint and strict types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+unit: install-test speech  ## all tests but the scores of speech quality
+	@$(BIN)/python -m pytest -q -m "not quality"
+
+quality: install-test speech  ## speech quality through our path, scored with PESQ
+	@sh tests/support/quality.sh $(BIN) requirements/quality.txt
+
+speech: install-test  ## human recordings for the tests, into .cache/
+	@$(BIN)/python tests/support/fetch_speech.py
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "bridge needs Python 3.11 or newer; say which with: make PYTHON=python3.13"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a venv; on Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
+	@$(LOCKED) -r requirements/demo.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-test: requirements/test.txt $(VENV)/.installed
+	@$(LOCKED) -r requirements/test.txt
+	@touch $@
+
+lock:  ## write requirements/*.txt anew from pyproject.toml (needs uv)
+	@sh requirements/lock.sh
+
+bench: install-test speech  ## the figures of README (minutes; two idle cores)
+	@$(BIN)/python benchmarks/calls.py
+
+clean:
+	rm -rf $(VENV) .cache demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,469 @@
+"""One live call, and the interface that an agent sees.
+
+Strategy:
+
+- An agent is an async function of a `Call`. It sees `say`, `play`, `gather`, `turns`, `digits`, `heard`, `hang_up`
+  and nothing of carriers, sockets or packets.
+- The pure rooms decide (playout: which packets; barge-in: whether to stop; turns: whether the caller is done); this
+  one only carries their answers to the line. It runs in one event loop and no method of it blocks.
+- A barge-in is one synchronous step, in this order: the playout drops its queue and ends its generation, the
+  carrier's `clear` goes out, the synthesis is cancelled, the agent's `say` returns. Nothing can come between.
+- When the call ends, whatever the agent waits for raises `CallEnded`. Nothing waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from bridge.carriers.carrier import IncomingCall
+from bridge.carriers.dialect import Audio, Dialect, Digit, Event, MarkPlayed
+from bridge.config import BargeInMode
+from bridge.errors import CallEnded, LightningError, ListenOnly
+from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpokenWord
+from bridge.lightning.voice import Voice
+from bridge.media.barge_in import BargeIn, SpeechEnded, TurnDetector, Verdict
+from bridge.media.heard import Heard, Script
+from bridge.media.pacer import Pacer
+from bridge.media.playout import Mark, Outgoing, Playout
+from bridge.media.vad import VadStream, Window
+from bridge.observe import timeline as tl
+from bridge.observe.stats import BridgeStats
+from bridge.observe.timeline import Timeline
+from bridge.prompts import Prompt, apology
+
+#: A synthesis may run this far ahead of the caller's ear before its reader rests.
+MAX_QUEUED_MS: Final = 10_000
+RESUME_QUEUED_MS: Final = 5_000
+#: What the caller said and nobody asked for is forgotten beyond this.
+MAX_TURNS: Final = 32
+MAX_DIGITS: Final = 64
+
+
+class Line(Protocol):
+    """The carrier's socket, as a call sees it."""
+
+    def send(self, messages: list[bytes]) -> None:
+        """Write `messages`, each one a WebSocket message, without waiting."""
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Close the socket soon; what has been sent goes out first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the caller said, from `start_ms` to `end_ms` of the call. `text` is empty without a transcriber."""
+
+    start_ms: float
+    end_ms: float
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _Utterance:
+    number: int
+    generation: int
+    script: Script
+    asked_s: float
+    mode: BargeInMode
+    over: asyncio.Future[str]  # "" when heard whole, "speech", "digit", or "ended"
+    speech: Speech | None = None
+    heard: Heard = Heard()
+
+
+class Call:
+    """One live call.
+
+    Agents use the public methods down to `hang_up`. The rest is for the server, which makes the call, feeds it the
+    carrier's events and the detector's windows, and ends it.
+    """
+
+    def __init__(
+        self,
+        incoming: IncomingCall,
+        *,
+        carrier: str,
+        line: Line,
+        dialect: Dialect,
+        voice: Voice,
+        playout: Playout,
+        barge_in: BargeIn,
+        ear: VadStream,
+        pacer: Pacer,
+        stats: BridgeStats,
+        clock: Callable[[], float],
+        options: Mapping[str, Any] = MappingProxyType({}),
+        mode: BargeInMode = "both",
+        can_speak: bool = True,
+    ) -> None:
+        self.id = incoming.call_id
+        self.carrier = carrier
+        self.from_number = incoming.from_number
+        self.to_number = incoming.to_number
+        #: The table ``[agent.options]``.
+        self.options = options
+        self.timeline = Timeline()
+        #: Monotonic seconds at which the media stream was admitted.
+        self.started_s = clock()
+        #: Why the call ended; empty while it lives.
+        self.ended = ""
+        #: Messages received from the carrier, for the watchdogs.
+        self.messages = 0
+        self.media_s = self.started_s
+        self._line, self._dialect, self._voice, self._playout = line, dialect, voice, playout
+        #: The detector's end of the caller's audio.
+        self.ear = ear
+        self._barge_in, self._pacer = barge_in, pacer
+        self._turn_detector = TurnDetector()
+        self._stats, self._clock = stats, clock
+        self._mode, self._can_speak = mode, can_speak
+        self._floor = asyncio.Lock()
+        self._utterance: _Utterance | None = None
+        self._utterances = 0
+        self._heard = Heard()
+        self._room = asyncio.Event()
+        self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
+        self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
+        self._news = asyncio.Event()  # a digit, a turn, or the end
+        self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
+                   from_number=self.from_number, to_number=self.to_number)  # fmt: skip
+
+    # -- for agents --------------------------------------------------------------------------------------------
+
+    async def say(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        interruptible: bool = True,
+        barge_in: BargeInMode | None = None,
+    ) -> Heard:
+        """Speak, and return when the caller has heard it all or has cut it short.
+
+        Args:
+            text: what to say; an async iterator is spoken sentence by sentence as it comes.
+            interruptible: False lets nothing interrupt; the same as ``barge_in="off"``.
+            barge_in: what may interrupt this utterance, instead of the configured mode.
+
+        Raises:
+            CallEnded: the call is over, or ended meanwhile.
+            ListenOnly: the carrier only listens in.
+            LightningError: the voice failed, even after a retry. The caller has heard an apology.
+        """
+        if isinstance(text, str) and not text.strip():
+            return Heard()
+        async with self._floor:
+            utterance = self._begin(self._mode_of(interruptible, barge_in), text if isinstance(text, str) else "")
+            return await self._speak(utterance, self._voice.speak(text))
+
+    async def play(
+        self, prompt: Prompt, *, interruptible: bool = True, barge_in: BargeInMode | None = None
+    ) -> Heard:
+        """Play a prompt, and return when the caller has heard it all or has cut it short.
+
+        Raises:
+            CallEnded: the call is over, or ended meanwhile.
+            ListenOnly: the carrier only listens in.
+        """
+        async with self._floor:
+            utterance = self._begin(self._mode_of(interruptible, barge_in), prompt.text)
+            return await self._play(utterance, prompt)
+
+    async def gather(self, digits: int = 1, timeout_s: float = 5.0, finish_on: str = "#") -> str:
+        """Collect keys. What was pressed since the last `gather` counts, so callers may type ahead.
+
+        Args:
+            digits: how many to collect at most.
+            timeout_s: how long to wait for each next one.
+            finish_on: keys that end the input at once; they are not part of the result.
+
+        Returns:
+            The keys, fewer than `digits` (or none) when time ran out or a `finish_on` key came.
+
+        Raises:
+            CallEnded: the call is over, or ended meanwhile.
+        """
+        collected = ""
+        while len(collected) < digits:
+            if not self._digits and not await self._wait_for_news(lambda: bool(self._digits), timeout_s):
+                break
+            digit = self._digits.popleft()
+            if digit in finish_on:
+                break
+            collected += digit
+        return collected
+
+    async def turns(self, *, timeout_s: float | None = None) -> AsyncIterator[Turn]:
+        """What the caller says, a turn at a time: each comes when the caller has fallen silent again.
+
+        Ends when the call does, or after `timeout_s` without a turn.
+        """
+        while self._turns or not self.ended:
+            if not self._turns:
+                try:
+                    if not await self._wait_for_news(lambda: bool(self._turns), timeout_s):
+                        return
+                except CallEnded:
+                    return
+            yield self._turns.popleft()
+
+    @property
+    def digits(self) -> str:
+        """The keys pressed and not yet gathered."""
+        return "".join(self._digits)
+
+    @property
+    def heard(self) -> Heard:
+        """What became of the last utterance; of the one that is on, what has been heard so far."""
+        if self._utterance is not None:
+            return self._heard_now(self._utterance, "")
+        return self._heard
+
+    async def hang_up(self) -> None:
+        """End the call. Harmless when it is over."""
+        self.drop(1000, "agent")
+
+    # -- speaking ----------------------------------------------------------------------------------------------
+
+    def _mode_of(self, interruptible: bool, mode: BargeInMode | None) -> BargeInMode:
+        return "off" if not interruptible else mode or self._mode
+
+    def _begin(self, mode: BargeInMode, text: str) -> _Utterance:
+        self._check()
+        if not self._can_speak:
+            raise ListenOnly(f"call {self.id}: the carrier only listens in, nothing can be played to it")
+        self._utterances += 1
+        self._stats.utterances += 1
+        self._barge_in.begin(mode)
+        over = asyncio.get_running_loop().create_future()
+        utterance = _Utterance(self._utterances, self._playout.begin(), Script(), self._clock(), mode, over)
+        self._utterance = utterance
+        self._note(tl.SpeakingAsked, utterance=utterance.number, text=text)
+        return utterance
+
+    async def _speak(self, utterance: _Utterance, speech: Speech) -> Heard:
+        utterance.speech = speech
+        try:
+            async for part in speech:
+                self._take(utterance, part)
+                if self._playout.queued_ms > MAX_QUEUED_MS:
+                    await self._make_room(utterance)
+            return await self._until_heard(utterance)
+        except LightningError as error:
+            return await self._apologise(utterance, error)
+        finally:
+            self._abandon(utterance)
+
+    async def _play(self, utterance: _Utterance, prompt: Prompt) -> Heard:
+        try:
+            self._take(utterance, PieceStarted(prompt.text))
+            self._take(utterance, SpeechAudio(prompt.audio))
+            self._take(utterance, PieceEnded())
+            return await self._until_heard(utterance)
+        finally:
+            self._abandon(utterance)
+
+    def _take(self, utterance: _Utterance, part: PieceStarted | SpeechAudio | SpokenWord | PieceEnded) -> None:
+        playout, script = self._playout, utterance.script
+        if isinstance(part, SpeechAudio):
+            first = not playout.written_ms
+            if playout.write(utterance.generation, part.payload):
+                self._kick(utterance, first)
+        elif isinstance(part, SpokenWord):
+            script.add_word(part.word, part.end_ms)
+        elif isinstance(part, PieceStarted):
+            script.start_piece(part.text, playout.written_ms)
+        else:
+            script.end_piece(playout.written_ms)
+
+    def _kick(self, utterance: _Utterance, first: bool) -> None:
+        """New audio goes out at once, not with the next tick."""
+        now_s = self._clock()
+        self._send_due(now_s)
+        if first:
+            self._pacer.add(self)
+            after_ms = (now_s - utterance.asked_s) * 1000
+            self._note(tl.FirstAudio, utterance=utterance.number, after_ms=after_ms,
+                       lightning_ms=utterance.speech.first_audio_ms if utterance.speech else None)  # fmt: skip
+
+    async def _make_room(self, utterance: _Utterance) -> None:
+        self._room.clear()
+        while self._playout.queued_ms > RESUME_QUEUED_MS and not utterance.over.done():
+            await self._room.wait()
+            self._room.clear()
+
+    async def _until_heard(self, utterance: _Utterance) -> Heard:
+        if not utterance.over.done():
+            self._playout.finish(utterance.generation)
+            if self._playout.done(self._clock()):  # nothing was synthesised, so no tick will come
+                self._finish(utterance, "")
+        by = await utterance.over
+        if by == "ended":
+            raise CallEnded(f"call {self.id} ended while it was spoken to: {self.ended}")
+        return utterance.heard
+
+    async def _apologise(self, utterance: _Utterance, error: LightningError) -> Heard:
+        """The voice failed: what came of it plays out, then the bundled apology, then the agent is told."""
+        self._stats.voice_failures += 1
+        self._note(tl.VoiceFailed, error=f"{type(error).__name__}: {error}")
+        heard = await self._until_heard(utterance)
+        if not heard.interrupted:
+            await self._play(self._begin(utterance.mode, apology().text), apology())
+        raise error
+
+    def _abandon(self, utterance: _Utterance) -> None:
+        """The agent stopped waiting (its task was cancelled, or it failed): be silent."""
+        if not utterance.over.done():
+            self._stop_talking(utterance, "")
+
+    def _stop_talking(self, utterance: _Utterance, by: str) -> None:
+        """Silence, in the one right order. See the strategy above."""
+        now_s = self._clock()
+        utterance.heard = self._heard_now(utterance, by)
+        self._playout.clear(now_s)
+        if not self.ended:
+            self._line.send([self._dialect.clear()])
+        if utterance.speech is not None:
+            utterance.speech.cancel()
+        self._finish(utterance, by)
+
+    def _finish(self, utterance: _Utterance, by: str) -> None:
+        if not by and self._playout.active:
+            utterance.heard = self._heard_now(utterance, "")
+        self._playout.close()
+        self._barge_in.end()
+        self._heard, self._utterance = utterance.heard, None
+        utterance.over.set_result(by)
+        self._room.set()
+        heard = utterance.heard
+        self._note(tl.SpeakingEnded, utterance=utterance.number, heard_ms=heard.ms, total_ms=heard.total_ms,
+                   heard_text=heard.text, by=by)  # fmt: skip
+
+    def _heard_now(self, utterance: _Utterance, by: str) -> Heard:
+        heard_ms, written_ms = self._playout.heard_ms(self._clock()), self._playout.written_ms
+        return Heard(utterance.script.heard_text(heard_ms, written_ms), round(heard_ms), round(written_ms), by)
+
+    # -- the clock ---------------------------------------------------------------------------------------------
+
+    def tick(self, now_s: float) -> bool:
+        """The pacer's call, every 20 ms while there is something to say."""
+        self._send_due(now_s)
+        if self._utterance is None:
+            return False
+        if self._playout.queued_ms < RESUME_QUEUED_MS:
+            self._room.set()
+        self._finish_if_heard(now_s)
+        return self._utterance is not None
+
+    def _send_due(self, now_s: float) -> None:
+        due = self._playout.due(now_s)
+        if due:
+            self._line.send([self._encode(item) for item in due])
+            late_ms = self._playout.late_ms
+            stats = self._stats
+            stats.lateness_count += 1
+            stats.lateness_ms_sum += late_ms
+            if late_ms > stats.lateness_ms_max:
+                stats.lateness_ms_max = late_ms
+
+    def _encode(self, item: Outgoing) -> bytes:
+        return self._dialect.mark(item.name) if isinstance(item, Mark) else self._dialect.audio(item)
+
+    def _finish_if_heard(self, now_s: float) -> None:
+        if self._utterance is not None and self._playout.done(now_s):
+            self._finish(self._utterance, "")
+
+    # -- what comes in -----------------------------------------------------------------------------------------
+
+    def receive(self, event: Event) -> None:
+        """Take one event of the carrier."""
+        if isinstance(event, Audio):
+            self.ear.push(event.payload)
+        elif isinstance(event, MarkPlayed):
+            now_s = self._clock()
+            self._playout.mark_played(event.name, now_s)
+            self._finish_if_heard(now_s)
+        elif isinstance(event, Digit):
+            self._press(event.digit)
+
+    def _press(self, digit: str) -> None:
+        self._note(tl.DigitPressed, digit=digit)
+        self._digits.append(digit)
+        if self._barge_in.digit() is Verdict.COMMIT:
+            self._give_floor("digit", None)
+        self._news.set()
+
+    def listen(self, window: Window) -> None:
+        """Take one window of the detector: the caller's last 32 ms."""
+        verdict = self._barge_in.window(window.probability, window.level_dbfs)
+        if verdict is Verdict.COMMIT:
+            self._give_floor("speech", window.end_ms)
+        elif verdict is Verdict.HOLD:
+            self._stats.holds += 1
+            self._playout.hold()
+        elif verdict is Verdict.RELEASE:
+            self._stats.false_holds += 1
+            self._playout.release()
+        turn = self._turn_detector.window(window.probability, window.level_dbfs, window.end_ms)
+        if isinstance(turn, SpeechEnded):
+            self._end_turn(turn)
+
+    def _give_floor(self, by: str, onset_ms: float | None) -> None:
+        utterance = self._utterance
+        if utterance is None:
+            return
+        self._stats.barge_ins[by] += 1
+        self._stop_talking(utterance, by)
+        heard = utterance.heard
+        self._note(tl.BargeIn, by=by, dropped_ms=heard.total_ms - heard.ms, onset_ms=onset_ms)
+
+    def _end_turn(self, turn: SpeechEnded) -> None:
+        self._turns.append(Turn(turn.start_ms, turn.end_ms))
+        self._note(tl.CallerSpoke, start_ms=turn.start_ms, end_ms=turn.end_ms)
+        self._news.set()
+
+    # -- waiting and ending ------------------------------------------------------------------------------------
+
+    async def _wait_for_news(self, arrived: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until `arrived()`; False when time runs out.
+
+        Raises:
+            CallEnded: the call ended first.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not arrived():
+                    self._check()
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _check(self) -> None:
+        if self.ended:
+            raise CallEnded(f"call {self.id} is over: {self.ended}")
+
+    def drop(self, code: int, reason: str) -> None:
+        """End the call from our side, for `reason`, and close its socket with `code`."""
+        if not self.ended:
+            self._line.hang_up(code, reason)
+            self.end(reason)
+
+    def end(self, reason: str) -> None:
+        """The call is over, for `reason` (a closed set of names). Idempotent; the first reason stands."""
+        if self.ended:
+            return
+        self.ended = reason
+        if self._utterance is not None:
+            self._stop_talking(self._utterance, "ended")
+        self._pacer.remove(self)
+        self._stats.playout.add(self._playout.stats)
+        self._note(tl.CallEnded, reason=reason)
+        self._news.set()
+
+    def _note(self, kind: Callable[..., tl.Entry], **fields: Any) -> None:
+        self.timeline.add(kind(at_ms=(self._clock() - self.started_s) * 1000, **fields))

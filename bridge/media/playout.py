@@ -1,0 +1,254 @@
+"""What one caller is hearing: queue, lead, marks, heard. Clock-free; every method is told the time.
+
+Strategy:
+
+- Time is absolute. Packet n of an utterance is played by the carrier at `origin + n x 20 ms`; it leaves us `lead_ms`
+  before that. Late ticks catch up within the lead. Only when the carrier's buffer must have run dry is the origin
+  moved, and that is counted: an underrun when the synthesis was late, a slip when our own clock was.
+- One utterance at a time. `begin` opens a generation, `clear` ends it. Audio and marks of another generation are
+  counted and dropped: stale audio cannot be queued, so it cannot be sent.
+- Marks are truth, the clock is the guess between them. A mark that came back at position P says that P has been
+  played; one that is still out says that its place has not been reached.
+- The tail is padded with silence to a whole packet.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from bridge.observe.stats import PlayoutStats
+from telephony_codecs.formats import AudioFormat
+from telephony_codecs.reframer import Reframer
+
+PACKET_MS: Final = 20
+MARK_EVERY_MS: Final = 1000
+#: How long after the clock says that all is played we still wait for the last mark.
+MARK_GRACE_MS: Final = 1000.0
+#: Floating point may put a tick a hair before its packet; that must not cost a packet.
+_HAIR_MS: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Ask the carrier to tell when everything before this has been played."""
+
+    name: str
+
+
+Outgoing: TypeAlias = bytes | Mark
+
+
+class Playout:
+    """The audio on its way to one caller.
+
+    Args:
+        audio_format: what `write` takes and packets hold.
+        lead_ms: audio kept in the carrier's buffer.
+        marks: whether the carrier answers marks.
+    """
+
+    def __init__(self, audio_format: AudioFormat, *, lead_ms: int = 200, marks: bool = True) -> None:
+        self.audio_format = audio_format
+        self.lead_ms = lead_ms
+        self.stats = PlayoutStats()
+        self.generation = 0
+        self._marks = marks
+        self._marks_answered = False
+        self._reframer = Reframer(audio_format.bytes_in(PACKET_MS))
+        self._packets: deque[bytes] = deque()
+        self._active = False
+        self._restart()
+
+    def _restart(self) -> None:
+        self._packets.clear()
+        self._reframer = Reframer(self._reframer.frame_bytes)
+        self._written_bytes = 0
+        self._sent = 0
+        self._origin_s: float | None = None
+        self._complete = self._end_marked = False
+        self._held = self._was_held = self._starved = False
+        #: How late the newest packet left, against its place on the timeline.
+        self.late_ms = 0.0
+        self._pending_marks: dict[str, int] = {}  # name -> position, ms; in the order sent
+        self._anchor: tuple[int, float] | None = None  # position in ms that was played at this time
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> int:
+        """Open an utterance. Returns its generation, which `write` and `finish` must name.
+
+        Raises:
+            RuntimeError: one is still on; `clear` or `close` it first.
+        """
+        if self._active:
+            raise RuntimeError("an utterance is still on: clear or close it first")
+        self._restart()
+        self._active = True
+        self.generation += 1
+        return self.generation
+
+    def write(self, generation: int, audio: bytes) -> bool:
+        """Queue `audio`, of any size. False when that generation is over: the audio is dropped."""
+        if generation != self.generation or not self._active or self._complete:
+            self.stats.stale_writes += 1
+            return False
+        self._written_bytes += len(audio)
+        self._packets.extend(self._reframer.feed(audio))
+        return True
+
+    def finish(self, generation: int) -> None:
+        """Say that all of the utterance is written: the tail is padded and will be marked."""
+        if generation == self.generation and self._active and not self._complete:
+            self._complete = True
+            if tail := self._reframer.flush(self.audio_format.silent_sample):
+                self._packets.append(tail)
+
+    def clear(self, now_s: float) -> float:
+        """Drop what is queued and end the generation. Returns the milliseconds that were heard of it.
+
+        The caller's next duty: send the carrier's own clear, whether or not anything was queued here.
+        """
+        heard_ms = self.heard_ms(now_s)
+        self._packets.clear()
+        self.close()
+        return heard_ms
+
+    def close(self) -> None:
+        """End the utterance; its generation is over."""
+        self._active = False
+        self.generation += 1
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    def due(self, now_s: float) -> list[Outgoing]:
+        """The packets and marks to send now, in order. Call it at least once per packet while `active`."""
+        if not self._active or self._held:
+            return []
+        out: list[Outgoing] = []
+        packets = self._packets
+        for _ in range(min(self._owed(now_s), len(packets)) if packets else 0):
+            out.append(packets.popleft())
+            self._sent += 1
+            if self._sent * PACKET_MS % MARK_EVERY_MS == 0 and packets:
+                self._mark(out)
+        if self._complete and not packets and not self._end_marked:
+            self._end_marked = True
+            if self._sent:
+                self._mark(out)
+        self._starved = not packets and not self._complete
+        return out
+
+    def _owed(self, now_s: float) -> int:
+        """How many packets the timeline wants sent by now; moves the origin if the carrier ran dry."""
+        if self._origin_s is None:
+            self._origin_s = now_s
+        dry_ms = (now_s - self._origin_s) * 1000 - self._sent * PACKET_MS
+        if dry_ms > _HAIR_MS and self._sent:
+            self._origin_s = now_s - self._sent * PACKET_MS / 1000
+            self._count_dry(dry_ms)
+        ours = self._sent and not (self._starved or self._was_held)
+        self.late_ms = max(0.0, dry_ms + self.lead_ms - PACKET_MS) if ours else 0.0
+        self._was_held = False
+        return int(((now_s - self._origin_s) * 1000 + self.lead_ms + _HAIR_MS) / PACKET_MS) - self._sent
+
+    def _count_dry(self, dry_ms: float) -> None:
+        if self._was_held:
+            return  # our own choice, not a fault
+        if self._starved:
+            self.stats.underruns += 1
+            self.stats.underrun_ms += dry_ms
+        else:
+            self.stats.slips += 1
+
+    def _mark(self, out: list[Outgoing]) -> None:
+        if self._marks:
+            position_ms = self._sent * PACKET_MS
+            mark = Mark(f"{self.generation}.{position_ms}")
+            self._pending_marks[mark.name] = position_ms
+            out.append(mark)
+
+    def hold(self) -> None:
+        """Send nothing more until `release`: the caller may be about to talk."""
+        self._held = self._was_held = True
+
+    def release(self) -> None:
+        """Go on. What is due by now leaves with the next tick."""
+        self._held = False
+
+    # -- what was heard ----------------------------------------------------------------------------------------
+
+    def mark_played(self, name: str, now_s: float) -> None:
+        """The carrier answered a mark. After a clear that means nothing: it answers those it threw away too."""
+        position_ms = self._pending_marks.get(name) if self._active else None
+        if position_ms is None:
+            self._count_strange_mark(name)
+            return
+        while self._pending_marks and next(iter(self._pending_marks.values())) <= position_ms:
+            self._pending_marks.pop(next(iter(self._pending_marks)))
+        self._anchor = (position_ms, now_s)
+        self._marks_answered = True
+
+    def _count_strange_mark(self, name: str) -> None:
+        generation = name.partition(".")[0]
+        if generation.isascii() and generation.isdigit() and int(generation) <= self.generation:
+            self.stats.stale_marks += 1
+        else:
+            self.stats.unknown_marks += 1
+
+    def heard_ms(self, now_s: float) -> float:
+        """Milliseconds of this utterance that the caller has heard by `now_s`."""
+        if self._origin_s is None:
+            return 0.0
+        heard = min((now_s - self._origin_s) * 1000, self._sent * PACKET_MS, self.written_ms)
+        if self._anchor is not None:
+            position_ms, at_s = self._anchor
+            heard = max(position_ms, min(heard, position_ms + (now_s - at_s) * 1000))
+        if self._marks_answered and self._pending_marks:
+            heard = min(heard, next(iter(self._pending_marks.values())))
+        return max(0.0, min(heard, self.written_ms))
+
+    def done(self, now_s: float) -> bool:
+        """Whether the whole utterance has been heard, by its last mark or, failing that, by the clock."""
+        if not (self._complete and self._end_marked):
+            return False
+        if not self._pending_marks:
+            return self._marks or self.buffered_ms(now_s) <= 0
+        if self.buffered_ms(now_s) > -MARK_GRACE_MS:
+            return False
+        self.stats.missing_marks += 1
+        return True
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether an utterance is on."""
+        return self._active
+
+    @property
+    def started(self) -> bool:
+        """Whether any packet of this utterance has been sent."""
+        return self._origin_s is not None
+
+    @property
+    def written_ms(self) -> float:
+        """Milliseconds written to this utterance so far, without the padding of the tail."""
+        return self.audio_format.ms_in(self._written_bytes)
+
+    @property
+    def queued_ms(self) -> int:
+        """Milliseconds waiting here to be sent."""
+        return len(self._packets) * PACKET_MS
+
+    @property
+    def sent(self) -> int:
+        """Packets of this utterance that have been sent."""
+        return self._sent
+
+    def buffered_ms(self, now_s: float) -> float:
+        """Milliseconds in the carrier's buffer by the clock; negative for how long it has been dry."""
+        if self._origin_s is None:
+            return 0.0
+        return self._sent * PACKET_MS - (now_s - self._origin_s) * 1000

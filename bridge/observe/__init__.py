@@ -1,0 +1,1 @@
+"""What a call did and how the process fares: timeline, counters, metrics."""

@@ -1,0 +1,61 @@
+"""Every way a call can go other than well, by name.
+
+Read this struct to learn what can go wrong. Metrics, logs and tests share the names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class PlayoutStats:
+    """What happened to the packets of one call, or, added up, of a process."""
+
+    packets: int = 0
+    #: The carrier's buffer ran dry because the synthesis was late.
+    underruns: int = 0
+    underrun_ms: float = 0.0
+    #: The carrier's buffer ran dry because our own clock was late: the timeline was reset.
+    slips: int = 0
+    #: Audio of a generation that had been cleared came in and was thrown away.
+    stale_writes: int = 0
+    #: A mark of a cleared generation came back.
+    stale_marks: int = 0
+    #: A mark came back that we never sent.
+    unknown_marks: int = 0
+    #: A final mark did not come back within its grace; the clock decided instead.
+    missing_marks: int = 0
+
+    def add(self, other: PlayoutStats) -> None:
+        """Add `other` to this one."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(slots=True)
+class BridgeStats:
+    """Counters of one process. Labels are from closed sets, never from what a caller sent."""
+
+    playout: PlayoutStats = field(default_factory=PlayoutStats)
+    calls_started: int = 0
+    calls_ended: Counter[str] = field(default_factory=Counter)  #: by reason
+    webhooks_refused: Counter[str] = field(default_factory=Counter)  #: by reason
+    media_refused: Counter[str] = field(default_factory=Counter)  #: by reason
+    protocol_errors: Counter[str] = field(default_factory=Counter)  #: by kind
+    ignored_messages: Counter[str] = field(default_factory=Counter)  #: by kind
+    stream_statuses: Counter[str] = field(default_factory=Counter)  #: by kind
+    barge_ins: Counter[str] = field(default_factory=Counter)  #: by ``speech`` or ``digit``
+    holds: int = 0  #: packets held back on the first sign of speech
+    false_holds: int = 0  #: of these, released again
+    utterances: int = 0
+    voice_failures: int = 0
+    agent_errors: int = 0
+    slow_readers: int = 0  #: calls closed because the carrier stopped reading
+    silent_lines: int = 0  #: calls closed because the carrier stopped sending
+    floods: int = 0  #: calls closed because the carrier sent far more than real time
+    #: Sum, count and worst of how late a packet left, against its place on the timeline.
+    lateness_ms_sum: float = 0.0
+    lateness_ms_max: float = 0.0
+    lateness_count: int = 0

@@ -1,0 +1,130 @@
+"""The timeline of one call: typed entries, in order, each with its time since the call began.
+
+Strategy:
+
+- The timeline is the one account of a call. The demo's table, a console, a transcript and a recording all read it;
+  nothing else taps the call.
+- Entries are plain data and serialise as they stand (``msgspec.json.encode``); the tag ``kind`` names them.
+- It is bounded: a call of four hours keeps its newest entries and counts what it forgot.
+- It may hold what was said. It lives in memory and is never logged at info or above.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+MAX_ENTRIES: Final = 2000
+
+
+class _Entry(Struct, frozen=True, kw_only=True, tag_field="kind", tag=True):
+    """Base of all: `at_ms` is milliseconds since the media stream was admitted."""
+
+    at_ms: float
+
+
+class CallStarted(_Entry, frozen=True, tag="call_started"):
+    carrier: str
+    call_id: str
+    from_number: str = ""
+    to_number: str = ""
+
+
+class SpeakingAsked(_Entry, frozen=True, tag="speaking_asked"):
+    """The agent asked for an utterance."""
+
+    utterance: int
+    text: str
+
+
+class FirstAudio(_Entry, frozen=True, tag="first_audio"):
+    """The first packet of an utterance went out, `after_ms` after the agent asked.
+
+    `lightning_ms` is the part of it that Lightning took to answer with its first audio; None for a prompt.
+    """
+
+    utterance: int
+    after_ms: float
+    lightning_ms: float | None = None
+
+
+class SpeakingEnded(_Entry, frozen=True, tag="speaking_ended"):
+    """An utterance is over: heard whole, interrupted (`by` is ``speech`` or ``digit``), or failed."""
+
+    utterance: int
+    heard_ms: float
+    total_ms: float
+    heard_text: str
+    by: str = ""
+
+
+class BargeIn(_Entry, frozen=True, tag="barge_in"):
+    """The caller took the floor. `onset_ms` is when the detector dates the first of it; None for a digit."""
+
+    by: str
+    dropped_ms: float
+    onset_ms: float | None = None
+
+
+class CallerSpoke(_Entry, frozen=True, tag="caller_spoke"):
+    """The caller fell silent after having talked from `start_ms` to `end_ms`."""
+
+    start_ms: float
+    end_ms: float
+
+
+class DigitPressed(_Entry, frozen=True, tag="digit"):
+    digit: str
+
+
+class VoiceFailed(_Entry, frozen=True, tag="voice_failed"):
+    """Lightning could not speak the utterance, even after a retry."""
+
+    error: str
+
+
+class CallEnded(_Entry, frozen=True, tag="call_ended"):
+    reason: str
+
+
+Entry: TypeAlias = (
+    CallStarted
+    | SpeakingAsked
+    | FirstAudio
+    | SpeakingEnded
+    | BargeIn
+    | CallerSpoke
+    | DigitPressed
+    | VoiceFailed
+    | CallEnded
+)
+
+
+class Timeline:
+    """The entries of one call, newest last. Iterate to read it."""
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._readers: list[Callable[[Entry], None]] = []
+        #: Entries pushed out by newer ones.
+        self.forgotten = 0
+
+    def add(self, entry: Entry) -> None:
+        """Append `entry` and hand it to whoever follows."""
+        self.forgotten += len(self._entries) == self._entries.maxlen
+        self._entries.append(entry)
+        for reader in self._readers:
+            reader(entry)
+
+    def follow(self, reader: Callable[[Entry], None]) -> None:
+        """Call `reader` with every later entry. It must return at once and not raise."""
+        self._readers.append(reader)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

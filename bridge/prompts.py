@@ -1,0 +1,52 @@
+"""Audio that is ready before anybody needs it: 8 kHz mu-law in memory, no network and no disk on the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from bridge.errors import PromptError
+from telephony_codecs.formats import MULAW_8K
+from telephony_codecs.transcoder import Transcoder
+from telephony_codecs.wav import read_wav
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A recording. `audio` is raw 8 kHz mu-law; `text` is what it says, for `heard`."""
+
+    audio: bytes
+    text: str = ""
+
+    @property
+    def ms(self) -> float:
+        """Its length."""
+        return MULAW_8K.ms_in(len(self.audio))
+
+
+def load_prompt(source: Path | str | bytes, text: str = "") -> Prompt:
+    """A prompt from a WAV file (mono; PCM16, mu-law or A-law at any rate the resampler knows).
+
+    Raises:
+        PromptError: it cannot be read, or is not such a file.
+    """
+    name = "prompt" if isinstance(source, bytes) else str(source)
+    try:
+        wav = read_wav(source if isinstance(source, bytes) else Path(source))
+        if wav.channels != 1:
+            raise PromptError(f"{name}: has {wav.channels} channels; a prompt must be mono")
+        transcoder = Transcoder(wav.format, MULAW_8K)
+        return Prompt(transcoder.feed(wav.audio) + transcoder.flush(), text)
+    except (OSError, ValueError) as error:
+        raise PromptError(f"{name}: {error}") from error
+
+
+@cache
+def apology() -> Prompt:
+    """What the caller hears when the voice has failed. Bundled, so that it needs nothing that can fail too."""
+    return load_prompt(
+        files("bridge").joinpath("sounds", "apology.wav").read_bytes(),
+        "I am sorry, I am having trouble speaking right now.",
+    )

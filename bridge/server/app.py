@@ -1,0 +1,42 @@
+"""Routes: which door leads where, and that every carrier's door has the same lock."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
+
+from aiohttp import web
+
+from bridge.errors import ProtocolError, Refused
+from bridge.server import health, webhooks
+from bridge.server.media import media
+from bridge.server.runtime import Runtime
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_app(runtime: Runtime) -> web.Application:
+    """The application. It holds no state of its own."""
+    app = web.Application(client_max_size=webhooks.MAX_BODY_BYTES, middlewares=[_refusals(runtime)])
+    for carrier in runtime.carriers:
+        base = f"/carriers/{carrier}"
+        app.router.add_post(f"{base}/answer", partial(webhooks.answer, runtime, carrier))
+        app.router.add_post(f"{base}/status", partial(webhooks.status, runtime, carrier))
+        app.router.add_post(f"{base}/ended", partial(webhooks.ended, runtime, carrier))
+        app.router.add_get(f"{base}/media", partial(media, runtime, carrier))
+    app.router.add_get("/livez", partial(health.livez, runtime))
+    app.router.add_get("/readyz", partial(health.readyz, runtime))
+    app.router.add_get("/metrics", partial(health.metrics, runtime))
+    return app
+
+
+def _refusals(runtime: Runtime) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (Refused, ProtocolError) as error:
+            return webhooks.refusal(runtime, error)
+
+    return middleware

@@ -1,0 +1,50 @@
+"""Is it alive, may it be given calls, and how does it fare."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from bridge.errors import Refused
+from bridge.observe.metrics import exposition
+from bridge.server.runtime import Runtime
+
+
+async def livez(_runtime: Runtime, _request: web.Request) -> web.Response:
+    """200 while the event loop turns. Overload and draining are no reason to restart, so they do not show here."""
+    return web.Response(text="ok\n")
+
+
+async def readyz(runtime: Runtime, _request: web.Request) -> web.Response:
+    """200 when new calls may be sent here, else 503 and the reason."""
+    if runtime.draining:
+        return web.Response(status=503, text="draining\n")
+    return web.Response(text="ready\n")
+
+
+async def metrics(runtime: Runtime, request: web.Request) -> web.Response:
+    """Prometheus text, for loopback or with ``server.admin_token``.
+
+    Raises:
+        Refused: neither holds.
+    """
+    if not (_from_loopback(request) or _has_token(runtime, request)):
+        raise Refused("metrics", "metrics are for loopback, or for who has server.admin_token", status=403)
+    body, content_type = exposition(runtime)
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _from_loopback(request: web.Request) -> bool:
+    # A proxy on this machine comes from loopback with somebody else's request; such a request says so.
+    if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via")):
+        return False
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return bool(peer) and ip_address(peer[0]).is_loopback
+
+
+def _has_token(runtime: Runtime, request: web.Request) -> bool:
+    token = runtime.config.server.admin_token
+    offered = request.headers.get("Authorization", "")
+    return bool(token) and hmac.compare_digest(offered.encode(), f"Bearer {token.reveal()}".encode())

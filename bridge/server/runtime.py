@@ -1,0 +1,208 @@
+"""Everything that one process holds for its calls: clock, detector, voice, admission, live calls.
+
+Strategy:
+
+- One of each per process, made at start and warmed before the first call: nothing is loaded per call.
+- The pacer runs only while there are calls. On its beat the detector looks at every caller's new windows in one
+  batch, and once a second the watchdogs look at every line.
+- A call is admitted, made, run and ended here; HTTP and WebSockets are the handlers' business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from bridge.agents.loader import Agent
+from bridge.call import Call, Line
+from bridge.carriers.carrier import Ending, IncomingCall
+from bridge.carriers.dialect import Dialect
+from bridge.carriers.registry import carriers_from
+from bridge.config import Config
+from bridge.errors import CallEnded, LightningError, ListenOnly
+from bridge.lightning.live import LightningLive
+from bridge.lightning.voice import Voice
+from bridge.media.barge_in import BargeIn, BargeInPolicy
+from bridge.media.pacer import Pacer
+from bridge.media.playout import Playout
+from bridge.media.vad import SpeechDetector, VadStream
+from bridge.observe.stats import BridgeStats
+from bridge.prompts import apology
+from bridge.server.admission import Admission
+from bridge.store.memory import MemoryTokenStore
+
+log = logging.getLogger(__name__)
+
+#: Ticks of 5 ms between two looks of the detector. Two: a batch is worth more than 5 ms of waiting costs.
+DETECT_EVERY_TICKS: Final = 2
+#: One batch of this many windows holds the loop for about 2 ms; the rest waits for the next tick.
+DETECT_BATCH: Final = 64
+WATCH_EVERY_TICKS: Final = 200
+#: A line that has been silent on the wire this long is dead: carriers send 50 packets a second, silence included.
+DEAD_LINE_S: Final = 10.0
+#: Carriers send 50 messages a second. Four times that, sustained for a second, is not a phone.
+FLOOD_MESSAGES_PER_S: Final = 250
+#: Calls whose end is remembered, for the carrier that asks what to do after it.
+REMEMBERED_ENDS: Final = 1000
+#: Ends that nobody has to apologise for.
+PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line"})
+#: How long an agent may tidy up after its call has ended.
+AGENT_GRACE_S: Final = 5.0
+
+
+class Runtime:
+    """One process's bridge.
+
+    Args:
+        config: checked by `bridge.config.require_for_serving`.
+        agent: who talks.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, config: Config, agent: Agent, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self.stats = BridgeStats()
+        self.clock = clock
+        self.carriers = carriers_from(config.carriers)
+        self.admission = Admission(self.carriers, MemoryTokenStore(clock), config.server.public_url)
+        self.live = LightningLive(config.lightning)
+        self.voice = Voice(self.live, config.lightning)
+        self.pacer = Pacer(clock)
+        self.detector = SpeechDetector()
+        self.calls: dict[str, Call] = {}
+        #: Called with each call when it is over; the demo and, later, recorders read its timeline here.
+        self.on_ended: list[Callable[[Call], None]] = []
+        self._agent = agent
+        self._policy = BargeInPolicy.of(config.barge_in)
+        self._by_stream: dict[VadStream, Call] = {}
+        self._seen: dict[str, int] = {}
+        self._ends: OrderedDict[str, str] = OrderedDict()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.pacer.every(DETECT_EVERY_TICKS, self._detect)
+        self.pacer.every(WATCH_EVERY_TICKS, self._watch)
+
+    async def start(self) -> None:
+        """Load what calls must not wait for, and open the spare connections."""
+        apology()
+        await self.live.start()
+
+    async def close(self) -> None:
+        """Let go of everything. Calls must be over."""
+        self.pacer.stop()
+        await self.live.close()
+
+    @property
+    def draining(self) -> bool:
+        """Whether new calls are refused because the process is going down."""
+        return self.admission.draining
+
+    async def drained(self) -> None:
+        """Wait until there is no call."""
+        await self._idle.wait()
+
+    # -- one call ----------------------------------------------------------------------------------------------
+
+    def open_call(
+        self, carrier: str, incoming: IncomingCall, line: Line, dialect: Dialect, *, can_speak: bool
+    ) -> Call:
+        """Make an admitted call. The caller's next duty: `run_agent`, and `close_call` when it is over."""
+        ear = self.detector.open()
+        call = Call(
+            incoming,
+            carrier=carrier,
+            line=line,
+            dialect=dialect,
+            voice=self.voice,
+            playout=Playout(dialect.audio_format, lead_ms=self.config.playout.lead_ms),
+            barge_in=BargeIn(self._policy),
+            ear=ear,
+            pacer=self.pacer,
+            stats=self.stats,
+            clock=self.clock,
+            options=self.config.agent.options,
+            mode=self.config.barge_in.mode,
+            can_speak=can_speak,
+        )
+        self.calls[call.id] = call
+        self._by_stream[ear] = call
+        self.stats.calls_started += 1
+        self._idle.clear()
+        self.pacer.start()
+        log.info("call %s started on %s", call.id, carrier)
+        return call
+
+    def close_call(self, call: Call, reason: str) -> None:
+        """The call's socket is gone: end it and forget it."""
+        call.end(reason)
+        ear = call.ear
+        if self._by_stream.pop(ear, None) is not None:
+            self.detector.close(ear)
+        self.calls.pop(call.id, None)
+        self._seen.pop(call.id, None)
+        self.stats.calls_ended[call.ended] += 1
+        self._ends[call.id] = call.ended
+        if len(self._ends) > REMEMBERED_ENDS:
+            self._ends.popitem(last=False)
+        log.info("call %s ended: %s", call.id, call.ended)
+        for reader in self.on_ended:
+            reader(call)
+        if not self.calls:
+            self.pacer.stop()
+            self._idle.set()
+
+    def ending_of(self, call_id: str) -> Ending:
+        """How a call ended: lost, when this process has never heard of it."""
+        call = self.calls.get(call_id)
+        ended = call.ended if call else self._ends.get(call_id, "")
+        return Ending.FINISHED if ended in PEACEFUL else Ending.LOST
+
+    async def run_agent(self, call: Call) -> None:
+        """Run the agent to its end. Its faults end its call and nothing else."""
+        try:
+            await self._agent(call)
+        except CallEnded:
+            return  # the ordinary way out when the caller hangs up first
+        except ListenOnly as error:
+            log.warning("%s", error)
+            return  # the stream may go on being listened to
+        except LightningError as error:
+            log.error("call %s: the voice failed: %s", call.id, error)  # the caller has heard the apology
+        except Exception:
+            self.stats.agent_errors += 1
+            log.exception("call %s: the agent failed", call.id)
+            await self._apologise(call)
+        await call.hang_up()
+
+    async def _apologise(self, call: Call) -> None:
+        try:
+            await call.play(apology(), interruptible=False)
+        except (CallEnded, ListenOnly):
+            return
+
+    # -- beats -------------------------------------------------------------------------------------------------
+
+    def _detect(self, _now_s: float) -> None:
+        by_stream = self._by_stream
+        for window in self.detector.run(DETECT_BATCH):
+            call = by_stream.get(window.stream)
+            if call is not None:
+                call.listen(window)
+
+    def _watch(self, now_s: float) -> None:
+        for call in list(self.calls.values()):
+            seen = self._seen.get(call.id, 0)
+            self._seen[call.id] = call.messages
+            if call.messages == seen:
+                if now_s - call.media_s > DEAD_LINE_S:
+                    self.stats.silent_lines += 1
+                    call.drop(1001, "silent_line")
+                continue
+            call.media_s = now_s
+            if call.messages - seen > FLOOD_MESSAGES_PER_S:
+                self.stats.floods += 1
+                call.drop(1008, "flood")
