@@ -1,0 +1,247 @@
+"""The emulated Lightning as a server: one aiohttp application on a port of its own.
+
+Strategy:
+
+- The wire protocol is `lightning_protocol`, the pace and the faults are `lightning_connection`, the bytes are
+  `lightning_audio`; here they are given a port, a thread for the engine, and an end.
+- A bad key is refused at the handshake, with an HTTP status and a JSON body, before there is a socket.
+- The engine speaks in one thread, once per script, so hundreds of calls can ask for the same words.
+- Everything that was opened is closed in `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from aiohttp import WSCloseCode, web
+
+from bridge.config import API_KEY_VARIABLE, Secret
+from bridge.emulators.lightning_audio import Studio, Utterance, script_of, wire_format_of
+from bridge.emulators.lightning_connection import Connection
+from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
+from bridge.emulators.lightning_protocol import (
+    Account,
+    LightningSession,
+    Synthesis,
+    handshake_refusal,
+    idle_timeout_s,
+)
+from bridge.emulators.lightning_requests import BASE_VOICES, LANGUAGES, PRO_VOICES
+from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
+from bridge.errors import ConfigError
+
+LIVE_PATH: Final = "/waves/v1/tts/live"
+DEFAULT_PORT: Final = 9001
+#: How long a closing socket waits for the client's side of it.
+_CLOSE_TIMEOUT_S: Final = 1.0
+
+EngineName: TypeAlias = Literal["auto", "espeak", "tones"]
+
+
+class EmulatedLightning:
+    """A Lightning on a port of this machine.
+
+        async with EmulatedLightning(EmulatorOptions(first_byte_ms=150)) as emulator:
+            ...  # connect to emulator.url
+            assert emulator.stats.completed == 1
+
+    Fields of `options` may be changed while it runs.
+    """
+
+    def __init__(
+        self,
+        options: EmulatorOptions | None = None,
+        engine: SpeechEngine | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Without an `engine` it speaks in tones. Port 0 takes a free one."""
+        self.options = options or EmulatorOptions()
+        self.stats = EmulatorStats()
+        self.engine = engine or ToneEngine()
+        self._host, self._port = host, port
+        self._account = Account(self.options, self.stats)
+        self._studio = Studio(self.engine)
+        self._connections: set[Connection] = set()
+        self._engine_thread: ThreadPoolExecutor | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> EmulatedLightning:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """What ``lightning.base_url`` must be to talk to it."""
+        return f"http://{self._host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be had, mostly because the port is taken.
+        """
+        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="speech-engine")
+        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
+        except OSError:
+            await self.stop()
+            raise
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close every socket with 1001, and the port. Harmless when it is not running."""
+        await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._connections))
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._engine_thread:
+            self._engine_thread.shutdown(wait=False, cancel_futures=True)
+            self._engine_thread = None
+
+    def drop_connections(self) -> None:
+        """Cut every open socket without a goodbye, as a crash or a broken network would."""
+        for connection in self._connections:
+            connection.abort()
+
+    async def utterance(self, synthesis: Synthesis) -> Utterance:
+        """What `synthesis` sends, out of the cache or out of the engine.
+
+        Raises:
+            RuntimeError: the engine failed.
+        """
+        script, wire = script_of(synthesis.request), wire_format_of(synthesis.request, self.options)
+        if ready := self._studio.ready(script, wire):
+            return ready
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._engine_thread, self._studio.render, script, wire)
+
+    def _app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/", self._health)
+        app.router.add_get(LIVE_PATH, self._live)
+        app.router.add_get("/waves/v1/lightning-v3.1/get_voices", self._voices(BASE_VOICES))
+        app.router.add_get("/waves/v1/lightning-v3.1-pro/get_voices", self._voices(PRO_VOICES))
+        return app
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "emulates": "lightning", "engine": self.engine.name})
+
+    def _voices(self, voice_ids: tuple[str, ...]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        listed = [{"voiceId": name, "displayName": name.title(), "tags": _TAGS} for name in voice_ids]
+        body = msgspec.json.encode({"voices": listed})
+
+        async def answer(request: web.Request) -> web.Response:
+            return self._refusal(request) or web.Response(body=body, content_type="application/json")
+
+        return answer
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        if refusal := self._refusal(request):
+            return refusal
+        session_id = f"ws_{self.stats.connections + 1:08x}"
+        socket = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT_S, compress=False)
+        socket.headers["x-trace-id"] = session_id
+        await socket.prepare(request)
+        await self._serve(Connection(self, socket, request.transport, self._session(request, session_id)))
+        return socket
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        refusal = handshake_refusal(request.headers.get("Authorization", ""), self.options)
+        if refusal is None:
+            return None
+        self.stats.refused_handshakes += 1
+        status, body = refusal
+        headers = {"Retry-After": "1"} if status == 429 else {}
+        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+    def _session(self, request: web.Request, session_id: str) -> LightningSession:
+        timeout_s = idle_timeout_s(request.query.get("timeout"), self.options.idle_timeout_s)
+        now = asyncio.get_running_loop().time()
+        return LightningSession(self._account, session_id, idle_timeout_s=timeout_s, now=now)
+
+    async def _serve(self, connection: Connection) -> None:
+        self.stats.connections += 1
+        self.stats.open_connections += 1
+        self._connections.add(connection)
+        try:
+            if self._account.has_room_for_socket():
+                await connection.serve()
+            else:
+                await connection.close(WSCloseCode.POLICY_VIOLATION)
+        finally:
+            self._connections.discard(connection)
+            self.stats.open_connections -= 1
+
+
+_TAGS: Final = {
+    "language": list(LANGUAGES[1:]),
+    "accent": "",
+    "gender": "",
+    "age": "",
+    "emotions": [],
+    "usecases": [],
+}
+
+
+def engine_named(name: EngineName) -> SpeechEngine:
+    """An engine; ``auto`` is the offline voice where it is installed, else tones.
+
+    Raises:
+        ConfigError: eSpeak NG was asked for and is not installed.
+    """
+    # Its library is GPL and loaded into the process by this import: never before somebody asks for it.
+    from bridge.emulators.espeak import EspeakEngine
+
+    if name == "tones":
+        return ToneEngine()
+    try:
+        return EspeakEngine()
+    except ConfigError:
+        if name == "espeak":
+            raise
+        return ToneEngine()
+
+
+async def serve_forever(
+    host: str, port: int, options: EmulatorOptions, engine: SpeechEngine | None = None
+) -> None:
+    """Listen until cancelled, and print one line that says where and how.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    async with EmulatedLightning(options, engine, host=host, port=port) as emulator:
+        key = "one key" if options.api_key else "any key"
+        told = f"{key}, {emulator.engine.name}, {options.describe()}"
+        print(f"Emulated Lightning listens on {emulator.url} ({told})", flush=True)
+        await asyncio.get_running_loop().create_future()
+
+
+async def run(
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    options: EmulatorOptions | None = None,
+    engine: EngineName = "auto",
+) -> None:
+    """``bridge emulate lightning``: the realistic pace, and the key in SMALLEST_API_KEY if there is one.
+
+    Raises:
+        ConfigError: `engine` is not installed.
+        OSError: the address cannot be had.
+    """
+    options = options or EmulatorOptions.realistic()
+    options.api_key = options.api_key or Secret(os.environ.get(API_KEY_VARIABLE, ""))
+    await serve_forever(host, port, options, engine_named(engine))

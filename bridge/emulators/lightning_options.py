@@ -1,0 +1,123 @@
+"""How the emulated Lightning behaves, and what it has counted. Plain values; no I/O."""
+
+from __future__ import annotations
+
+import hmac
+from collections import deque
+from dataclasses import dataclass, field, fields
+
+from bridge.config import Secret
+
+
+@dataclass(slots=True, kw_only=True)
+class EmulatorOptions:
+    """The switches. May be changed while the emulator runs: the next handshake or request obeys.
+
+    The defaults answer at once and without a fault, which is what tests want; a demo wants `realistic()`.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    #: The one key that is accepted. Empty: any key, but there must be one.
+    api_key: Secret = field(default_factory=Secret)
+    #: Wait before the first audio of every synthesis, counted from its request.
+    first_byte_ms: float = 0.0
+    #: Audio in one `chunk` message.
+    chunk_ms: float = 100.0
+    #: How much faster than real time audio is delivered; 0 is as fast as the socket takes it.
+    realtime_factor: float = 0.0
+    #: Syntheses at once, over all sockets; the next is refused, not queued. 0 is no limit.
+    concurrency: int = 10
+    #: Open sockets for each unit of `concurrency`; the next is closed with 1008. 0 is no limit.
+    sockets_per_unit: int = 0
+    #: Close the socket after `complete`, as the documentation says and the field denies.
+    close_after_complete: bool = False
+    #: Silence from the client after which the socket is closed; ``?timeout=N`` overrides it.
+    idle_timeout_s: float = 60.0
+    #: Refuse voices that are not in the documentation, as Lightning refuses what is not in its catalogue.
+    strict_voices: bool = True
+    #: Time the words of every voice, not only of the six that Lightning times.
+    words_for_any_voice: bool = False
+
+    #: Answer with 16-bit PCM although `ulaw` or `alaw` was asked: some report that the real socket does.
+    answer_pcm: bool = False
+    #: Cut chunks at sizes that align with no sample and no frame.
+    odd_chunks: bool = False
+    #: Put a RIFF header before the audio although nobody asked.
+    wav_header: bool = False
+    #: Tell errors as ``{"error": {"message", "code"}}`` instead of a `message` at the top.
+    nested_errors: bool = False
+    #: Answer every handshake with this HTTP status instead of a socket; 0 is off.
+    refuse: int = 0
+    #: Drop the TCP connection after this much audio of a synthesis.
+    fail_after_ms: float | None = None
+    #: Go silent, with the socket open, after this much audio of a synthesis.
+    stall_after_ms: float | None = None
+    #: Only so many first syntheses fail or stall; 0 is all of them.
+    faulty_requests: int = 0
+    #: Chunks still sent after `cancel_request`, to prove that the client drops them.
+    late_chunks_after_cancel: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("first_byte_ms", "realtime_factor", "concurrency", "sockets_per_unit", "faulty_requests",
+                     "late_chunks_after_cancel"):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        for name in ("chunk_ms", "idle_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive")
+        if self.refuse and not 400 <= self.refuse <= 599:
+            raise ValueError("refuse must be an HTTP error status, or 0")
+
+    @classmethod
+    def realistic(cls) -> EmulatorOptions:
+        """The pace of the real one from nearby: first audio after 150 ms, then 3.3 times real time."""
+        return cls(first_byte_ms=150.0, realtime_factor=3.3)
+
+    def describe(self) -> str:
+        """What differs from the defaults, for one printed line. The key is never in it."""
+        plain = EmulatorOptions()
+        names = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
+        return ", ".join(_told(name, getattr(self, name)) for name in names) or "no switches"
+
+    def accepts(self, key: str) -> bool:
+        """Whether `key`, which is not empty, may come in."""
+        wanted = self.api_key.reveal()
+        return not wanted or hmac.compare_digest(key.encode(errors="surrogateescape"), wanted.encode())
+
+    def is_faulty(self, number: int) -> bool:
+        """Whether `fail_after_ms` and `stall_after_ms` hold for the synthesis `number`, counted from 1."""
+        return not self.faulty_requests or number <= self.faulty_requests
+
+
+def _told(name: str, value: object) -> str:
+    if name == "api_key":
+        return "one key only"
+    return name if value is True else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+
+
+@dataclass(slots=True)
+class EmulatorStats:
+    """What happened, for tests and benchmarks to assert on."""
+
+    connections: int = 0  #: sockets accepted
+    open_connections: int = 0
+    refused_handshakes: int = 0
+    requests: int = 0  #: syntheses begun
+    completed: int = 0
+    cancelled: int = 0  #: by `cancel_request`, or because the socket went away
+    errors: int = 0  #: error messages sent
+    over_concurrency: int = 0  #: of these, for want of a unit
+    idle_closed: int = 0
+    faults: int = 0  #: connections dropped and syntheses stalled on purpose
+    chars: int = 0
+    chunks: int = 0
+    late_chunks: int = 0  #: of these, sent after a cancel
+    pings: int = 0
+    active: int = 0  #: units in use now
+    max_active: int = 0
+    #: The last message that asked for speech, as it came.
+    last_request: dict[str, object] = field(default_factory=dict)
+    #: The texts of the syntheses begun, in order.
+    texts: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
