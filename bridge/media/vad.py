@@ -1,0 +1,246 @@
+"""Is this speech: one detector for the whole process, fed by every call, run in batches.
+
+Strategy:
+
+- A call pushes its packets as they come; that only appends bytes. Whoever owns the event loop calls `run`
+  while `due` says so, a few milliseconds after the first window fell due at best: one run over 30 calls
+  costs a third of 30 runs over one.
+- A window is 32 ms; packets are 20 ms. The mu-law bytes wait undecoded, the 4 ms of context that the model
+  wants in front of a window simply stay at the front of the buffer.
+- The model's memory of each call lives in one array, by slot. A slot is wiped when a call takes it.
+- The memory drifts in hold music and long noise until it misses speech, so it is wiped after
+  `RESET_QUIET_WINDOWS` windows that were surely not speech, at most every two seconds (audio:
+  docs/barge-in.md).
+- What waits is bounded: a detector that is not run drops the oldest audio and counts it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media.silero import CONTEXT_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, load_model
+from telephony_codecs.g711 import MULAW_TO_FLOAT
+
+if TYPE_CHECKING:
+    from bridge.media.silero import Floats, Model
+
+WINDOW_MS: Final = WINDOW_SAMPLES * 1000 / SAMPLE_RATE_HZ
+#: The level of a window without any signal.
+SILENCE_DBFS: Final = -120.0
+
+#: Below this a window is surely not speech. So many running, so long after the last wipe: wiped again.
+RESET_PROBABILITY: Final = 0.1
+RESET_QUIET_WINDOWS: Final = 5
+RESET_EVERY_WINDOWS: Final = 63  # 2 s
+
+DEFAULT_FLOOR_DBFS: Final = SILENCE_DBFS
+CLOSED: Final = -1
+
+#: Audio of one call that may wait to be looked at.
+MAX_PENDING_MS: Final = 1000.0
+
+_DUE_BYTES: Final = CONTEXT_SAMPLES + WINDOW_SAMPLES
+_MAX_PENDING_BYTES: Final = CONTEXT_SAMPLES + int(MAX_PENDING_MS * SAMPLE_RATE_HZ / 1000)
+_SILENT_CONTEXT: Final = b"\xff" * CONTEXT_SAMPLES
+
+
+_FIRST_CAPACITY: Final = 16
+
+Indices: TypeAlias = NDArray[np.intp]
+
+
+class Window(NamedTuple):
+    """What the detector says about 32 ms of a call.
+
+    `end_ms` is where the window ends in the audio pushed since the stream was opened.
+    """
+
+    stream: VadStream
+    probability: float
+    level_dbfs: float
+    end_ms: float
+
+
+@dataclass(slots=True)
+class VadStats:
+    """What happened since the detector was made."""
+
+    windows: int = 0
+    batches: int = 0
+    skipped_windows: int = 0  #: too quiet to be speech, so the model was spared
+    resets: int = 0
+    dropped_windows: int = 0  #: waited longer than `MAX_PENDING_MS`
+
+
+class VadStream:
+    """One call's audio on its way into the detector. Made by `SpeechDetector.open`."""
+
+    __slots__ = ("_detector", "buffer", "due", "end_ms", "slot")
+
+    def __init__(self, detector: SpeechDetector, slot: int) -> None:
+        self._detector = detector
+        #: The context of the next window, then what waits to be looked at.
+        self.buffer = bytearray(_SILENT_CONTEXT)
+        self.due = False
+        self.end_ms = 0.0
+        #: Where the detector keeps the call's memory; `CLOSED` once closed.
+        self.slot = slot
+
+    def push(self, mulaw: bytes) -> None:
+        """Takes 8 kHz mu-law of any length. What comes after `close` is ignored."""
+        buffer = self.buffer
+        buffer += mulaw
+        if len(buffer) >= _DUE_BYTES and not self.due:
+            self._detector.fall_due(self)
+        if len(buffer) > _MAX_PENDING_BYTES:
+            self._detector.drop_oldest(self)
+
+
+class SpeechDetector:
+    """The speech detector of a process. Not for use from several threads.
+
+    Args:
+        floor_dbfs: quieter windows are taken for silence without asking the model.
+        model: what to ask; Silero v6 by default, loaded here (0.1 s, 45 MB).
+
+    Raises:
+        FileNotFoundError: the model's package is not installed.
+    """
+
+    def __init__(self, *, floor_dbfs: float = DEFAULT_FLOOR_DBFS, model: Model | None = None) -> None:
+        self.stats = VadStats()
+        self._model = model or load_model()
+        self._floor_dbfs = floor_dbfs
+        self._due: deque[VadStream] = deque()
+        self._free_slots: list[int] = []
+        self._memory = np.zeros((2, 0, 128), np.float32)
+        self._quiet_windows = np.zeros(0, np.int64)
+        self._windows_since_reset = np.zeros(0, np.int64)
+
+    @property
+    def due(self) -> int:
+        """Calls with a window to look at. Call `run` until it is 0."""
+        return len(self._due)
+
+    def open(self) -> VadStream:
+        """A stream for a new call. Close it with the call."""
+        if not self._free_slots:
+            self._grow()
+        slot = self._free_slots.pop()
+        self._forget(slot)
+        return VadStream(self, slot)
+
+    def close(self, stream: VadStream) -> None:
+        """Ends a stream: what it has pushed is not looked at any more. Again is harmless."""
+        if stream.slot == CLOSED:
+            return
+        if stream.due:
+            self._due.remove(stream)
+        self._free_slots.append(stream.slot)
+        # A due stream is not queued again, so nothing pushed from now on can reach the slot's next owner.
+        stream.slot, stream.due = CLOSED, True
+
+    def run(self, limit: int = 64) -> list[Window]:
+        """Looks at one window of each due call, longest due first, and of `limit` calls at most."""
+        streams = [self._due.popleft() for _ in range(min(limit, len(self._due)))]
+        if not streams:
+            return []
+        codes = np.frombuffer(b"".join([stream.buffer[:_DUE_BYTES] for stream in streams]), np.uint8)
+        windows = MULAW_TO_FLOAT.take(codes).reshape(-1, _DUE_BYTES)
+        slots = np.array([stream.slot for stream in streams])
+        levels_dbfs = _levels_dbfs(windows[:, CONTEXT_SAMPLES:])
+        probabilities = self._probabilities(windows, levels_dbfs, slots)
+        self._advance(streams)
+        for index in self._drifted(slots, probabilities):
+            self._wipe(streams[index])
+        self.stats.windows += len(streams)
+        self.stats.batches += 1
+        return [
+            Window(stream, probability, level_dbfs, stream.end_ms)
+            for stream, probability, level_dbfs in zip(
+                streams, probabilities.tolist(), levels_dbfs.tolist(), strict=True
+            )
+        ]
+
+    def fall_due(self, stream: VadStream) -> None:
+        """Queues a stream that has a whole window. For `VadStream` only."""
+        stream.due = True
+        self._due.append(stream)
+
+    def drop_oldest(self, stream: VadStream) -> None:
+        """Brings a stream back to its bound by whole windows. For `VadStream` only."""
+        if stream.slot == CLOSED:
+            stream.buffer.clear()
+            return
+        excess = -(-(len(stream.buffer) - _MAX_PENDING_BYTES) // WINDOW_SAMPLES)
+        del stream.buffer[: excess * WINDOW_SAMPLES]
+        stream.end_ms += excess * WINDOW_MS
+        self.stats.dropped_windows += excess
+
+    def _probabilities(self, windows: Floats, levels_dbfs: Floats, slots: Indices) -> Floats:
+        """Asks the model about the windows over the floor, and keeps what it remembers of each call."""
+        loud = np.flatnonzero(levels_dbfs >= self._floor_dbfs)
+        if len(loud) == len(slots):
+            return self._ask(windows, slots)
+        probabilities = np.zeros(len(slots), np.float32)
+        self.stats.skipped_windows += len(slots) - len(loud)
+        if len(loud):
+            probabilities[loud] = self._ask(windows[loud], slots[loud])
+        return probabilities
+
+    def _ask(self, windows: Floats, slots: Indices) -> Floats:
+        probabilities, self._memory[:, slots] = self._model(windows, self._memory.take(slots, axis=1))
+        return probabilities
+
+    def _advance(self, streams: list[VadStream]) -> None:
+        """Past the window just looked at; a stream with another one queues again, behind the others."""
+        for stream in streams:
+            del stream.buffer[:WINDOW_SAMPLES]
+            stream.end_ms += WINDOW_MS
+            if len(stream.buffer) >= _DUE_BYTES:
+                self._due.append(stream)
+            else:
+                stream.due = False
+
+    def _drifted(self, slots: Indices, probabilities: Floats) -> list[int]:
+        """Which of the calls have been quiet for long enough to wipe their memory."""
+        quiet = (self._quiet_windows[slots] + 1) * (probabilities < RESET_PROBABILITY)
+        since = self._windows_since_reset[slots] + 1
+        self._quiet_windows[slots], self._windows_since_reset[slots] = quiet, since
+        drifted: list[int] = np.flatnonzero(
+            (quiet >= RESET_QUIET_WINDOWS) & (since >= RESET_EVERY_WINDOWS)
+        ).tolist()
+        return drifted
+
+    def _wipe(self, stream: VadStream) -> None:
+        stream.buffer[:CONTEXT_SAMPLES] = _SILENT_CONTEXT
+        self._forget(stream.slot)
+        self.stats.resets += 1
+
+    def _forget(self, slot: int) -> None:
+        self._memory[:, slot] = 0.0
+        self._quiet_windows[slot] = self._windows_since_reset[slot] = 0
+
+    def _grow(self) -> None:
+        """Doubles the room for calls."""
+        used = self._memory.shape[1]
+        capacity = max(_FIRST_CAPACITY, 2 * used)
+        memory = np.zeros((2, capacity, 128), np.float32)
+        memory[:, :used] = self._memory
+        self._memory = memory
+        counters = np.zeros((2, capacity), np.int64)
+        counters[:, :used] = self._quiet_windows, self._windows_since_reset
+        self._quiet_windows, self._windows_since_reset = counters
+        self._free_slots.extend(range(capacity - 1, used - 1, -1))
+
+
+def _levels_dbfs(windows: Floats) -> Floats:
+    """Each row's level; the square wave of full scale is 0 dBFS."""
+    power = np.einsum("ij,ij->i", windows, windows) / windows.shape[1]
+    levels: Floats = 10 * np.log10(np.maximum(power, 1e-12, dtype=np.float32))
+    return levels
