@@ -30,7 +30,7 @@ class Reframer:
         return [stream[start : start + size] for start in range(0, whole, size)]
 
     def flush(self, silent_sample: bytes) -> bytes:
-        """The last frame, padded with silence; ``b""`` when nothing is pending. Call when the stream has ended.
+        """The last frame, padded with silence; ``b""`` when nothing is pending. For the end of a stream.
 
         Args:
             silent_sample: one sample of silence, as in `AudioFormat.silent_sample`.

@@ -4,8 +4,8 @@ Strategy:
 
 - Sample n of the output is the input at n / to_hz seconds, neither late nor early: what comes in is held back
   until the filter has seen the 4 ms behind it (at 8 kHz), and `flush` gives out what is still held.
-- Sharp enough for the telephone, and no longer than that needs: when the lower rate is 8 kHz, what would alias
-  from 4.3 kHz up is more than 70 dB down, and 300 to 3400 Hz is level.
+- Sharp enough for the telephone, and no longer than that needs: when the lower rate is 8 kHz, what would
+  alias from 4.3 kHz up is more than 70 dB down, and 300 to 3400 Hz is level.
 - How the stream is cut into chunks cannot be heard, not even in the last bit: coefficients are multiples of
   2^-30, so every sum is exact in a double, and in which order numpy or BLAS adds it up is all the same.
 - Never wraps round: what would pass full scale is held there.
@@ -13,7 +13,7 @@ Strategy:
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from math import ceil, gcd
 from typing import Final
 
@@ -55,11 +55,11 @@ class Resampler:
                 raise ValueError(f"cannot resample {rate_hz} Hz: rates are {known}")
         self.from_hz, self.to_hz = from_hz, to_hz
         common = gcd(from_hz, to_hz)
-        # `_step` input samples make `_phases` output samples; a position counts in 1 / `_phases` input samples.
+        # `_step` input samples make `_phases` output samples; positions are in 1 / `_phases` input samples.
         self._phases, self._step = to_hz // common, from_hz // common
         self._filters = _polyphase(from_hz, to_hz)
         self._taps: int = self._filters.shape[1]
-        self._held_samples = self._taps // 2
+        self._held_samples: int = self._taps // 2
         self._block_samples = _BLOCK_TAPS * from_hz // (self._taps * to_hz)
         self._restart()
 
@@ -75,7 +75,7 @@ class Resampler:
         return self._held_samples * 1000 / self.from_hz
 
     def feed(self, pcm: bytes) -> bytes:
-        """The output as far as it is certain. `pcm` may end in half a sample: the rest is in the next chunk."""
+        """The output as far as it is certain. `pcm` may end in half a sample: the next chunk has the rest."""
         samples = samples_of(self._aligner.feed(pcm))
         size = self._block_samples
         blocks = (samples[start : start + size] for start in range(0, samples.size, size))
@@ -118,7 +118,7 @@ class Resampler:
         return np.ndarray((count, self._taps), buffer=self._input, strides=strides)
 
 
-@cache
+@lru_cache(maxsize=32)
 def _polyphase(from_hz: int, to_hz: int) -> NDArray[np.float64]:
     """The low-pass as seen from each place that an output sample can have between two input samples.
 
@@ -135,4 +135,6 @@ def _polyphase(from_hz: int, to_hz: int) -> NDArray[np.float64]:
     window = np.where(inside > 0, np.i0(_KAISER_BETA * np.sqrt(inside)), 0)
     taps = window * np.sinc(2 * _CUTOFF * lower_hz / from_hz * distance)
     taps /= taps.sum(axis=1, keepdims=True)
-    return np.rint(taps / _COEFFICIENT_STEP) * _COEFFICIENT_STEP
+    filters = np.rint(taps / _COEFFICIENT_STEP) * _COEFFICIENT_STEP
+    filters.setflags(write=False)  # every stream of these two rates shares it
+    return filters

@@ -6,8 +6,8 @@ Strategy:
   the input is wrong and it says how (`ValueError`, nothing else).
 - Encodings are those of the telephone: PCM of 16 bits, mu-law, A-law; mono or stereo. Others are refused by
   name.
-- A header is often written before the length is known. A data size of 0xFFFFFFFF, one beyond the end, or 0 with
-  audio behind it mean "until the end". Unknown chunks are stepped over, wherever they are.
+- A header is often written before the length is known: a data size of 0xFFFFFFFF, one beyond the end, or 0
+  with audio behind it mean "until the end". Unknown chunks are stepped over, wherever they are.
 """
 
 from __future__ import annotations
