@@ -168,7 +168,7 @@ def _audio_bytes(data: bytes, audio_at: int, size: int) -> int | None:
     _, riff_bytes, _ = _RIFF_HEAD.unpack_from(data)
     riff_end = _CHUNK_HEAD.size + riff_bytes
     # An empty file ends, by its own account, behind its empty audio or behind a chunk that follows it.
-    is_left_open = size == 0 and (riff_end < audio_at or riff_bytes == _UNKNOWN_SIZE)
+    is_left_open = size == 0 and (riff_end <= audio_at or riff_bytes == _UNKNOWN_SIZE)
     return None if size == _UNKNOWN_SIZE or is_left_open else size
 
 

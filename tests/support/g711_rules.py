@@ -1,7 +1,8 @@
 """The segment rules of ITU-T G.711 (11/1988), written out: slow, plain, and independent of what they check.
 
-Both laws cut the range of magnitudes into eight segments of sixteen steps each. A code is a sign, a segment and a
-step; it decodes to the middle of its step. Table 2a/2b of the standard for mu-law, table 1a/1b for A-law.
+Both laws cut the range of magnitudes into eight segments of sixteen steps each. A code is a sign, a segment
+and a step, and decodes to the middle of its step. Tables 1a and 1b of the standard are A-law's, 2a and 2b
+mu-law's.
 """
 
 from __future__ import annotations

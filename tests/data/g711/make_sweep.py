@@ -2,7 +2,7 @@
 
     python -m tests.data.g711.make_sweep
 
-One second at 8 kHz from 300 to 3400 Hz, swelling from -60 dBFS to past full scale, so that every segment is met.
+One second at 8 kHz from 300 to 3400 Hz, swelling from -60 dBFS to past full scale: every segment is met.
 """
 
 from __future__ import annotations
