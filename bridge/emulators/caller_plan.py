@@ -1,0 +1,78 @@
+"""What a simulated call is to be like: whom to call, what to say and when, and what to do wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.config import Secret
+from bridge.emulators.caller_script import Action
+from bridge.emulators.caller_webhooks import Signature
+from bridge.emulators.twilio_line import new_sid
+
+#: An account number for calls that need none in particular.
+SOME_ACCOUNT: Final = "AC" + "0" * 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misbehaviour:
+    """What to do wrong, for tests of the bridge.
+
+    Attributes:
+        webhook_signature, upgrade_signature: how requests are signed.
+        omit_parameters: leave the TwiML's parameters, the token among them, out of `start`.
+        parameters: put these there instead; another call's token, say.
+        start_call_sid: claim to be this call in `start`.
+        skip_connected, skip_start: leave that message out.
+        repeat_start: send it twice.
+        media_before_start: frames to send too early.
+        after_start: further messages, right or wrong; `bytes` go out as binary ones.
+        after_stop: messages to send when the call is over.
+        mute: send no audio at all.
+        vanish: break the connection instead of hanging up.
+    """
+
+    webhook_signature: Signature = Signature.VALID
+    upgrade_signature: Signature = Signature.VALID
+    omit_parameters: bool = False
+    parameters: Mapping[str, str] | None = None
+    start_call_sid: str = ""
+    skip_connected: bool = False
+    skip_start: bool = False
+    repeat_start: bool = False
+    media_before_start: int = 0
+    after_start: Sequence[str | bytes] = ()
+    after_stop: Sequence[str | bytes] = ()
+    mute: bool = False
+    vanish: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """One call to make.
+
+    Attributes:
+        answer_url: the bridge's webhook, ``http://127.0.0.1:8080/carriers/twilio/answer``.
+        auth_token: what the webhook is signed with; the bridge's `carriers.twilio.auth_token`.
+        public_url: the bridge's `server.public_url`, where that is not the beginning of `answer_url`.
+        actions: what the caller does, in order.
+        hang_up_after_s: the call lasts no longer.
+        hang_up_on_silence_s: hang up when all actions are done and the bridge is silent for so long.
+        noise_dbfs: comfort noise on the caller's line; None: digital silence.
+        buffer_ms: Twilio's jitter buffer, filled before it plays.
+    """
+
+    answer_url: str
+    auth_token: Secret
+    public_url: str = ""
+    actions: Sequence[Action] = ()
+    hang_up_after_s: float = 30.0
+    hang_up_on_silence_s: float | None = None
+    noise_dbfs: float | None = -65.0
+    buffer_ms: float = 40.0
+    from_number: str = "+15550100001"
+    to_number: str = "+15550100002"
+    account_sid: str = SOME_ACCOUNT
+    call_sid: str = field(default_factory=lambda: new_sid("CA"))
+    misbehaviour: Misbehaviour = Misbehaviour()
