@@ -67,6 +67,17 @@ class Ending(StrEnum):
     LOST = "lost"  #: the stream broke, or nobody here has ever heard of the call
 
 
+def header_values(headers: Mapping[str, str], name: str) -> list[str]:
+    """Every value of a header, whatever its case."""
+    return [value for key, value in headers.items() if key.lower() == name.lower()]
+
+
+def form_value(form: Mapping[str, str], name: str) -> str:
+    """A field's value; empty when it is missing, or repeated: no two readers may differ about it."""
+    values = [value for key, value in form.items() if key == name]
+    return values[0] if len(values) == 1 else ""
+
+
 class Carrier(Protocol):
     """One configured carrier."""
 

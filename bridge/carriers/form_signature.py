@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-#: Names of the algorithms, as the carriers spell them, and as Python does.
+from bridge.config import Secret
+from bridge.errors import Refused
+
+#: The algorithms' names as carriers write them, and as Python does.
 ALGORITHMS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 _DEFAULT_PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
@@ -42,8 +45,34 @@ def sign(secret: str, url: str, form: Mapping[str, str] | None = None, algorithm
     return b64encode(hmac.digest(secret.encode("utf-8"), data, ALGORITHMS[algorithm])).decode("ascii")
 
 
-def same(one: str, other: str) -> bool:
-    """Whether two signatures are equal, in constant time, whatever characters they hold."""
+def require_signature(
+    secret: Secret, given: Sequence[str], urls: Iterable[str], form: Mapping[str, str], algorithm: str
+) -> None:
+    """Refuse a request unless its signature belongs to one of `urls` and `form`.
+
+    Args:
+        secret: empty refuses everything.
+        given: the values of the signature's header; there must be exactly one.
+        urls: the `spellings` of the public address.
+        form: as for `sign`.
+        algorithm: what the request says it was signed with.
+
+    Raises:
+        Refused: always for the reason ``signature``.
+    """
+    if not secret:
+        raise Refused("signature", "no secret is configured to check it with")
+    if len(given) != 1:
+        raise Refused("signature", f"{len(given)} signatures instead of one")
+    if algorithm not in ALGORITHMS:
+        raise Refused("signature", "signed with an algorithm that is not known here")
+    if not any(_same(sign(secret.reveal(), url, form, algorithm), given[0]) for url in urls):
+        raise Refused(
+            "signature", "it does not match; is server.public_url the address that the carrier calls?"
+        )
+
+
+def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 

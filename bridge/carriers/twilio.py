@@ -4,8 +4,8 @@ Strategy, besides what `dialect` and `carrier` promise:
 
 - `receive` is the hot path, 50 messages a second and call: a typed decode, a table look-up, a comparison.
 - Every order that messages can come in is in `_ORDER`. Only `start` needs a second look, at its ids.
-- A stranger gets no patience: before `start`, what is not JSON closes the socket (1008), and so does a
-  `start` that cannot be read. During a call a person is listening: a bad message is counted and skipped.
+- A stranger gets no patience: before `start`, a message that names no event closes the socket (1008), and so
+  does a `start` that cannot be read. During a call a person is listening: what is bad is counted and skipped.
 - TwiML is built as a tree, so no caller can write a verb into it, and ends in verbs that run when we cannot.
 
 Facts, from twilio.com/docs: voice/media-streams/websocket-messages, voice/twiml/stream, voice/twiml/connect,
@@ -24,9 +24,17 @@ from xml.etree.ElementTree import Element
 import msgspec
 from msgspec import Meta, Struct
 
-from bridge.carriers.carrier import Ending, IncomingCall, Reply, StreamStatus, StreamUrls
+from bridge.carriers.carrier import (
+    Ending,
+    IncomingCall,
+    Reply,
+    StreamStatus,
+    StreamUrls,
+    form_value,
+    header_values,
+)
 from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
-from bridge.carriers.form_signature import ALGORITHMS, same, sign, spellings
+from bridge.carriers.form_signature import require_signature, spellings
 from bridge.carriers.markup import plain, response, verb
 from bridge.config import TwilioConfig
 from bridge.errors import ProtocolError, Refused
@@ -47,6 +55,7 @@ _CALL_ID: Final = r"\ACA[0-9a-fA-F]{32}\Z"
 _STREAM_ID: Final = r"\A[0-9A-Za-z_-]{1,64}\Z"
 _MAX_PARAMETER_CHARS: Final = 500  # name and value together
 _MAX_FIELD_CHARS: Final = 400  # of a number, a name or a SIP address
+_MAX_REASON_CHARS: Final = 200
 _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "stream-started": "started",
     "stream-stopped": "stopped",
@@ -265,9 +274,10 @@ class TwilioDialect:
         if event is not None and event not in _KNOWN_EVENTS:
             return _UNKNOWN_EVENT
         kind = "bad_message" if isinstance(error, msgspec.ValidationError) else "bad_json"
-        hopeless = self._phase is Phase.OPENING and (kind == "bad_json" or event == "start")
+        hopeless = self._phase is Phase.OPENING and event in (None, "start")
         # ascii(): the decoder quotes wrong values, and a stranger must not write lines into the log.
-        raise self._broken(ascii(str(error))[1:-1][:200], kind, POLICY_VIOLATION if hopeless else None)
+        reason = ascii(str(error))[1:-1][:_MAX_REASON_CHARS]
+        raise self._broken(reason, kind, POLICY_VIOLATION if hopeless else None) from None
 
     def _broken(self, reason: str, kind: str, close_code: int | None) -> ProtocolError:
         return ProtocolError(reason, peer=NAME, kind=kind, call_id=self._call_id, close_code=close_code)
@@ -309,7 +319,7 @@ class Twilio:
 
     def incoming(self, form: Mapping[str, str]) -> IncomingCall:
         """The call that the answer webhook announces."""
-        call_id, account_id = _one(form, "CallSid"), _one(form, "AccountSid")
+        call_id, account_id = form_value(form, "CallSid"), form_value(form, "AccountSid")
         if not re.match(_CALL_ID, call_id):
             raise ProtocolError("CallSid is missing, repeated or malformed", peer=NAME, kind="bad_webhook")
         if self._config.account_sid and account_id != self._config.account_sid:
@@ -317,9 +327,9 @@ class Twilio:
         return IncomingCall(
             call_id=call_id,
             account_id=plain(account_id, _MAX_FIELD_CHARS),
-            from_number=plain(_one(form, "From"), _MAX_FIELD_CHARS),
-            to_number=plain(_one(form, "To"), _MAX_FIELD_CHARS),
-            direction="outbound" if _one(form, "Direction").startswith("outbound") else "inbound",
+            from_number=plain(form_value(form, "From"), _MAX_FIELD_CHARS),
+            to_number=plain(form_value(form, "To"), _MAX_FIELD_CHARS),
+            direction="outbound" if form_value(form, "Direction").startswith("outbound") else "inbound",
         )
 
     def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
@@ -343,12 +353,12 @@ class Twilio:
 
     def ended(self, form: Mapping[str, str], ending: Ending = Ending.FINISHED) -> Reply:
         """TwiML for the time after the stream: hang up, after an apology if it did not end well."""
-        failed = bool(_one(form, "StreamError")) or self.status(form) == "error"
+        failed = bool(form_value(form, "StreamError")) or self.status(form) == "error"
         return response(*_sorry()) if failed or ending is Ending.LOST else response(verb("Hangup"))
 
     def status(self, form: Mapping[str, str]) -> StreamStatus:
         """What the stream's status callback reports."""
-        return _STREAM_EVENTS.get(_one(form, "StreamEvent"), "unknown")
+        return _STREAM_EVENTS.get(form_value(form, "StreamEvent"), "unknown")
 
     def token_of(self, started: Started) -> str:
         """The one-time token out of the `<Parameter>`; empty when there is none."""
@@ -359,17 +369,8 @@ class Twilio:
         return TwilioDialect()
 
     def _verify(self, urls: Iterable[str], headers: Mapping[str, str], form: Mapping[str, str]) -> None:
-        secret = self._config.auth_token.reveal()
-        if not secret:
-            raise Refused("signature", "there is no carriers.twilio.auth_token to check it with")
-        given = _values(headers, SIGNATURE_HEADER)
-        if len(given) != 1:
-            raise Refused("signature", f"{len(given)} {SIGNATURE_HEADER} headers instead of one")
-        algorithm = _algorithm(headers)
-        if algorithm not in ALGORITHMS:
-            raise Refused("signature", "signed with an algorithm that is not known here")
-        if not any(same(sign(secret, url, form, algorithm), given[0]) for url in urls):
-            raise Refused("signature", "does not match; is server.public_url the address that Twilio calls?")
+        given = header_values(headers, SIGNATURE_HEADER)
+        require_signature(self._config.auth_token, given, urls, form, _algorithm(headers))
 
 
 def _sorry() -> tuple[Element, Element]:
@@ -377,18 +378,8 @@ def _sorry() -> tuple[Element, Element]:
 
 
 def _algorithm(headers: Mapping[str, str]) -> str:
-    for part in ",".join(_values(headers, SIGNATURE_SETTINGS_HEADER)).split(","):
+    for part in ",".join(header_values(headers, SIGNATURE_SETTINGS_HEADER)).split(","):
         name, _, value = part.partition("=")
         if name.strip() == "algorithm" and value.strip():
             return value.strip().upper()
     return "HMAC_SHA1"
-
-
-def _values(headers: Mapping[str, str], name: str) -> list[str]:
-    return [value for key, value in headers.items() if key.lower() == name.lower()]
-
-
-def _one(form: Mapping[str, str], name: str) -> str:
-    """The field's value; empty when it is missing, or repeated: no two readers may differ about it."""
-    values = [value for key, value in form.items() if key == name]
-    return values[0] if len(values) == 1 else ""
