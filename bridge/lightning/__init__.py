@@ -1,0 +1,1 @@
+"""Smallest AI's Lightning: text in, telephone audio out."""

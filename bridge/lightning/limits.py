@@ -1,0 +1,99 @@
+"""How many syntheses the account may run at once.
+
+Strategy:
+
+- Lightning refuses what is over the account's concurrency and does not queue it. So it is queued here, first
+  come first served, each with a deadline.
+- A unit is free the moment it is released, not at the next turn of the loop: a barge-in must not keep others
+  waiting.
+- A waiter that gives up, by deadline or by cancellation, never takes a unit with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from bridge.errors import Busy
+from bridge.lightning.stats import LightningStats
+
+#: `Busy.code` when the queue was ours. Asking again would only queue again.
+QUEUE_TIMEOUT: Final = "queue_timeout"
+
+
+class Unit:
+    """The right to run one synthesis. `release` it exactly when that is over; more often does no harm."""
+
+    __slots__ = ("_units",)
+
+    def __init__(self, units: Units) -> None:
+        self._units: Units | None = units
+
+    def release(self) -> None:
+        """Give it back, at once."""
+        units, self._units = self._units, None
+        if units is not None:
+            units._give_back()
+
+
+class Units:
+    """The account's concurrency, as far as this process may use it.
+
+    Args:
+        concurrency: units in all.
+        stats: where waits are counted.
+    """
+
+    def __init__(self, concurrency: int, stats: LightningStats | None = None) -> None:
+        self.concurrency = concurrency
+        self.in_use = 0
+        self._stats = stats or LightningStats()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Syntheses that wait for a unit."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    async def acquire(self, timeout_s: float) -> Unit:
+        """A unit, as soon as one is free and nobody came before. `release` it when the synthesis is over.
+
+        Raises:
+            Busy: none was free within `timeout_s` seconds.
+        """
+        if self.in_use < self.concurrency:  # then nobody waits: a freed unit is handed on, never left lying
+            self.in_use += 1
+            return Unit(self)
+        self._stats.unit_waits += 1
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+        except BaseException as error:
+            self._give_up(waiter)
+            if not isinstance(error, TimeoutError):
+                raise
+        else:
+            return Unit(self)
+        self._stats.unit_timeouts += 1
+        raise Busy(
+            f"all {self.concurrency} units of concurrency were in use for {timeout_s:g} s", code=QUEUE_TIMEOUT
+        )
+
+    def _give_up(self, waiter: asyncio.Future[None]) -> None:
+        if waiter.done() and not waiter.cancelled():
+            self._give_back()  # it was handed a unit in the very turn in which it gave up
+        else:
+            waiter.cancel()
+            self._waiters.remove(waiter)
+
+    def _give_back(self) -> None:
+        """Hand the unit to whoever waits longest, or keep it."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self.in_use -= 1

@@ -1,0 +1,222 @@
+"""The wire shapes of `/waves/v1/tts/live`. No I/O, no clock.
+
+Strategy:
+
+- What comes in is decoded once, into one tolerant shape, and told apart by `status`. Every id is optional,
+  unknown fields and statuses are no error, and an error is read in all the shapes that the sources show.
+- What cannot be decoded is a `ProtocolError` and nothing else, whatever the bytes are.
+- What goes out always names `sample_rate` (the default is 44100), `language` (the default is disputed) and
+  `complete_backoff_ms` (the default lets `complete` trail the last audio by 4 s).
+- What Lightning is known to refuse is refused here, before it costs a unit.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from bridge.errors import InvalidRequest, ProtocolError
+from bridge.lightning.faults import Fault, fault_of
+
+MAX_TEXT_CHARS: Final = 8000
+OUTPUT_FORMATS: Final = ("pcm", "wav", "mp3", "ulaw", "alaw")
+SAMPLE_RATES_HZ: Final = (8000, 16000, 24000, 44100)
+#: The voices that time their words, and the languages they do it in. Others ignore the wish.
+WORD_TIMED_VOICES: Final = frozenset({"meher", "devansh", "kartik", "maithili", "liam", "avery"})
+WORD_TIMED_LANGUAGES: Final = frozenset({"en", "hi"})
+#: No request of 8000 characters lasts longer.
+MAX_WORD_S: Final = 3600.0
+
+PING: Final = b'{"type":"ping"}'
+_ID: Final = re.compile(r"[a-zA-Z0-9_\-.]{1,128}")
+
+
+class SynthesisRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is asked of Lightning. Fields and ranges: its generated AsyncAPI contract."""
+
+    text: str
+    voice_id: str
+    model: str
+    language: str
+    sample_rate: int
+    output_format: str
+    #: Echoed as `external_request_id`: what ties an answer to its request.
+    request_id: str
+    speed: float = 1.0
+    add_wav_header: bool = False
+    word_timestamps: bool = False
+    pronunciation_dicts: list[str] = msgspec.field(default_factory=list)
+    # A factory, because a plain default would be left out of the message.
+    complete_backoff_ms: int = msgspec.field(default_factory=int)
+
+
+class _Cancel(Struct):
+    request_id: str
+    cancel_request: bool = True
+
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode_request(request: SynthesisRequest) -> bytes:
+    """The message that asks for a synthesis.
+
+    Raises:
+        InvalidRequest: Lightning would refuse it; names the field.
+    """
+    if problem := _problem(request):
+        raise InvalidRequest(problem, code="local_check", request_id=request.request_id)
+    try:
+        return _encoder.encode(request)
+    except UnicodeEncodeError:
+        problem = "text: holds half of a surrogate pair, which no JSON can carry"
+    raise InvalidRequest(problem, code="local_check", request_id=request.request_id)
+
+
+def encode_cancel(request_id: str) -> bytes:
+    """The message that stops a synthesis. Nothing acknowledges it."""
+    return _encoder.encode(_Cancel(request_id))
+
+
+def _problem(request: SynthesisRequest) -> str:
+    if not request.text.strip():
+        return "text: is empty or only whitespace"
+    if len(request.text) > MAX_TEXT_CHARS:
+        return f"text: {len(request.text)} characters, more than {MAX_TEXT_CHARS}"
+    if request.output_format not in OUTPUT_FORMATS:
+        hint = " (mu-law is called `ulaw`)" if request.output_format == "mulaw" else ""
+        return f"output_format: {request.output_format!r} is none of {', '.join(OUTPUT_FORMATS)}{hint}"
+    if request.sample_rate not in SAMPLE_RATES_HZ:
+        return f"sample_rate: {request.sample_rate} is none of {', '.join(map(str, SAMPLE_RATES_HZ))}"
+    if not 0.5 <= request.speed <= 2:
+        return f"speed: {request.speed:g} is not within 0.5 to 2"
+    if not _ID.fullmatch(request.request_id):
+        return "request_id: must be 1 to 128 letters, digits, '_', '-' or '.'"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of audio, in the format that was asked for, or so it should be."""
+
+    audio: bytes
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """When a word is spoken, in milliseconds from the start of its request's audio."""
+
+    word: str
+    start_ms: float
+    end_ms: float
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """All audio of the request has been sent."""
+
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request failed, or, without an id, perhaps the whole session."""
+
+    fault: Fault
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to our keepalive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Well-formed, but nothing we know. Count it and go on."""
+
+    status: str
+
+
+#: `request_id` is always our own id, or None where the answer names none.
+Message: TypeAlias = Chunk | Word | Complete | Failed | Pong | Unknown
+
+
+class _Data(Struct):
+    audio: bytes | None = None  # msgspec decodes the base64
+    word: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+class _Envelope(Struct):
+    status: str | None = None
+    type: str | None = None
+    external_request_id: str | None = None
+    data: _Data | None = None
+    # Read only when they are needed, and then in any shape.
+    message: Raw = Raw()
+    error: Raw = Raw()
+    error_code: Raw = Raw()
+    code: Raw = Raw()
+
+
+_decoder: Final = msgspec.json.Decoder(_Envelope)
+
+
+def decode(message: bytes | str) -> Message:
+    """What `message` (one WebSocket message) means.
+
+    Raises:
+        ProtocolError: it is not what Lightning may send. Skip and count it; a row of them is a broken peer.
+    """
+    try:
+        envelope = _decoder.decode(message)
+    except msgspec.ValidationError as error:
+        raise _broken(str(error), "bad_message") from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise _broken("not JSON", "bad_json") from None
+    except RecursionError:
+        raise _broken("nested too deep", "bad_json") from None
+    return _meaning(envelope)
+
+
+def _meaning(envelope: _Envelope) -> Message:
+    status, data, request_id = envelope.status, envelope.data, envelope.external_request_id
+    if status == "chunk":
+        if data is None or data.audio is None:
+            raise _broken("a chunk without audio", "bad_message")
+        return Chunk(data.audio, request_id)
+    if status == "complete":
+        return Complete(request_id)
+    if status == "word_timestamp":
+        return _word(data, request_id)
+    if status == "error" or envelope.type == "error":
+        code = _plain(envelope.error_code) or _plain(envelope.code)
+        return Failed(fault_of(_plain(envelope.message), _plain(envelope.error), code), request_id)
+    return Pong() if envelope.type == "pong" else Unknown(status or envelope.type or "")
+
+
+def _word(data: _Data | None, request_id: str | None) -> Word:
+    if data is None or data.word is None or data.start is None or data.end is None:
+        raise _broken("a word without its times", "bad_message")
+    if not 0 <= data.start <= data.end < MAX_WORD_S:
+        raise _broken("a word at an impossible time", "bad_message")
+    return Word(data.word, data.start * 1000, data.end * 1000, request_id)
+
+
+def _plain(raw: Raw) -> object:
+    try:
+        return msgspec.json.decode(raw) if len(bytes(raw)) else None
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+
+
+def _broken(reason: str, kind: str) -> ProtocolError:
+    return ProtocolError(reason, peer="lightning", kind=kind)
