@@ -18,7 +18,8 @@ import threading
 import unicodedata
 from bisect import bisect_right
 from functools import cache
-from typing import Any, Final
+from itertools import accumulate, pairwise, takewhile
+from typing import Any, Final, NamedTuple
 
 from bridge.emulators.speech_engine import Speech, TimedWord
 from bridge.errors import ConfigError
@@ -36,7 +37,7 @@ _NORMAL_RATE_WPM: Final = 175
 _RATE_LIMITS_WPM: Final = (80, 450)
 
 #: Lightning's languages in eSpeak's names, where they differ.
-_LANGUAGES: Final = {"en": "en-us", "no": "nb", "zh": "cmn", "fr": "fr-fr"}
+_LANGUAGES: Final = {"en": "en-us", "no": "nb", "zh": "cmn"}
 #: For ``auto``: the script of the text's first letter that is not Latin tells enough.
 _SCRIPTS: Final = {
     "DEVANAGARI": "hi", "TAMIL": "ta", "BENGALI": "bn", "TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml",
@@ -108,6 +109,14 @@ class _Event(ctypes.Structure):
     )
 
 
+class _Heard(NamedTuple):
+    """A word begins, or a clause ends: at which character of the text, and when."""
+
+    is_word: bool
+    character: int
+    at_ms: float
+
+
 _lock: Final = threading.Lock()
 
 
@@ -123,7 +132,7 @@ class _Library:
         if self._rate_hz <= 0:
             raise ConfigError(f"eSpeak NG does not start: error {self._rate_hz}")
         self._pcm = bytearray()
-        self._events: list[tuple[int, int, int]] = []
+        self._events: list[_Heard] = []
         kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
         self._callback = kind(self._collect)  # kept: the library holds no reference that Python knows of
         library.espeak_SetSynthCallback(self._callback)
@@ -154,7 +163,9 @@ class _Library:
             self._pcm += ctypes.string_at(samples, count * 2)
         index = 0
         while (event := events[index]).type != _EVENT_LIST_TERMINATED:
-            self._events.append((event.type, event.text_position - 1, event.audio_position))
+            if event.type in (_EVENT_WORD, _EVENT_END):
+                at_ms = float(event.audio_position)
+                self._events.append(_Heard(event.type == _EVENT_WORD, event.text_position - 1, at_ms))
             index += 1
         return 0
 
@@ -173,21 +184,41 @@ def _load() -> _Library:
     return _Library(library, espeakng_loader.get_data_path())
 
 
-def _timed_words(text: str, events: list[tuple[int, int, int]], duration_ms: float) -> tuple[TimedWord, ...]:
-    """The words of `text`, as written, with the times of eSpeak's events (kind, character, milliseconds).
+def _timed_words(text: str, events: list[_Heard], duration_ms: float) -> tuple[TimedWord, ...]:
+    """The words of `text`, as written, with the times of eSpeak's events.
 
     eSpeak tells no end of a word: it lasts until the next event, be that a word or the end of a clause. What
-    it reads as several words ($12.50) is one here; what it does not read at all (a dash) is none.
+    it reads as several words ($12.50) is one here; what it reads as one ("in the") is shared out by length;
+    what it does not read at all (a dash) is left out.
     """
     spans = [match.span() for match in re.finditer(r"\S+", text)]
-    stops = sorted(at_ms for kind, _, at_ms in events if kind in (_EVENT_WORD, _EVENT_END))
-    heard: dict[int, tuple[int, int]] = {}
-    for kind, character, at_ms in events:
-        if kind != _EVENT_WORD:
-            continue
-        word = bisect_right(spans, character, key=lambda span: span[0]) - 1
-        following = bisect_right(stops, at_ms)
-        end_ms = stops[following] if following < len(stops) else int(duration_ms)
-        first_ms, last_ms = heard.get(word, (at_ms, end_ms))
-        heard[word] = (min(first_ms, at_ms), max(last_ms, end_ms))
-    return tuple(TimedWord(text[slice(*spans[w])], *map(float, heard[w])) for w in sorted(heard) if w >= 0)
+    intervals = _intervals(spans, events, duration_ms)
+    words: list[TimedWord] = []
+    for index, (start_ms, end_ms) in sorted(intervals.items()):
+        following = takewhile(lambda later: later not in intervals, range(index + 1, len(spans)))
+        group = [text[slice(*spans[n])] for n in (index, *following)]
+        words += _shared_out([word for word in group if any(map(str.isalnum, word))], start_ms, end_ms)
+    return tuple(words)
+
+
+def _intervals(
+    spans: list[tuple[int, int]], events: list[_Heard], duration_ms: float
+) -> dict[int, tuple[float, float]]:
+    """When each word that has an event is heard, by its index in `spans`."""
+    stops = sorted(event.at_ms for event in events)
+    found: dict[int, tuple[float, float]] = {}
+    for event in events:
+        index = bisect_right(spans, event.character, key=lambda span: span[0]) - 1
+        if event.is_word and index >= 0:
+            following = bisect_right(stops, event.at_ms)
+            end_ms = stops[following] if following < len(stops) else duration_ms
+            first_ms, last_ms = found.get(index, (event.at_ms, end_ms))
+            found[index] = (min(first_ms, event.at_ms), max(last_ms, end_ms))
+    return found
+
+
+def _shared_out(words: list[str], start_ms: float, end_ms: float) -> list[TimedWord]:
+    """`words` one after the other from `start_ms` to `end_ms`, by their length."""
+    scale = (end_ms - start_ms) / max(1, sum(map(len, words)))
+    edges = [start_ms + scale * chars for chars in accumulate(map(len, words), initial=0)]
+    return [TimedWord(word, *edge) for word, edge in zip(words, pairwise(edges), strict=True)]

@@ -21,6 +21,7 @@ import msgspec
 from aiohttp import WSCloseCode, web
 
 from bridge.config import API_KEY_VARIABLE, Secret
+from bridge.emulators.espeak import EspeakEngine
 from bridge.emulators.lightning_audio import Studio, Utterance, script_of, wire_format_of
 from bridge.emulators.lightning_connection import Connection
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
@@ -83,6 +84,10 @@ class EmulatedLightning:
     def url(self) -> str:
         """What ``lightning.base_url`` must be to talk to it."""
         return f"http://{self._host}:{self._port}"
+
+    def __str__(self) -> str:
+        key = "one key" if self.options.api_key else "any key"
+        return f"Emulated Lightning on {self.url}: {key}, {self.engine.name}, {self.options.describe()}"
 
     async def start(self) -> None:
         """Listen.
@@ -201,9 +206,6 @@ def engine_named(name: EngineName) -> SpeechEngine:
     Raises:
         ConfigError: eSpeak NG was asked for and is not installed.
     """
-    # Its library is GPL and loaded into the process by this import: never before somebody asks for it.
-    from bridge.emulators.espeak import EspeakEngine
-
     if name == "tones":
         return ToneEngine()
     try:
@@ -223,9 +225,7 @@ async def serve_forever(
         OSError: the address cannot be had.
     """
     async with EmulatedLightning(options, engine, host=host, port=port) as emulator:
-        key = "one key" if options.api_key else "any key"
-        told = f"{key}, {emulator.engine.name}, {options.describe()}"
-        print(f"Emulated Lightning listens on {emulator.url} ({told})", flush=True)
+        print(emulator, flush=True)
         await asyncio.get_running_loop().create_future()
 
 

@@ -168,9 +168,7 @@ class Delivery:
                 await self._connection.send(self._synthesis.word(index, part))
 
     async def _until_due(self, at_ms: float) -> None:
-        options = self._options
-        after_ms = options.first_byte_ms + (at_ms / options.realtime_factor if options.realtime_factor else 0)
-        due = self._asked_at + after_ms / 1000
+        due = self._asked_at + self._options.due_ms(at_ms) / 1000
         # At full speed too the loop gets its turn, or a cancel would wait for the whole utterance.
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 

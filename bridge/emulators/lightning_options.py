@@ -78,13 +78,18 @@ class EmulatorOptions:
     def describe(self) -> str:
         """What differs from the defaults, for one printed line. The key is never in it."""
         plain = EmulatorOptions()
-        names = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
-        return ", ".join(_told(name, getattr(self, name)) for name in names) or "no switches"
+        changed = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
+        told = [_told(name, getattr(self, name)) for name in changed if name != "api_key"]
+        return ", ".join(told) or "no switches"
 
     def accepts(self, key: str) -> bool:
         """Whether `key`, which is not empty, may come in."""
         wanted = self.api_key.reveal()
         return not wanted or hmac.compare_digest(key.encode(errors="surrogateescape"), wanted.encode())
+
+    def due_ms(self, at_ms: float) -> float:
+        """When audio that starts at `at_ms` of its utterance is due, in milliseconds after the request."""
+        return self.first_byte_ms + (at_ms / self.realtime_factor if self.realtime_factor else 0.0)
 
     def is_faulty(self, number: int) -> bool:
         """Whether `fail_after_ms` and `stall_after_ms` hold for the synthesis `number`, counted from 1."""
@@ -92,9 +97,9 @@ class EmulatorOptions:
 
 
 def _told(name: str, value: object) -> str:
-    if name == "api_key":
-        return "one key only"
-    return name if value is True else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+    if isinstance(value, bool):
+        return name if value else f"not {name}"
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 @dataclass(slots=True)

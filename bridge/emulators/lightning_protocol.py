@@ -17,7 +17,7 @@ Strategy:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -67,6 +67,10 @@ class Synthesis:
     def complete(self) -> bytes:
         """The message that ends it."""
         return b'%b,"status":"complete"}' % self.head
+
+    def error(self, blame: Mapping[str, object]) -> bytes:
+        """The message that ends it badly."""
+        return b'%b,"status":"error",%b' % (self.head, msgspec.json.encode(blame)[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,8 @@ class LightningSession:
         fields = _decode(message)
         if fields is None:
             return [self._error("Invalid JSON message", "INVALID_JSON", {})]
-        if fields.get("type") in KEEPALIVES:
+        kind = fields.get("type")
+        if isinstance(kind, str) and kind in KEEPALIVES:
             self._account.stats.pings += 1
             return [Send(b'{"type":"pong"}')]
         if issues := issues_in(fields, strict_voices=self._account.options.strict_voices):
@@ -163,7 +168,7 @@ class LightningSession:
 
     def finished(self, synthesis: Synthesis, now: float) -> list[Action]:
         """The audio of `synthesis` is out and its `complete` is due: what to send."""
-        if not self._release(synthesis):
+        if not self._end(synthesis):
             return []
         self._heard_at = max(self._heard_at, now)
         self._account.stats.completed += 1
@@ -172,10 +177,10 @@ class LightningSession:
 
     def failed(self, synthesis: Synthesis, reason: str) -> list[Action]:
         """The engine could not speak it: what to send."""
-        if not self._release(synthesis):
+        if not self._end(synthesis):
             return []
         self._account.stats.errors += 1
-        return [Send(b'%b,"status":"error",%b' % (synthesis.head, self._blame(reason, "INTERNAL_ERROR")[1:]))]
+        return [Send(synthesis.error(self._blame(reason, "INTERNAL_ERROR")))]
 
     def expire(self, now: float) -> list[Action]:
         """What the passing of time asks for; nothing before `deadline`."""
@@ -188,7 +193,7 @@ class LightningSession:
             return []
         self._account.stats.idle_closed += 1
         reason = f"Connection timed out after {self._idle_timeout_s:g} seconds of inactivity"
-        return [Send(b'{"status":"error",%b' % self._blame(reason, "TIMEOUT", with_code=False)[1:]), Close()]
+        return [Send(msgspec.json.encode({"status": "error", **self._blame(reason)})), Close()]
 
     def closed(self) -> list[Action]:
         """The socket is gone: everything of it ends."""
@@ -247,11 +252,11 @@ class LightningSession:
         self._drain_buffer()
         stopped = sorted(self._active, key=lambda synthesis: synthesis.number)
         for synthesis in stopped:
-            self._release(synthesis)
+            self._end(synthesis)
             self._account.stats.cancelled += 1
         return [Stop(synthesis) for synthesis in stopped]
 
-    def _release(self, synthesis: Synthesis) -> bool:
+    def _end(self, synthesis: Synthesis) -> bool:
         """Return the unit of `synthesis`; False when it was over already."""
         if synthesis not in self._active:
             return False
@@ -259,31 +264,27 @@ class LightningSession:
         self._account.return_unit()
         return True
 
-    def _refusal(self, issues: list[Issue], fields: Mapping[str, object]) -> Send:
+    def _refusal(self, issues: Sequence[Issue], fields: Mapping[str, object]) -> Send:
         message = "; ".join(issue.message for issue in issues)
         return self._error(message, issues[0].code, fields, issues)
 
     def _error(
-        self, message: str, code: str, fields: Mapping[str, object], issues: list[Issue] | None = None
+        self, message: str, code: str, fields: Mapping[str, object], issues: Sequence[Issue] = ()
     ) -> Send:
         self._account.stats.errors += 1
-        head = msgspec.json.encode(
-            {"session_id": self._session_id, **external_ids(fields), "status": "error"}
-        )
-        return Send(b"%b,%b" % (head[:-1], self._blame(message, code, issues)[1:]))
+        ids = {"session_id": self._session_id, **external_ids(fields)}
+        return Send(msgspec.json.encode({**ids, "status": "error", **self._blame(message, code, issues)}))
 
-    def _blame(
-        self, message: str, code: str, issues: list[Issue] | None = None, *, with_code: bool = True
-    ) -> bytes:
-        """The object that tells an error, in the shape that the options ask for."""
+    def _blame(self, message: str, code: str = "", issues: Sequence[Issue] = ()) -> dict[str, object]:
+        """What tells an error, in the shape that the options ask for."""
         if self._account.options.nested_errors:
-            return msgspec.json.encode({"error": {"message": message, "code": code}})
+            return {"error": {"message": message, "code": code}}
         told: dict[str, object] = {"message": message}
-        if with_code:
+        if code:
             told["error_code"] = code
         if issues:
             told["error"] = [issue.wire() for issue in issues]
-        return msgspec.json.encode(told)
+        return told
 
 
 def _decode(message: str | bytes) -> dict[str, object] | None:

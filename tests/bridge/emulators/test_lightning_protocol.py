@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridge.config import Secret
+from bridge.emulators.lightning_options import EmulatorOptions
+from bridge.emulators.lightning_protocol import (
+    Account,
+    Action,
+    Begin,
+    Close,
+    LightningSession,
+    Send,
+    Stop,
+    Synthesis,
+    handshake_refusal,
+    idle_timeout_s,
+)
+from bridge.emulators.lightning_requests import FIELDS
+from bridge.emulators.speech_engine import TimedWord
+
+HELLO: dict[str, Any] = {"text": "Hello there.", "voice_id": "magnus"}
+
+
+class Line:
+    """A session with the clock and the JSON taken care of."""
+
+    def __init__(self, account: Account | None = None, **options: Any) -> None:
+        self.account = account or Account(EmulatorOptions(**options))
+        self.session = LightningSession(self.account, "ws_1", idle_timeout_s=60, now=0)
+
+    def say(self, *, now: float = 0, **fields: Any) -> list[Action]:
+        return self.session.receive(json.dumps(fields), now)
+
+    def begin(self, *, now: float = 0, **fields: Any) -> Synthesis:
+        (action,) = self.say(now=now, **HELLO | fields)
+        assert isinstance(action, Begin)
+        return action.synthesis
+
+    def error(self, **fields: Any) -> dict[str, Any]:
+        (action,) = self.say(**fields)
+        return read(action)
+
+
+def read(action: Action) -> dict[str, Any]:
+    assert isinstance(action, Send)
+    message: dict[str, Any] = json.loads(action.message)
+    return message
+
+
+@pytest.mark.parametrize("kind", ["ping", "keepalive", "keep_alive", "keep-alive"])
+def test_keepalives_are_answered(kind: str) -> None:
+    (action,) = Line().say(type=kind)
+    assert read(action) == {"type": "pong"}
+
+
+def test_every_message_of_a_synthesis_carries_the_ids_of_both_sides() -> None:
+    synthesis = Line().begin(request_id="r-1", session_id="s-1")
+    ids = {
+        "session_id": "ws_1",
+        "request_id": "task_00000001",
+        "external_session_id": "s-1",
+        "external_request_id": "r-1",
+    }
+    word = {"id": 2, "word": '"$100"', "start": 1.12, "end": 1.92}
+    assert json.loads(synthesis.chunk(b"AAAA")) == {**ids, "status": "chunk", "data": {"audio": "AAAA"}}
+    assert json.loads(synthesis.word(2, TimedWord('"$100"', 1120, 1920))) == {
+        **ids,
+        "status": "word_timestamp",
+        "data": word,
+    }
+    assert json.loads(synthesis.complete()) == {**ids, "status": "complete"}
+
+
+def test_ids_the_client_did_not_give_are_absent_and_ours_never_repeat() -> None:
+    line = Line()
+    first, second = line.begin(), line.begin()
+    assert json.loads(first.complete()).keys() == {"session_id", "request_id", "status"}
+    assert json.loads(first.complete())["request_id"] != json.loads(second.complete())["request_id"]
+
+
+def test_complete_is_sent_once() -> None:
+    line = Line()
+    synthesis = line.begin()
+    assert line.session.finished(synthesis, 1.0) == [Send(synthesis.complete())]
+    assert line.session.finished(synthesis, 1.0) == []
+    assert line.account.stats.completed == 1
+
+
+def test_the_socket_closes_after_complete_where_that_is_switched_on() -> None:
+    line = Line(close_after_complete=True)
+    assert line.session.finished(line.begin(), 1.0)[1:] == [Close(1000)]
+
+
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", "null", "7", '"ping"', "[" * 200_000, b"\xff\xfe", '{"a":"\\ud800"}x']
+)
+def test_what_is_not_a_json_object_is_an_error_and_the_socket_lives(message: str | bytes) -> None:
+    line = Line()
+    (action,) = line.session.receive(message, 0)
+    assert read(action)["message"] == "Invalid JSON message"
+    line.begin()
+
+
+REFUSALS = [
+    ({**HELLO, "output_format": "mulaw"}, "received 'mulaw'", "invalid_enum_value"),
+    ({**HELLO, "text": "x" * 8001}, "at most 8000", "too_big"),
+    ({**HELLO, "text": " \n\t "}, "whitespace", "custom"),
+    ({**HELLO, "text": ""}, "whitespace", "custom"),
+    ({"voice_id": "magnus"}, "whitespace", "custom"),
+    ({**HELLO, "text": " ", "flush": True}, "whitespace", "custom"),
+    ({"type": ["ping"]}, "whitespace", "custom"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words", "code"), REFUSALS)
+def test_refusals_in_both_shapes(fields: dict[str, Any], words: str, code: str) -> None:
+    flat = Line().error(**fields, request_id="r-1")
+    assert (flat["status"], flat["external_request_id"], flat["error_code"]) == ("error", "r-1", code)
+    assert words in flat["message"]
+    assert flat["error"][0]["code"] == code
+
+    nested = Line(nested_errors=True).error(**fields)
+    assert "message" not in nested
+    assert words in nested["error"]["message"]
+    assert nested["error"]["code"] == code
+
+
+def test_over_concurrency_is_refused_across_sockets_and_not_queued() -> None:
+    account = Account(EmulatorOptions(concurrency=1))
+    first, second = Line(account), Line(account)
+    synthesis = first.begin()
+    refused = second.error(**HELLO)
+    assert refused["error_code"] == "CONCURRENCY_LIMIT_EXCEEDED"
+    assert (account.stats.over_concurrency, account.stats.active) == (1, 1)
+
+    first.session.finished(synthesis, 1.0)
+    second.begin()
+    assert account.stats.max_active == 1
+
+
+def test_no_limit_is_no_limit() -> None:
+    line = Line(concurrency=0)
+    assert len({line.begin() for _ in range(500)}) == line.account.stats.max_active == 500
+
+
+def test_cancel_stops_what_is_spoken_frees_the_unit_and_says_nothing() -> None:
+    line = Line(concurrency=2)
+    first, second = line.begin(), line.begin()
+    assert line.say(text=None, cancel_request=True) == [Stop(first), Stop(second)]
+    assert line.session.finished(first, 1.0) == []
+    assert (line.account.stats.active, line.account.stats.cancelled) == (0, 2)
+    assert line.say(cancel_request=True) == []
+
+
+def test_a_closed_socket_gives_its_units_back() -> None:
+    line = Line()
+    synthesis = line.begin()
+    assert line.session.closed() == [Stop(synthesis)]
+    assert line.account.stats.active == 0
+
+
+def test_an_engine_that_failed_is_an_error_of_that_request() -> None:
+    line = Line()
+    synthesis = line.begin(request_id="r-1")
+    (action,) = line.session.failed(synthesis, "no voice")
+    told = read(action)
+    assert (told["status"], told["message"], told["external_request_id"]) == ("error", "no voice", "r-1")
+    assert line.session.failed(synthesis, "no voice") == []
+    assert line.account.stats.active == 0
+
+
+def test_continue_holds_text_until_a_flush() -> None:
+    line = Line()
+    assert line.say(**HELLO | {"text": "One "}, **{"continue": True}, sample_rate=8000) == []
+    assert line.say(text=" ", **{"continue": True}) == []
+    (action,) = line.say(text="", flush=True)
+    assert isinstance(action, Begin)
+    assert (action.synthesis.request.text, action.synthesis.request.sample_rate_hz) == ("One  ", 8000)
+    assert line.say(text="", flush=True) == []  # nothing buffered: not even `complete`
+    assert line.say(text="", flush=True, **{"continue": True}) == []
+
+
+def test_continue_is_over_when_it_is_left_out() -> None:
+    line = Line()
+    line.say(**HELLO | {"text": "One "}, **{"continue": True})
+    assert line.begin(text="two.").request.text == "One two."
+
+
+def test_buffered_text_is_released_when_there_is_enough_of_it() -> None:
+    line = Line()
+    line.say(**HELLO | {"text": "x" * 250}, **{"continue": True})
+    (action,) = line.say(text="y", **{"continue": True})
+    assert isinstance(action, Begin)
+    assert action.synthesis.request.text == "x" * 250 + "y"
+
+
+def test_buffered_text_is_released_when_its_time_is_up() -> None:
+    line = Line()
+    line.say(now=10, **HELLO | {"text": "One", "max_buffer_flush_ms": 500}, **{"continue": True})
+    line.say(now=10.4, **HELLO | {"text": " two", "max_buffer_flush_ms": 500}, **{"continue": True})
+    assert line.session.deadline == 10.5
+    assert line.session.expire(10.4) == []
+    (action,) = line.session.expire(10.5)
+    assert isinstance(action, Begin)
+    assert action.synthesis.request.text == "One two"
+    assert line.session.deadline == pytest.approx(70.4)
+
+
+def test_cancel_drops_what_is_buffered() -> None:
+    line = Line()
+    line.say(**HELLO, **{"continue": True})
+    assert line.say(cancel_request=True) == []
+    assert line.say(text="", flush=True) == []
+
+
+def test_an_idle_socket_is_told_and_closed() -> None:
+    line = Line()
+    assert line.session.deadline == 60
+    assert line.session.expire(59.9) == []
+    told, close = line.session.expire(60)
+    assert read(told) == {"status": "error", "message": "Connection timed out after 60 seconds of inactivity"}
+    assert close == Close(1000)
+
+
+@pytest.mark.parametrize("message", ['{"type":"ping"}', "rubbish"])
+def test_any_message_keeps_the_socket(message: str) -> None:
+    line = Line()
+    line.session.receive(message, 50)
+    assert line.session.expire(109) == []
+    assert line.session.deadline == 110
+
+
+def test_a_socket_is_not_idle_while_it_speaks() -> None:
+    line = Line()
+    synthesis = line.begin()
+    assert line.session.expire(60) == []
+    assert line.session.deadline == 120
+    line.session.finished(synthesis, 100)
+    assert line.session.deadline == 160
+
+
+TIMED = [
+    ("meher", "en", {}, True),
+    ("meher", None, {}, True),
+    ("meher", "de", {}, False),
+    ("magnus", "en", {}, False),
+    ("magnus", "de", {"words_for_any_voice": True}, True),
+]
+
+
+@pytest.mark.parametrize(("voice_id", "language", "options", "timed"), TIMED)
+def test_only_some_voices_time_their_words(
+    voice_id: str, language: str | None, options: dict[str, bool], timed: bool
+) -> None:
+    line = Line(**options)
+    asked = line.begin(voice_id=voice_id, language=language, word_timestamps=True)
+    assert asked.timed is timed
+    assert line.begin(voice_id=voice_id, language=language).timed is False
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [(None, 60), ("", 60), ("20", 20), ("1", 1), ("180", 180), ("999", 180), ("9" * 400, 180), ("0", 60),
+     ("-5", 60), ("1.5", 60), ("²", 60), ("x", 60)],
+)  # fmt: skip
+def test_the_idle_timeout_of_the_query(query: str | None, seconds: float) -> None:
+    assert idle_timeout_s(query, 60) == seconds
+
+
+KEYED = EmulatorOptions(api_key=Secret("right"))
+HANDSHAKES = [
+    ("Bearer right", KEYED, None),
+    ("bearer right", KEYED, None),
+    ("Bearer wrong", KEYED, 401),
+    ("Bearer righ", KEYED, 401),
+    ("Bearer \udcff", KEYED, 401),
+    ("Basic right", KEYED, 401),
+    ("Bearer any", EmulatorOptions(), None),
+    ("Bearer ", EmulatorOptions(), 401),
+    ("", EmulatorOptions(), 401),
+    ("Bearer any", EmulatorOptions(refuse=503), 503),
+    ("Bearer any", EmulatorOptions(refuse=418), 418),
+]
+
+
+@pytest.mark.parametrize(("authorization", "options", "status"), HANDSHAKES)
+def test_handshakes(authorization: str, options: EmulatorOptions, status: int | None) -> None:
+    refusal = handshake_refusal(authorization, options)
+    assert (refusal and refusal[0]) == status
+    if refusal:
+        told = json.loads(refusal[1])
+        assert told["status"] == "error"
+        assert told["message"]
+        assert "right" not in str(told)
+
+
+values = st.sampled_from(
+    [None, True, False, 0, 1, 8000, 2**70, 0.5, 1e300, "", " ", "Hello.", "ulaw", "magnus", "ping", "\0", "é",
+     [], [[]], {}]
+)  # fmt: skip
+messages = st.dictionaries(st.sampled_from([*FIELDS, "type", "new"]), values, max_size=5)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(messages, max_size=6))
+def test_whatever_is_sent_is_answered_and_no_unit_is_lost(stream: list[dict[str, Any]]) -> None:
+    line = Line(concurrency=3)
+    speaking: set[Synthesis] = set()
+    for now, message in enumerate(stream):
+        for action in line.session.receive(json.dumps(message), float(now)):
+            match action:
+                case Begin(synthesis):
+                    speaking.add(synthesis)
+                case Stop(synthesis):
+                    speaking.remove(synthesis)
+                case Send(sent):
+                    json.loads(sent)
+        assert line.account.stats.active == len(speaking) <= 3
+    line.session.closed()
+    assert line.account.stats.active == 0
