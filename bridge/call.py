@@ -156,7 +156,9 @@ class Call:
         if isinstance(text, str) and not text.strip():
             return Heard()
         async with self._floor:
-            utterance = self._begin(self._mode_of(interruptible, barge_in), text if isinstance(text, str) else "")
+            utterance = self._begin(
+                self._mode_of(interruptible, barge_in), text if isinstance(text, str) else ""
+            )
             return await self._speak(utterance, self._voice.speak(text))
 
     async def play(
@@ -199,16 +201,17 @@ class Call:
     async def turns(self, *, timeout_s: float | None = None) -> AsyncIterator[Turn]:
         """What the caller says, a turn at a time: each comes when the caller has fallen silent again.
 
-        Ends when the call does, or after `timeout_s` without a turn.
+        Ends when the call does, or when the caller has not begun to speak for `timeout_s`.
         """
-        while self._turns or not self.ended:
-            if not self._turns:
-                try:
-                    if not await self._wait_for_news(lambda: bool(self._turns), timeout_s):
-                        return
-                except CallEnded:
-                    return
-            yield self._turns.popleft()
+        while not self.ended:
+            try:
+                arrived = await self._wait_for_news(lambda: bool(self._turns), timeout_s)
+            except CallEnded:
+                return
+            if arrived:
+                yield self._turns.popleft()
+            elif not self._turn_detector.speaking:
+                return
 
     @property
     def digits(self) -> str:
@@ -237,7 +240,8 @@ class Call:
             raise ListenOnly(f"call {self.id}: the carrier only listens in, nothing can be played to it")
         self._utterances += 1
         self._stats.utterances += 1
-        self._barge_in.begin(mode)
+        self._barge_in.set_mode(mode)
+        self._barge_in.reset()
         over = asyncio.get_running_loop().create_future()
         utterance = _Utterance(self._utterances, self._playout.begin(), Script(), self._clock(), mode, over)
         self._utterance = utterance
@@ -266,7 +270,9 @@ class Call:
         finally:
             self._abandon(utterance)
 
-    def _take(self, utterance: _Utterance, part: PieceStarted | SpeechAudio | SpokenWord | PieceEnded) -> None:
+    def _take(
+        self, utterance: _Utterance, part: PieceStarted | SpeechAudio | SpokenWord | PieceEnded
+    ) -> None:
         playout, script = self._playout, utterance.script
         if isinstance(part, SpeechAudio):
             first = not playout.written_ms
@@ -334,7 +340,7 @@ class Call:
         if not by and self._playout.active:
             utterance.heard = self._heard_now(utterance, "")
         self._playout.close()
-        self._barge_in.end()
+        self._barge_in.reset()
         self._heard, self._utterance = utterance.heard, None
         utterance.over.set_result(by)
         self._room.set()
@@ -344,7 +350,9 @@ class Call:
 
     def _heard_now(self, utterance: _Utterance, by: str) -> Heard:
         heard_ms, written_ms = self._playout.heard_ms(self._clock()), self._playout.written_ms
-        return Heard(utterance.script.heard_text(heard_ms, written_ms), round(heard_ms), round(written_ms), by)
+        return Heard(
+            utterance.script.heard_text(heard_ms, written_ms), round(heard_ms), round(written_ms), by
+        )
 
     # -- the clock ---------------------------------------------------------------------------------------------
 
@@ -392,13 +400,22 @@ class Call:
     def _press(self, digit: str) -> None:
         self._note(tl.DigitPressed, digit=digit)
         self._digits.append(digit)
-        if self._barge_in.digit() is Verdict.COMMIT:
+        if self._barge_in.digit(talking=self._utterance is not None) is Verdict.COMMIT:
             self._give_floor("digit", None)
         self._news.set()
 
     def listen(self, window: Window) -> None:
         """Take one window of the detector: the caller's last 32 ms."""
-        verdict = self._barge_in.window(window.probability, window.level_dbfs)
+        talking = self._utterance is not None
+        if talking:
+            self._mind(self._barge_in.window(window.probability, window.level_dbfs, talking=True), window)
+        turn = self._turn_detector.window(
+            window.probability, window.level_dbfs, window.end_ms, talking=talking
+        )
+        if isinstance(turn, SpeechEnded):
+            self._end_turn(turn)
+
+    def _mind(self, verdict: Verdict, window: Window) -> None:
         if verdict is Verdict.COMMIT:
             self._give_floor("speech", window.end_ms)
         elif verdict is Verdict.HOLD:
@@ -407,9 +424,6 @@ class Call:
         elif verdict is Verdict.RELEASE:
             self._stats.false_holds += 1
             self._playout.release()
-        turn = self._turn_detector.window(window.probability, window.level_dbfs, window.end_ms)
-        if isinstance(turn, SpeechEnded):
-            self._end_turn(turn)
 
     def _give_floor(self, by: str, onset_ms: float | None) -> None:
         utterance = self._utterance

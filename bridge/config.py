@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -100,6 +100,10 @@ class LightningConfig(_Section, frozen=True):
     first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 3.0
     stall_timeout_s: Annotated[float, Meta(gt=0)] = 2.0
 
+    def with_changes(self, changes: Mapping[str, Any]) -> LightningConfig:
+        """A copy with `changes`; those that are None are left out."""
+        return msgspec.structs.replace(self, **{k: v for k, v in changes.items() if v is not None})
+
 
 class BargeInConfig(_Section, frozen=True):
     """``[barge_in]``: what stops the bridge from talking."""
@@ -177,15 +181,25 @@ def require_for_serving(config: Config, source: str = "") -> None:
     for key, present, why in _needed_to_serve(config):
         if not present:
             variable = ENV_PREFIX + key.upper().replace(".", "__")
-            raise ConfigError(f"is missing: {why} Set it in the file or as {variable}.", key=key, source=source)
+            raise ConfigError(
+                f"is missing: {why} Set it in the file or as {variable}.", key=key, source=source
+            )
     _check_url(config.server.public_url, "server.public_url", {"https", "http"}, source)
 
 
 def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
-    yield "lightning.api_key", config.lightning.api_key, f"the Smallest AI key ({API_KEY_VARIABLE} works too)."
+    yield (
+        "lightning.api_key",
+        config.lightning.api_key,
+        f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
+    )
     yield "server.public_url", config.server.public_url, "carriers sign it and connect to it."
     twilio = config.carriers.twilio
-    yield "carriers.twilio.auth_token", twilio and twilio.auth_token, "without it no call can be told from a forgery."
+    yield (
+        "carriers.twilio.auth_token",
+        twilio and twilio.auth_token,
+        "without it no call can be told from a forgery.",
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -264,7 +278,9 @@ def _unknown(key: str) -> str:
     names = [f.name for m in getattr(target, "__args__", (target,)) if isinstance(m, type) and issubclass(m, Struct)
              for f in msgspec.structs.fields(m)]  # fmt: skip
     near = difflib.get_close_matches(name, names, 1)
-    return "is not a setting" + (f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(names)}")
+    return "is not a setting" + (
+        f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(names)}"
+    )
 
 
 def _readable(message: str) -> str:
@@ -279,7 +295,18 @@ def _secret(kind: type, value: Any) -> Any:
 
 def _check_url(url: str, key: str, schemes: set[str], source: str) -> None:
     parts = urlsplit(url)
+    if not _port_is_right(parts):
+        raise ConfigError("has a port that is no port", key=key, source=source)
     if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ConfigError(
-            f"must be {' or '.join(sorted(schemes))}://host[:port][/path], without a query or a user", key=key, source=source
+            f"must be {' or '.join(sorted(schemes))}://host[:port][/path], without a query or a user",
+            key=key,
+            source=source,
         )
+
+
+def _port_is_right(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class GreeterOptions(Struct, frozen=True, forbid_unknown_fields=True):
     """``[agent.options]`` of the greeter."""
 
-    greeting: str = "Hello! You are speaking with Lightning, over a plain telephone line. How can I help you today?"
+    greeting: str = (
+        "Hello! You are speaking with Lightning, over a plain telephone line. How can I help you today?"
+    )
     reply: str = "Thank you. I have heard you, and I stopped talking the moment you began."
     #: Hang up when the caller has said nothing for this long; 0 waits for ever.
     goodbye_after_s: Annotated[float, Meta(ge=0)] = 30.0

@@ -31,7 +31,9 @@ def load_agent(config: AgentConfig, source: str = "") -> Agent:
     try:
         agent = getattr(importlib.import_module(module_name), name)
     except ImportError as error:
-        raise ConfigError(f"cannot import {module_name!r}: {error}", key="agent.entrypoint", source=source) from error
+        raise ConfigError(
+            f"cannot import {module_name!r}: {error}", key="agent.entrypoint", source=source
+        ) from error
     except AttributeError:
         raise ConfigError(f"{module_name} has no {name!r}", key="agent.entrypoint", source=source) from None
     if not inspect.iscoroutinefunction(agent):

@@ -26,6 +26,8 @@ def init(directory: Path = Path(), /, *, force: Annotated[bool, Parameter(negati
         target.write_text(files("bridge.cli").joinpath("bridge.toml").read_text("utf-8"), "utf-8")
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", source=str(target)) from error
-    print(f"Wrote {target}. Fill in server.public_url, lightning.api_key and carriers.twilio.auth_token, then:")
+    print(
+        f"Wrote {target}. Fill in server.public_url, lightning.api_key and carriers.twilio.auth_token, then:"
+    )
     print(f"  bridge serve --config {target}")
     return 0

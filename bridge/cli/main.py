@@ -1,6 +1,6 @@
 """``bridge``: the commands, and what their ends mean.
 
-Commands are named here and imported only when they run, so that ``bridge --help`` is quick.
+Command modules import what they do only when they do it, so that ``bridge --help`` is quick.
 Exit codes: 0 done, 1 failed, 2 wrong use (of the command line or of the configuration), 130 on Ctrl-C.
 """
 
@@ -13,6 +13,11 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from bridge import __version__
+from bridge.cli.demo import demo
+from bridge.cli.emulate import caller, lightning
+from bridge.cli.init import init
+from bridge.cli.say import say
+from bridge.cli.serve import serve
 from bridge.errors import BridgeError, ConfigError
 
 DONE: Final = 0
@@ -27,13 +32,17 @@ app = App(
     help_epilogue="Start with `bridge demo`: a whole call on this machine, without an account or a key.",
     suppress_keyboard_interrupt=False,
 )
-app.command("bridge.cli.demo:demo", name="demo", help="A whole call on this machine: no account, key or network.")
-app.command("bridge.cli.say:say", name="say", help="Say a text with Lightning, into a WAV file.")
-app.command("bridge.cli.init:init", name="init", help="Write a commented bridge.toml.")
-app.command("bridge.cli.serve:serve", name="serve", help="Serve phone calls.")
-emulate = App(name="emulate", help="Stand-ins for the two ends of the bridge, to try and test it with.")
-emulate.command("bridge.cli.emulate:lightning", name="lightning", help="A Lightning that speaks offline.")
-emulate.command("bridge.cli.emulate:caller", name="caller", help="A carrier with a caller, who calls a bridge.")
+app.command(demo, help_epilogue="")
+app.command(say, help_epilogue="")
+app.command(init, help_epilogue="")
+app.command(serve, help_epilogue="")
+emulate = App(
+    name="emulate",
+    help="Stand-ins for the two ends of the bridge, to try it with.",
+    help_epilogue="",
+)
+emulate.command(lightning, help_epilogue="")
+emulate.command(caller, help_epilogue="")
 app.command(emulate)
 
 

@@ -72,7 +72,9 @@ class Script:
 
     def heard_text(self, heard_ms: float, written_ms: float) -> str:
         """The words that fit into the first `heard_ms`, of which `written_ms` have been synthesised so far."""
-        parts = [self._heard_of(piece, heard_ms, written_ms) for piece in self._pieces if piece.start_ms < heard_ms]
+        parts = [
+            self._heard_of(piece, heard_ms, written_ms) for piece in self._pieces if piece.start_ms < heard_ms
+        ]
         return " ".join(part for part in parts if part)
 
     def _heard_of(self, piece: _Piece, heard_ms: float, written_ms: float) -> str:
@@ -86,7 +88,9 @@ class Script:
     def _length_ms(self, piece: _Piece, written_ms: float) -> float:
         if piece.end_ms is not None:
             return piece.end_ms - piece.start_ms
-        ended = [(p.end_ms - p.start_ms, len(p.text)) for p in self._pieces if p.end_ms is not None and p.text]
+        ended = [
+            (p.end_ms - p.start_ms, len(p.text)) for p in self._pieces if p.end_ms is not None and p.text
+        ]
         characters = sum(n for _, n in ended)
         pace = sum(ms for ms, _ in ended) / characters if characters else MS_PER_CHARACTER
         return max(written_ms - piece.start_ms, pace * len(piece.text))

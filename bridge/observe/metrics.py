@@ -45,7 +45,9 @@ def _metrics(runtime: Runtime) -> Iterator[Metric]:
     yield GaugeMetricFamily("bridge_draining", "1 when new calls are refused.", value=int(runtime.draining))
     yield _plain("bridge_calls_started", "Calls admitted.", stats.calls_started)
     yield _labelled("bridge_calls_ended", "Calls over, by reason.", "reason", stats.calls_ended)
-    yield _labelled("bridge_requests_refused", "Webhooks and upgrades refused.", "reason", stats.webhooks_refused)
+    yield _labelled(
+        "bridge_requests_refused", "Webhooks and upgrades refused.", "reason", stats.webhooks_refused
+    )
     yield _labelled("bridge_media_refused", "Media sockets turned away.", "reason", stats.media_refused)
     yield _labelled("bridge_protocol_errors", "Broken carrier messages.", "kind", stats.protocol_errors)
     yield _labelled("bridge_ignored_messages", "Well-formed carrier messages without use.", "kind",
@@ -57,7 +59,9 @@ def _metrics(runtime: Runtime) -> Iterator[Metric]:
         yield _plain(f"bridge_{name}", f"See BridgeStats.{name}.", getattr(stats, name))
     playout = stats.playout
     for field in fields(playout):
-        yield _plain(f"bridge_playout_{field.name}", f"See PlayoutStats.{field.name}.", getattr(playout, field.name))
+        yield _plain(
+            f"bridge_playout_{field.name}", f"See PlayoutStats.{field.name}.", getattr(playout, field.name)
+        )
     yield SummaryMetricFamily("bridge_packet_lateness_seconds", "How late packets left.",
                               count_value=stats.lateness_count, sum_value=stats.lateness_ms_sum / 1000)  # fmt: skip
     for field in fields(runtime.live.stats):
@@ -66,7 +70,9 @@ def _metrics(runtime: Runtime) -> Iterator[Metric]:
             yield _plain(f"bridge_lightning_{field.name}", f"See LightningStats.{field.name}.", value)
     units = runtime.live.units
     yield GaugeMetricFamily("bridge_lightning_units_in_use", "Syntheses running.", value=units.in_use)
-    yield GaugeMetricFamily("bridge_lightning_units_waiting", "Syntheses waiting for a unit.", value=units.waiting)
+    yield GaugeMetricFamily(
+        "bridge_lightning_units_waiting", "Syntheses waiting for a unit.", value=units.waiting
+    )
 
 
 def _plain(name: str, text: str, value: float) -> CounterMetricFamily:

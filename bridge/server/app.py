@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import ProtocolError, Refused
 from bridge.server import health, webhooks
 from bridge.server.media import media
 from bridge.server.runtime import Runtime
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(runtime: Runtime) -> web.Application:
@@ -31,7 +28,7 @@ def build_app(runtime: Runtime) -> web.Application:
     return app
 
 
-def _refusals(runtime: Runtime) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _refusals(runtime: Runtime) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

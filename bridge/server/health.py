@@ -40,8 +40,8 @@ def _from_loopback(request: web.Request) -> bool:
     # A proxy on this machine comes from loopback with somebody else's request; such a request says so.
     if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via")):
         return False
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    return bool(peer) and ip_address(peer[0]).is_loopback
+    peer: tuple[str, int] | None = request.transport.get_extra_info("peername") if request.transport else None
+    return peer is not None and ip_address(peer[0]).is_loopback
 
 
 def _has_token(runtime: Runtime, request: web.Request) -> bool:

@@ -22,7 +22,7 @@ from bridge.call import Call, Line
 from bridge.carriers.carrier import Ending, IncomingCall
 from bridge.carriers.dialect import Dialect
 from bridge.carriers.registry import carriers_from
-from bridge.config import Config
+from bridge.config import BargeInConfig, Config
 from bridge.errors import CallEnded, LightningError, ListenOnly
 from bridge.lightning.live import LightningLive
 from bridge.lightning.voice import Voice
@@ -54,6 +54,12 @@ PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line"})
 AGENT_GRACE_S: Final = 5.0
 
 
+def _policy(config: BargeInConfig) -> BargeInPolicy:
+    return BargeInPolicy(
+        mode=config.mode, threshold=config.threshold, onset_ms=config.onset_ms, gate_dbfs=config.gate_dbfs
+    )
+
+
 class Runtime:
     """One process's bridge.
 
@@ -77,7 +83,7 @@ class Runtime:
         #: Called with each call when it is over; the demo and, later, recorders read its timeline here.
         self.on_ended: list[Callable[[Call], None]] = []
         self._agent = agent
-        self._policy = BargeInPolicy.of(config.barge_in)
+        self._policy = _policy(config.barge_in)
         self._by_stream: dict[VadStream, Call] = {}
         self._seen: dict[str, int] = {}
         self._ends: OrderedDict[str, str] = OrderedDict()

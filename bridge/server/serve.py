@@ -110,10 +110,8 @@ async def _bind(runner: web.AppRunner, config: Config, source: str) -> None:
         ) from error
 
 
-async def serve(
-    config: Config, *, source: str = "", on_ready: Callable[[Server], None] | None = None
-) -> None:
-    """Serve until SIGTERM or SIGINT, then drain.
+async def serve(config: Config, *, source: str = "", on_ready: Callable[[Server], None] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, then drain. Returns the exit code: 0, or 130 for SIGINT.
 
     Raises:
         ConfigError: as `running`.

@@ -37,26 +37,31 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
 
 async def answer(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """A call comes in: say how to open its media stream."""
-    admission = runtime.admission
-    call = admission.webhook(carrier, request.raw_path, request.headers, await read_form(request))
-    token = await admission.issue_token(call)
+    form = await read_form(request)
+    call = runtime.admission.webhook(carrier, "answer", request.headers, form, query=_query(request))
     log.info("call %s announced by %s", call.call_id, carrier)
-    return _response(admission.carrier(carrier).answer(call, admission.urls(carrier), token))
+    return _response(await runtime.admission.invite(carrier, call))
 
 
 async def status(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """The carrier tells how a stream fares."""
     form = await read_form(request)
-    teller = runtime.admission.callback(carrier, request.raw_path, request.headers, form)
-    runtime.stats.stream_statuses[teller.status(form)] += 1
+    runtime.admission.verify(carrier, "status", request.headers, form, query=_query(request))
+    runtime.stats.stream_statuses[runtime.carriers[carrier].status(form)] += 1
     return web.Response(status=204)
 
 
 async def ended(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """The stream is over and the carrier asks what comes next."""
     form = await read_form(request)
-    teller = runtime.admission.callback(carrier, request.raw_path, request.headers, form)
+    runtime.admission.verify(carrier, "ended", request.headers, form, query=_query(request))
+    teller = runtime.carriers[carrier]
     return _response(teller.ended(form, runtime.ending_of(teller.incoming(form).call_id)))
+
+
+def _query(request: web.Request) -> str:
+    """The query as it was written: it is part of what is signed."""
+    return request.rel_url.raw_query_string
 
 
 def _response(reply: Reply) -> web.Response:

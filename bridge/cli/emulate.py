@@ -1,0 +1,122 @@
+"""``bridge emulate``: a Lightning to talk to, a caller to be called by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+Milliseconds = Annotated[float, Parameter(validator=Number(gte=0))]
+
+
+def lightning(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 9001,
+    host: str = "127.0.0.1",
+    engine: Literal["auto", "espeak", "tones"] = "auto",
+    first_byte_ms: Milliseconds = 150.0,
+    chunk_ms: Annotated[float, Parameter(validator=Number(gt=0))] = 100.0,
+    realtime_factor: Annotated[float, Parameter(validator=Number(gte=0))] = 3.3,
+    concurrency: Annotated[int, Parameter(validator=Number(gte=0))] = 10,
+    fail_after_ms: Milliseconds | None = None,
+    stall_after_ms: Milliseconds | None = None,
+    answer_pcm: Annotated[bool, Parameter(negative="")] = False,
+    odd_chunks: Annotated[bool, Parameter(negative="")] = False,
+    wav_header: Annotated[bool, Parameter(negative="")] = False,
+    close_after_complete: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Speak Lightning's wire protocol, offline, until Ctrl-C.
+
+    Point a bridge at it with BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001. It accepts the key in
+    SMALLEST_API_KEY, or any key when that is not set, and refuses what the real one refuses.
+
+    Args:
+        port: where to listen; 0 takes a free one.
+        host: address to listen on.
+        engine: who speaks: eSpeak NG (the `demo` extra), or plain tones. `auto` takes what is there.
+        first_byte_ms: from a request to its first audio.
+        chunk_ms: audio in one message.
+        realtime_factor: how much faster than real time audio is delivered; 0 is as fast as possible.
+        concurrency: syntheses at once; one more is refused. 0 is no limit.
+        fail_after_ms: drop the connection after so much audio of a synthesis.
+        stall_after_ms: go silent after so much audio of a synthesis.
+        answer_pcm: answer with PCM though mu-law was asked.
+        odd_chunks: cut chunks at sizes that fit no sample.
+        wav_header: put a WAV header in front though nobody asked.
+        close_after_complete: close the socket after each synthesis.
+    """
+    from bridge.cli.running import run
+    from bridge.emulators.lightning import run as run_lightning
+    from bridge.emulators.lightning_options import EmulatorOptions
+    from bridge.errors import ConfigError
+
+    options = EmulatorOptions(
+        first_byte_ms=first_byte_ms,
+        chunk_ms=chunk_ms,
+        realtime_factor=realtime_factor,
+        concurrency=concurrency,
+        fail_after_ms=fail_after_ms,
+        stall_after_ms=stall_after_ms,
+        answer_pcm=answer_pcm,
+        odd_chunks=odd_chunks,
+        wav_header=wav_header,
+        close_after_complete=close_after_complete,
+    )
+    try:
+        run(run_lightning(host=host, port=port, options=options, engine=engine))
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", key="--port") from error
+    return 0
+
+
+def caller(
+    url: str,
+    /,
+    *,
+    carrier: Literal["twilio"] = "twilio",
+    speak: list[Path] | None = None,
+    speak_after_s: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
+    digits: str = "",
+    hang_up_after_s: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
+    auth_token: str = "",
+    account_sid: str = "",
+    public_url: str = "",
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+) -> int:
+    """Call a bridge as a carrier would: signed webhook, media stream, a caller's voice in real time.
+
+    The caller hangs up when all is said and the bridge has been silent for five seconds. Exit code 1 means that
+    the call did not go as a call should.
+
+    Args:
+        url: the bridge's answer webhook: http://127.0.0.1:8080/carriers/twilio/answer
+        carrier: whose dialect to speak.
+        speak: a WAV file that the caller says; more of them are said in turn.
+        speak_after_s: when the caller begins.
+        digits: keys to press, at that time.
+        hang_up_after_s: the call lasts no longer than this.
+        auth_token: what to sign with; by default BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN.
+        account_sid: the account that calls.
+        public_url: the bridge's server.public_url, where that is not the beginning of the URL.
+        out: write the call as a stereo WAV: caller left, bridge right.
+    """
+    from bridge.cli.running import run
+    from bridge.config import Secret
+    from bridge.emulators.caller import run as run_caller
+
+    report = run(
+        run_caller(
+            url,
+            speak=speak or (),
+            speak_after_s=speak_after_s,
+            digits=digits,
+            hang_up_after_s=hang_up_after_s,
+            auth_token=Secret(auth_token) if auth_token else None,
+            account_sid=account_sid,
+            public_url=public_url,
+            out=out,
+        )
+    )
+    return 0 if report.ok else 1

@@ -1,0 +1,300 @@
+"""Playout, told the time: what leaves when, what was heard, what is counted."""
+
+from __future__ import annotations
+
+import pytest
+from bridge.media.playout import MARK_GRACE_MS, PACKET_MS, Mark, Outgoing, Playout
+from bridge.observe.stats import PlayoutStats
+from hypothesis import given
+from hypothesis import strategies as st
+from telephony_codecs.formats import MULAW_8K
+
+START_S = 1000.0
+
+
+def at(ms: float) -> float:
+    """`ms` after the first packet, on the clock."""
+    return START_S + ms / 1000
+
+
+def audio(ms: float, sample: bytes = b"\x10") -> bytes:
+    return sample * int(ms * 8)
+
+
+def packets(out: list[Outgoing]) -> list[bytes]:
+    return [item for item in out if isinstance(item, bytes)]
+
+
+def marks(out: list[Outgoing]) -> list[str]:
+    return [item.name for item in out if isinstance(item, Mark)]
+
+
+def playing(
+    ms: float, *, lead_ms: int = 200, marks: bool = True, finished: bool = True
+) -> tuple[Playout, int]:
+    playout = Playout(MULAW_8K, lead_ms=lead_ms, marks=marks)
+    generation = playout.begin()
+    playout.write(generation, audio(ms))
+    if finished:
+        playout.finish(generation)
+    return playout, generation
+
+
+def run(
+    playout: Playout, until_ms: float, *, from_ms: float = 0, step_ms: float = PACKET_MS
+) -> list[Outgoing]:
+    out: list[Outgoing] = []
+    ms = from_ms
+    while ms <= until_ms:
+        out += playout.due(at(ms))
+        ms += step_ms
+    return out
+
+
+class TestSchedule:
+    def test_the_lead_leaves_at_once_and_then_a_packet_every_20_ms(self) -> None:
+        playout, _ = playing(1000)
+        assert len(playout.due(at(0))) == 10
+        assert [len(playout.due(at(ms))) for ms in (19, 20, 39, 40, 60)] == [0, 1, 0, 1, 1]
+
+    @pytest.mark.parametrize("lead_ms, first", [(20, 1), (40, 2), (200, 10), (210, 10)])
+    def test_the_lead_is_counted_in_whole_packets(self, lead_ms: int, first: int) -> None:
+        playout, _ = playing(1000, lead_ms=lead_ms)
+        assert len(playout.due(at(0))) == first
+
+    def test_a_late_tick_catches_up_within_the_lead(self) -> None:
+        playout, _ = playing(1000)
+        playout.due(at(0))
+        assert len(playout.due(at(150))) == 7
+        assert playout.stats == PlayoutStats()
+
+    def test_lateness_is_told_against_the_timeline(self) -> None:
+        playout, _ = playing(1000)
+        playout.due(at(0))
+        playout.due(at(25))
+        assert playout.late_ms == pytest.approx(5)
+
+    def test_a_slip_beyond_the_lead_moves_the_timeline_and_is_counted(self) -> None:
+        playout, _ = playing(2000)
+        playout.due(at(0))
+        assert len(playout.due(at(500))) == 10, (
+            "the carrier ran dry: the lead is filled anew, not 500 ms of it"
+        )
+        assert playout.stats.slips == 1
+        assert playout.stats.underruns == 0
+
+    def test_late_synthesis_is_an_underrun_not_a_slip(self) -> None:
+        playout, generation = playing(100, finished=False)
+        run(playout, 300)
+        playout.write(generation, audio(400))
+        assert len(packets(playout.due(at(350)))) == 10
+        assert (playout.stats.underruns, playout.stats.slips) == (1, 0)
+        assert playout.stats.underrun_ms == pytest.approx(250)
+
+    def test_silence_between_chunks_within_the_lead_is_no_underrun(self) -> None:
+        playout, generation = playing(100, finished=False)
+        run(playout, 80)
+        playout.write(generation, audio(400))
+        run(playout, 200, from_ms=90)
+        assert playout.stats == PlayoutStats()
+
+    @given(st.lists(st.integers(1, 60), min_size=1, max_size=200))
+    def test_no_tick_pattern_within_the_lead_loses_or_reorders_a_packet(self, steps_ms: list[int]) -> None:
+        total = sum(steps_ms)
+        playout = Playout(MULAW_8K)
+        generation = playout.begin()
+        whole = b"".join(i.to_bytes(2, "big") * 80 for i in range(total // PACKET_MS + 60))
+        playout.write(generation, whole)
+        sent = playout.due(at(0))
+        now_ms = 0
+        for step_ms in steps_ms:
+            now_ms += step_ms
+            sent += playout.due(at(now_ms))
+            assert playout.buffered_ms(at(now_ms)) > 200 - PACKET_MS - 1e-3
+            assert playout.buffered_ms(at(now_ms)) <= 200 + 1e-3
+        got = b"".join(packets(sent))
+        assert whole.startswith(got)
+        assert playout.stats == PlayoutStats()
+
+
+class TestFrames:
+    @given(st.lists(st.binary(min_size=0, max_size=700), max_size=12))
+    def test_every_packet_is_160_bytes_and_no_byte_is_lost(self, chunks: list[bytes]) -> None:
+        playout = Playout(MULAW_8K)
+        generation = playout.begin()
+        for chunk in chunks:
+            playout.write(generation, chunk)
+        playout.finish(generation)
+        sent = packets(run(playout, 2000))
+        whole = b"".join(chunks)
+        assert all(len(packet) == 160 for packet in sent)
+        assert b"".join(sent)[: len(whole)] == whole
+        assert set(b"".join(sent)[len(whole) :]) <= {0xFF}, "the tail is mu-law silence"
+
+    def test_the_same_bytes_pass_through_untouched(self) -> None:
+        playout = Playout(MULAW_8K)
+        generation = playout.begin()
+        every_code = bytes(range(256)) * 5
+        playout.write(generation, every_code)
+        assert b"".join(packets(playout.due(at(0)))) == every_code
+
+
+class TestMarks:
+    def test_one_every_second_and_one_at_the_end(self) -> None:
+        playout, generation = playing(2500)
+        assert marks(run(playout, 3000)) == [f"{generation}.1000", f"{generation}.2000", f"{generation}.2500"]
+
+    def test_an_utterance_of_whole_seconds_is_not_marked_twice_at_its_end(self) -> None:
+        playout, generation = playing(2000)
+        assert marks(run(playout, 3000)) == [f"{generation}.1000", f"{generation}.2000"]
+
+    def test_the_last_mark_follows_the_last_packet_even_if_finish_comes_late(self) -> None:
+        playout, generation = playing(100, finished=False)
+        assert marks(run(playout, 40)) == []
+        playout.finish(generation)
+        assert marks(playout.due(at(60))) == [f"{generation}.100"]
+
+    def test_a_carrier_without_marks_gets_none(self) -> None:
+        playout, _ = playing(1500, marks=False)
+        assert marks(run(playout, 2000)) == []
+        assert not playout.done(at(1490))
+        assert playout.done(at(1500))
+
+
+class TestHeard:
+    def test_nothing_before_the_first_packet(self) -> None:
+        playout, _ = playing(1000)
+        assert playout.heard_ms(at(500)) == 0
+
+    def test_by_the_clock_until_a_mark_comes(self) -> None:
+        playout, _ = playing(5000)
+        run(playout, 700)
+        assert playout.heard_ms(at(700)) == pytest.approx(700)
+
+    def test_never_more_than_was_sent(self) -> None:
+        playout, _ = playing(5000)
+        playout.due(at(0))
+        assert playout.heard_ms(at(9000)) == 200
+
+    def test_never_more_than_was_written(self) -> None:
+        playout, _ = playing(210)
+        run(playout, 400)
+        assert playout.heard_ms(at(400)) == 210, "the padding of the tail is not speech"
+
+    def test_a_mark_is_truth_and_the_clock_goes_on_from_it(self) -> None:
+        playout, generation = playing(5000)
+        run(playout, 1300)
+        playout.mark_played(f"{generation}.1000", at(1150))
+        assert playout.heard_ms(at(1300)) == pytest.approx(1150)
+
+    def test_a_mark_still_out_says_its_place_has_not_been_reached(self) -> None:
+        playout, generation = playing(5000)
+        run(playout, 2900)
+        playout.mark_played(f"{generation}.1000", at(1000))
+        assert playout.heard_ms(at(2900)) == 2000
+
+    def test_after_an_underrun_the_gap_is_not_counted_as_heard(self) -> None:
+        playout, generation = playing(200, finished=False)
+        run(playout, 1000)
+        playout.write(generation, audio(1000))
+        run(playout, 1300, from_ms=1000)
+        assert playout.heard_ms(at(1300)) == pytest.approx(500)
+
+    def test_clear_tells_what_was_heard_and_the_rest_is_gone(self) -> None:
+        playout, generation = playing(5000)
+        run(playout, 400)
+        assert playout.clear(at(410)) == pytest.approx(410)
+        assert playout.due(at(420)) == []
+        assert playout.queued_ms == 0
+        assert not playout.active
+        assert playout.generation != generation
+
+
+class TestGenerations:
+    def test_audio_of_a_cleared_generation_cannot_be_queued(self) -> None:
+        playout, old = playing(1000, finished=False)
+        run(playout, 100)
+        playout.clear(at(100))
+        assert playout.write(old, audio(100)) is False
+        new = playout.begin()
+        assert playout.write(old, audio(100, b"\x22")) is False
+        playout.write(new, audio(100, b"\x33"))
+        assert set(b"".join(packets(playout.due(at(200))))) == {0x33}
+        assert playout.stats.stale_writes == 2
+
+    def test_finish_of_an_old_generation_does_nothing(self) -> None:
+        playout, old = playing(1000, finished=False)
+        playout.clear(at(0))
+        new = playout.begin()
+        playout.finish(old)
+        assert playout.write(new, audio(20))
+
+    def test_marks_that_a_clear_threw_back_are_stale(self) -> None:
+        playout, old = playing(3000)
+        run(playout, 1500)
+        playout.clear(at(1500))
+        playout.mark_played(f"{old}.1000", at(1510))
+        playout.begin()
+        playout.mark_played(f"{old}.1000", at(1520))
+        assert playout.stats.stale_marks == 2
+        assert playout.heard_ms(at(1520)) == 0
+
+    @pytest.mark.parametrize("name", ["", "hello", "999.20", "-1.5", "٣.20", "1.20.3x"])
+    def test_marks_we_never_sent_are_counted_and_do_nothing(self, name: str) -> None:
+        playout, _ = playing(1000)
+        playout.due(at(0))
+        playout.mark_played(name, at(10))
+        assert playout.stats.unknown_marks + playout.stats.stale_marks == 1
+        assert playout.heard_ms(at(10)) == pytest.approx(10)
+
+    def test_two_utterances_at_once_are_refused(self) -> None:
+        playout, _ = playing(100)
+        with pytest.raises(RuntimeError, match="still on"):
+            playout.begin()
+
+
+class TestDone:
+    def test_when_the_last_mark_comes(self) -> None:
+        playout, generation = playing(500)
+        run(playout, 520)
+        assert not playout.done(at(520))
+        playout.mark_played(f"{generation}.500", at(530))
+        assert playout.done(at(530))
+
+    def test_without_the_last_mark_the_clock_decides_after_a_grace(self) -> None:
+        playout, _ = playing(500)
+        run(playout, 520)
+        assert not playout.done(at(500 + MARK_GRACE_MS - 1))
+        assert playout.done(at(500 + MARK_GRACE_MS + 1))
+        assert playout.stats.missing_marks == 1
+
+    def test_an_utterance_without_audio_is_done_once_finished(self) -> None:
+        playout = Playout(MULAW_8K)
+        generation = playout.begin()
+        assert not playout.done(at(0))
+        playout.finish(generation)
+        playout.due(at(0))
+        assert playout.done(at(0))
+
+
+class TestHold:
+    def test_held_packets_wait_and_a_short_hold_is_not_heard(self) -> None:
+        playout, _ = playing(2000)
+        playout.due(at(0))
+        playout.hold()
+        assert run(playout, 100) == []
+        playout.release()
+        assert len(playout.due(at(110))) == 5
+        assert playout.stats == PlayoutStats()
+
+    def test_a_hold_that_outlasts_the_lead_moves_the_timeline_but_is_nobodys_fault(self) -> None:
+        playout, _ = playing(2000)
+        playout.due(at(0))
+        playout.hold()
+        playout.release()
+        playout.hold()
+        run(playout, 600)
+        playout.release()
+        assert len(playout.due(at(600))) == 10
+        assert playout.stats == PlayoutStats()
+        assert playout.heard_ms(at(700)) == pytest.approx(300)
