@@ -72,8 +72,8 @@ def require_signature(
         )
 
 
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+def _same(ours: str, theirs: str) -> bool:
+    return hmac.compare_digest(ours.encode("ascii"), theirs.encode("utf-8", "surrogatepass"))
 
 
 def spellings(url: str, *, any_slash: bool = False) -> list[str]:

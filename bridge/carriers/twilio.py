@@ -275,8 +275,7 @@ class TwilioDialect:
             return _UNKNOWN_EVENT
         kind = "bad_message" if isinstance(error, msgspec.ValidationError) else "bad_json"
         hopeless = self._phase is Phase.OPENING and event in (None, "start")
-        # ascii(): the decoder quotes wrong values, and a stranger must not write lines into the log.
-        reason = ascii(str(error))[1:-1][:_MAX_REASON_CHARS]
+        reason = str(error)[:_MAX_REASON_CHARS]  # values in it are quoted and escaped, but of any length
         raise self._broken(reason, kind, POLICY_VIOLATION if hopeless else None) from None
 
     def _broken(self, reason: str, kind: str, close_code: int | None) -> ProtocolError:

@@ -64,6 +64,11 @@ def test_without_a_named_algorithm_it_is_the_old_one(settings: str) -> None:
     )
 
 
+def test_a_webhook_may_not_gain_a_slash_as_an_upgrade_may() -> None:
+    with pytest.raises(Refused):
+        TWILIO.verify_webhook(URL, {SIGNATURE_HEADER: sign(SECRET, URL + "/", FORM)}, FORM)
+
+
 def test_an_upgrade_is_signed_over_its_ws_url() -> None:
     TWILIO.verify_upgrade(MEDIA_URL, {SIGNATURE_HEADER: sign(SECRET, MEDIA_URL)})
     TWILIO.verify_upgrade(MEDIA_URL, {SIGNATURE_HEADER: sign(SECRET, MEDIA_URL + "/")})
