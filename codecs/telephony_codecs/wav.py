@@ -6,8 +6,8 @@ Strategy:
   the input is wrong and it says how (`ValueError`, nothing else).
 - Encodings are those of the telephone: PCM of 16 bits, mu-law, A-law; mono or stereo. Others are refused by
   name.
-- A header is often written before the length is known: a data size of 0xFFFFFFFF, one beyond the end, or 0
-  with audio behind it mean "until the end". Unknown chunks are stepped over, wherever they are.
+- A header is often written before the length is known: a data size beyond the end (0xFFFFFFFF, as a rule), or
+  0 with audio behind it, means "until the end". Unknown chunks are stepped over, wherever they are.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _audio_bytes(data: bytes, audio_at: int, size: int) -> int | None:
     riff_end = _CHUNK_HEAD.size + riff_bytes
     # An empty file ends, by its own account, behind its empty audio or behind a chunk that follows it.
     is_left_open = size == 0 and (riff_end <= audio_at or riff_bytes == _UNKNOWN_SIZE)
-    return None if size == _UNKNOWN_SIZE or is_left_open else size
+    return None if is_left_open else size
 
 
 def _parse_fmt(content: bytes) -> tuple[AudioFormat, int]:
