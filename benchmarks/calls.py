@@ -1,0 +1,162 @@
+"""How many calls does one core carry, and how well: the figures of README.md.
+
+    python -m benchmarks.calls             N = 1, 25, 100, 300, 500, then memory over 500 short calls
+    python -m benchmarks.calls --peers     Pipecat too, in the same run, so that every claim is a ratio
+    python -m benchmarks.calls --quick     a smoke run: exit 1 on stale or lost audio or a crash, whatever the timing
+
+One server process is pinned to core 0; the callers and a mock of Lightning share one process on core 1. What is
+measured, and how, is in benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import sound
+from benchmarks.contenders import BRIDGE, PEERS_PYTHON, PIPECAT, ROOT, Contender, serving
+from benchmarks.report import Figures, figures, is_sound, markdown
+from benchmarks.scenario import QUICK, Timings, observe, short_calls
+
+SPEECH = ROOT / ".cache" / "speech"
+SERVER_CORE, OWN_CORE = 0, 1
+#: Finished calls of the memory run, and how many at a time: a peer that carries 25 calls is given 10.
+SHORT_CALLS = {BRIDGE: (500, 50), PIPECAT: (100, 10)}
+
+
+@dataclass
+class Results:
+    """What a run has measured so far."""
+
+    rows: list[Figures] = field(default_factory=list)
+    resident_mb: dict[str, list[float]] = field(default_factory=dict)  # after each batch of short calls
+    crashes: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit status."""
+    options = _options()
+    if (os.cpu_count() or 1) > OWN_CORE:
+        os.sched_setaffinity(0, {OWN_CORE})
+    gc.disable()  # a collection over 500 lines would be a pause that looks like the server's
+    results = Results()
+    with ExitStack() as stack:
+        logs = options.log_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        logs.mkdir(parents=True, exist_ok=True)
+        uvloop.run(_run(options, results, logs))
+    print("\n".join(_summary(results)))
+    if options.json:
+        options.json.write_text(json.dumps(_document(results), indent=1) + "\n")
+    return 1 if results.crashes or (options.quick and not all(map(is_sound, results.rows))) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.calls", description="How many calls one core carries."
+    )
+    parser.add_argument("--calls", type=_numbers, help="N of the bridge's rows, by default 1,25,100,300,500")
+    parser.add_argument("--peers", action="store_true", help="measure Pipecat too (needs .venv-peers)")
+    parser.add_argument("--peer-calls", type=_numbers, default=[1, 10, 20, 25], help="N of the peer's rows")
+    parser.add_argument("--no-bridge", action="store_true", help="measure the peer alone")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the run of short calls")
+    parser.add_argument(
+        "--quick", action="store_true", help="smoke run: N = 1, 5, about three seconds a phase"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--log-dir", type=Path, help="keep the servers' output there")
+    options = parser.parse_args()
+    if options.calls is None:
+        options.calls = [1, 5] if options.quick else [1, 25, 100, 300, 500]
+    if options.peers and not PEERS_PYTHON.exists():
+        parser.error(f"{PEERS_PYTHON.relative_to(ROOT)} is missing: benchmarks/README.md says how to make it")
+    return options
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+async def _run(options: argparse.Namespace, results: Results, logs: Path) -> None:
+    clips = sound.load_clips(SPEECH) if SPEECH.exists() else []
+    if not clips:
+        print("no human voices in .cache/speech: speech to clear is not measured", file=sys.stderr)
+    noise = sound.comfort_noise(500)
+    contenders = ([] if options.no_bridge else [BRIDGE]) + ([PIPECAT] if options.peers else [])
+    for contender in contenders:
+        for calls in options.calls if contender is BRIDGE else options.peer_calls:
+            await _row(contender, calls, noise, clips, options.quick, results, logs)
+        if not (options.no_memory or options.quick):
+            await _memory(contender, noise, results, logs)
+
+
+async def _row(
+    contender: Contender,
+    calls: int,
+    noise: Sequence[bytes],
+    clips: Sequence[sound.Clip],
+    quick: bool,
+    results: Results,
+    logs: Path,
+) -> None:
+    log = logs / f"{contender.name}-{calls}.log"
+    try:
+        async with serving(contender, calls, noise, core=SERVER_CORE, log=log) as stage:
+            seen = await observe(
+                stage.server, stage.load, stage.door, calls, clips, QUICK if quick else Timings()
+            )
+            results.rows.append(figures(contender.name, calls, seen, stage.lightning.syntheses))
+            if not stage.server.alive:
+                results.crashes.append(
+                    f"{contender.name} at N={calls}: {log.read_text(errors='replace')[-2000:]}"
+                )
+    except (ChildProcessError, TimeoutError) as error:
+        results.crashes.append(f"{contender.name} at N={calls}: {error}")
+    else:
+        print(markdown(results.rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+
+
+async def _memory(contender: Contender, noise: Sequence[bytes], results: Results, logs: Path) -> None:
+    count, at_once = SHORT_CALLS[contender]
+    log = logs / f"{contender.name}-memory.log"
+    try:
+        async with serving(contender, at_once, noise, core=SERVER_CORE, log=log) as stage:
+            resident = await short_calls(stage.server, stage.load, stage.door, count, at_once=at_once)
+    except (OSError, TimeoutError) as error:
+        results.crashes.append(f"{contender.name}, short calls: {type(error).__name__}: {error}")
+    else:
+        results.resident_mb[contender.name] = resident
+
+
+def _summary(results: Results) -> list[str]:
+    out = [_machine(), "", markdown(results.rows)]
+    for name, resident in results.resident_mb.items():
+        at_once = SHORT_CALLS[BRIDGE if name == BRIDGE.name else PIPECAT][1]
+        figures_mb = ", ".join(f"{mb:.1f}" for mb in resident)
+        out += [
+            "",
+            f"{name}: MB resident after each {at_once} finished calls (the first warm up): {figures_mb}",
+        ]
+    return out + [f"\nCRASHED: {crash}" for crash in results.crashes]
+
+
+def _document(results: Results) -> dict[str, object]:
+    return {"machine": _machine(), **asdict(results)}
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
