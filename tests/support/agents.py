@@ -1,0 +1,100 @@
+"""Agents for tests. Each leaves what it learnt in `log`, by call id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from bridge.call import Call
+from bridge.errors import CallEnded, LightningError
+from bridge.prompts import apology
+
+#: What an agent was told, by call id.
+log: dict[str, list[object]] = {}
+
+
+def note(call: Call, *things: object) -> None:
+    log.setdefault(call.id, []).extend(things)
+
+
+LONG = " ".join(f"This is sentence number {n} of a long text." for n in range(1, 13))
+
+
+async def says_hello(call: Call) -> None:
+    note(call, await call.say("Hello from the bridge."))
+    await call.hang_up()
+
+
+async def says_long(call: Call) -> None:
+    note(call, await call.say(LONG))
+    await call.hang_up()
+
+
+async def cannot_be_interrupted(call: Call) -> None:
+    note(call, await call.say("This must be heard whole.", interruptible=False))
+    await call.hang_up()
+
+
+async def only_speech_interrupts(call: Call) -> None:
+    note(call, await call.say("Keys do nothing to this sentence.", barge_in="speech"))
+    await call.hang_up()
+
+
+async def answers_twice(call: Call) -> None:
+    note(call, await call.say(LONG))
+    note(call, await call.say("Second utterance."))
+    await call.hang_up()
+
+
+async def streams(call: Call) -> None:
+    async def words() -> AsyncIterator[str]:
+        for word in "Text that streams in. Sentence by sentence it is spoken.".split():
+            yield f"{word} "
+
+    note(call, await call.say(words()))
+    await call.hang_up()
+
+
+async def gathers(call: Call) -> None:
+    await call.say("Please enter your number.")
+    note(call, await call.gather(digits=4, timeout_s=1.0))
+    await call.hang_up()
+
+
+async def meets_a_failure(call: Call) -> None:
+    try:
+        note(call, await call.say("This sentence will not be spoken to its end, whatever we do."))
+    except LightningError as error:
+        note(call, error)
+    await call.hang_up()
+
+
+async def lets_a_failure_through(call: Call) -> None:
+    await call.say("This sentence will not be spoken.")
+
+
+async def is_broken(call: Call) -> None:
+    raise ZeroDivisionError("a bug of the agent's")
+
+
+async def plays(call: Call) -> None:
+    note(call, await call.play(apology()))
+    await call.hang_up()
+
+
+async def waits_for_ever(call: Call) -> None:
+    try:
+        async for turn in call.turns():
+            note(call, turn)
+        await call.say("too late")
+    except CallEnded as error:
+        note(call, error)
+        raise
+
+
+async def clings_on(call: Call) -> None:
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        note(call, "cancelled")
+        raise

@@ -1,0 +1,95 @@
+"""A bridge, a Lightning and a caller on loopback, for tests that go all the way."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from bridge.call import Call
+from bridge.config import Config, Secret, TwilioConfig
+from bridge.emulators.call_report import CallReport
+from bridge.emulators.caller import place_call
+from bridge.emulators.caller_plan import CallPlan
+from bridge.emulators.caller_script import Action
+from bridge.emulators.lightning import EmulatedLightning
+from bridge.emulators.lightning_options import EmulatorOptions
+from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
+from bridge.server.serve import Server, running
+
+AUTH_TOKEN = Secret("an-auth-token-for-tests")
+API_KEY = Secret("sk-a-key-for-tests")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_config(lightning_url: str, agent: str, /, **sections: dict[str, Any]) -> Config:
+    """A complete configuration on loopback; `sections` change single keys."""
+    port = free_port()
+    config = Config()
+    changes: dict[str, dict[str, Any]] = {
+        "server": {"host": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}"},
+        "lightning": {"base_url": lightning_url, "api_key": API_KEY, "concurrency": 10},
+        "agent": {"entrypoint": agent},
+    }
+    for name, section in sections.items():
+        changes.setdefault(name, {}).update(section)
+    replaced = {
+        name: msgspec.structs.replace(getattr(config, name), **keys) for name, keys in changes.items()
+    }
+    carriers = msgspec.structs.replace(config.carriers, twilio=TwilioConfig(auth_token=AUTH_TOKEN))
+    return msgspec.structs.replace(config, carriers=carriers, **replaced)
+
+
+@dataclass
+class Stage:
+    """All three of them."""
+
+    server: Server
+    lightning: EmulatedLightning
+    config: Config
+    ended: list[Call] = field(default_factory=list)
+
+    def plan(self, *actions: Action, **changes: Any) -> CallPlan:
+        changes.setdefault("hang_up_after_s", 15.0)
+        answer_url = f"{self.config.server.public_url}/carriers/twilio/answer"
+        return CallPlan(answer_url=answer_url, auth_token=AUTH_TOKEN, actions=actions, **changes)
+
+    async def call(self, *actions: Action, **changes: Any) -> CallReport:
+        """Place a call, to its end."""
+        return await place_call(self.plan(*actions, **changes))
+
+    @property
+    def the_call(self) -> Call:
+        """The one call that has ended."""
+        (call,) = self.ended
+        return call
+
+    @property
+    def nothing_started(self) -> bool:
+        """No call was made and Lightning was asked for nothing."""
+        return not self.server.runtime.stats.calls_started and not self.lightning.stats.requests
+
+
+@asynccontextmanager
+async def stage(
+    agent: str = "bridge.agents.greeter:greeter",
+    *,
+    lightning: EmulatorOptions | None = None,
+    engine: SpeechEngine | None = None,
+    sections: dict[str, dict[str, Any]] | None = None,
+) -> AsyncIterator[Stage]:
+    """Set it up; take it down."""
+    async with EmulatedLightning(lightning or EmulatorOptions(), engine or ToneEngine()) as emulator:
+        config = make_config(emulator.url, agent, **(sections or {}))
+        async with running(config, source="test") as server:
+            made = Stage(server, emulator, config)
+            server.runtime.on_ended.append(made.ended.append)
+            yield made
