@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -284,8 +285,10 @@ class TwilioCall:
     ) -> None:
         misbehaviour = self._plan.misbehaviour
         if self._report.outcome is Outcome.HUNG_UP and not misbehaviour.vanish:
-            await _send(socket, [line.stop(), *misbehaviour.after_stop])
-            await socket.close(code=_NORMAL_CLOSURE)
+            with suppress(TimeoutError):  # a bridge that does not read cannot be told
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await _send(socket, [line.stop(), *misbehaviour.after_stop])
+                    await socket.close(code=_NORMAL_CLOSURE)
         listening.cancel()
         await asyncio.wait([listening])
         self._report.close_code = socket.close_code

@@ -224,6 +224,21 @@ async def test_the_bridge_is_told_of_a_stream_that_failed() -> None:
     assert report.verbs == (Verb("Hangup"),)
 
 
+async def test_a_bridge_that_does_not_read_cannot_hold_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.emulators.twilio_call.CLOSE_TIMEOUT_S", 0.2)
+    over = asyncio.Event()
+
+    async def deaf(line: Line) -> None:
+        await over.wait()
+
+    flood = Misbehaviour(after_start=["x" * 1_000_000] * 30)
+    async with toy_bridge(deaf) as bridge:
+        report = await call(bridge, hang_up_after_s=0.1, misbehaviour=flood)
+        over.set()
+    assert (report.outcome, report.detail) == (Outcome.HUNG_UP, "the bridge has stopped reading")
+    assert report.close_code != 1000
+
+
 @pytest.mark.parametrize("ended", ["not TwiML", "<Answer/>"])
 async def test_an_action_that_says_nothing_of_use_is_a_fault(ended: str) -> None:
     async with toy_bridge(close, ended=ended) as bridge:
