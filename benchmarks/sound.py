@@ -26,8 +26,9 @@ PACKET_S = 0.020
 BYTES_PER_MS = 8
 NOISE_DBFS = -45.0
 
-#: Magnitudes used as ids: neither the loudest nor close to silence (0x7F), which is what padding looks like.
-IDS = range(0x10, 0x70)
+#: Magnitudes used as ids: those of speech. Louder ones would be taken for PCM, by a bridge that judges the bytes;
+#: close to 0x7F is silence, which is what padding looks like.
+IDS = range(0x28, 0x70)
 SILENCE_ID = 0x7F
 
 _RANDOM = np.random.default_rng(20)
