@@ -3,7 +3,7 @@
 Strategy, besides what `dialect` and `carrier` promise:
 
 - `receive` is the hot path, 50 messages a second and call: a typed decode, a table look-up, a comparison.
-- Every order that messages can come in is in `_ORDER`. Only `start` needs a second look, at its ids.
+- Every order that messages can come in is in `ORDER`. Only `start` needs a second look, at its ids.
 - A stranger gets no patience: before `start`, a message that names no event closes the socket (1008), and so
   does a `start` that cannot be read. During a call a person is listening: what is bad is counted and skipped.
 - TwiML is built as a tree, so no caller can write a verb into it, and ends in verbs that run when we cannot.
@@ -152,7 +152,7 @@ class Phase(StrEnum):
     STOPPED = "stopped"
 
 
-_ORDER: Final[dict[Phase, dict[type[_Wire], Phase | Ignored]]] = {
+ORDER: Final[dict[Phase, dict[type[_Wire], Phase | Ignored]]] = {
     Phase.OPENING: {
         _Connected: Phase.OPENING,
         _Start: Phase.STREAMING,
@@ -247,7 +247,7 @@ class TwilioDialect:
                 return Connected()
 
     def _enter(self, phase: Phase) -> None:
-        self._phase, self._allowed = phase, _ORDER[phase]
+        self._phase, self._allowed = phase, ORDER[phase]
 
     def _begin(self, start: _StartBody) -> Started:
         self._call_id, self._stream_id = start.callSid, start.streamSid

@@ -1,0 +1,61 @@
+"""Draws the state machines of the code into docs/states.md: python docs/make_states.py
+
+A test fails when that file is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bridge.carriers.dialect import Ignored
+from bridge.carriers.twilio import ORDER
+from bridge.media.barge_in import BARGE_IN_TABLE, TURN_TABLE
+
+TARGET = Path(__file__).with_name("states.md")
+
+HEAD = """# State machines
+
+Drawn from the tables in the code by `python docs/make_states.py`; a test fails when they differ.
+"""
+
+
+def diagram(title: str, source: str, arrows: Iterable[tuple[str, str, str]]) -> str:
+    """One section: arrows are (from, to, label)."""
+    lines = [f"    {a} --> {b}: {label}" for a, b, label in arrows]
+    return "\n".join([f"\n## {title}\n", f"`{source}`\n", "```mermaid", "stateDiagram-v2", *lines, "```"])
+
+
+def page() -> str:
+    """The whole page."""
+    barge_in = (
+        (a.value, b.value, f"{evidence.value}{f' / {verdict}' if verdict != 'none' else ''}")
+        for (a, evidence), (b, verdict) in BARGE_IN_TABLE.items()
+        if a is not b or verdict != "none"
+    )
+    turns = ((a.value, b.value, voice.value) for (a, voice), b in TURN_TABLE.items() if a is not b)
+    twilio = (
+        (phase.value, phase.value if isinstance(then, Ignored) else then.value, _twilio_label(wire, then))
+        for phase, row in ORDER.items()
+        for wire, then in row.items()
+    )
+    return "\n".join(
+        (
+            HEAD,
+            "Arrows are labelled with what was heard, and with the verdict where there is one; what changes nothing is left out.",
+            diagram("Barge-in", "bridge/media/barge_in.py", barge_in),
+            diagram("The caller's turn", "bridge/media/barge_in.py", turns),
+            "\nMessages that are counted and ignored say so.",
+            diagram("A Twilio media stream", "bridge/carriers/twilio.py", twilio),
+            "",
+        )
+    )
+
+
+def _twilio_label(wire: type, then: object) -> str:
+    name = wire.__name__.lstrip("_").lower()
+    return f"{name} (ignored)" if isinstance(then, Ignored) else name
+
+
+if __name__ == "__main__":
+    TARGET.write_text(page(), "utf-8")
