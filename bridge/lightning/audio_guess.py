@@ -3,41 +3,51 @@
 Strategy:
 
 - The sources disagree whether the socket honours `ulaw` or answers 16-bit PCM all the same, so the bytes
-  decide: how likely is each of them in mu-law speech, how likely in PCM? The high bytes of PCM crowd around
-  0x00 and 0xFF, its low bytes are spread evenly; mu-law's crowd at 0x7F and 0xFF alike, and shun 0x00.
+  decide: which of the two explains them in fewer bits? Both are taken for speech, whose samples crowd around
+  zero the more the quieter it is. As PCM that shows in the high bytes while the low ones are spread evenly;
+  in mu-law all bytes are alike.
 - It is decided once for each synthesis, on its first bytes; then it stays. When these are too few or say too
   little, what the last synthesis was decides, and without one they are held back until there are more: never
   for long.
 - A WAV header speaks for itself and is taken off.
 - Mu-law is passed on as it came: the very object, not a copy.
 
-Not told apart: PCM that is nothing but -1 for all of its beginning, and mu-law silence. Nobody sends the
-former.
+Not told apart: PCM that is nothing but -1 for all of its beginning, and mu-law silence; and tones at full
+scale, which no voice begins with.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat
+from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import WavStripper
 
 #: Bits of evidence that settle it. Neighbouring samples are alike, so bits come cheap: hence not ten.
 SETTLED_BITS: Final = 40.0
-#: So many bytes are looked at, at most; and held back, while they say too little. 60 ms of mu-law.
-MOST_BYTES: Final = 480
+#: So many bytes are looked at, at most; and held back, while they say too little. 40 ms of mu-law.
+MOST_BYTES: Final = 320
+#: Bytes that are taken to be equally loud. Short, because speech begins with a jump.
+BLOCK_BYTES: Final = 32
 
-_Table = npt.NDArray[np.float64]
+_Table: TypeAlias = npt.NDArray[np.float64]
 
 
 def evidence_bits(audio: bytes) -> float:
-    """How much `audio`, whole samples, speaks for mu-law (positive) or for 16-bit PCM (negative)."""
-    codes = np.frombuffer(audio, np.uint8, count=len(audio) // 2 * 2)
-    return float(_EVIDENCE_LOW[codes[0::2]].sum() + _EVIDENCE_HIGH[codes[1::2]].sum())
+    """How much `audio`, from the start of a sample on, speaks for mu-law (positive) or for PCM (negative).
+
+    Whole blocks count; fewer bytes than one say nothing.
+    """
+    blocks = min(len(audio), MOST_BYTES) // BLOCK_BYTES
+    codes = np.frombuffer(audio, np.uint8, count=blocks * BLOCK_BYTES).reshape(blocks, BLOCK_BYTES)
+    as_mulaw = _MULAW_BITS[codes].sum(axis=1)
+    as_pcm = _PCM_LOW_BITS[codes[:, 0::2]].sum(axis=1) + _PCM_HIGH_BITS[codes[:, 1::2]].sum(axis=1)
+    return float((_at_any_loudness(as_pcm) - _at_any_loudness(as_mulaw)).sum())
 
 
 class MulawAnswer:
@@ -81,7 +91,7 @@ class MulawAnswer:
         return audio + (self._transcoder.flush() if self._transcoder else b"")
 
     def _decided(self, audio: bytes, *, last: bool = False) -> bytes:
-        bits = evidence_bits(audio[:MOST_BYTES])
+        bits = evidence_bits(audio)
         could_be_header = b"RIFF".startswith(audio[:4])
         if abs(bits) < SETTLED_BITS or could_be_header:
             if not last and (could_be_header or (self._expected is None and len(audio) < MOST_BYTES)):
@@ -108,30 +118,36 @@ class MulawAnswer:
         return self._transcoder
 
 
-def _geometric(ratio: float) -> _Table:
-    """Probabilities of 0..127 that fall by `ratio` from each to the next."""
-    weights: _Table = np.power(ratio, np.arange(128, dtype=np.float64))
-    return weights * ((1 - ratio) / (1 - ratio**128))
+def _at_any_loudness(bits: _Table) -> _Table:
+    """Bits that each block costs when every loudness is as likely, from what it costs at each of them."""
+    least: _Table = bits.min(axis=1)
+    chances: _Table = np.exp2(least[:, np.newaxis] - bits).mean(axis=1)
+    spread: _Table = np.log2(chances)
+    return least - spread
 
 
-def _tables() -> tuple[_Table, _Table]:
-    """Log-likelihood ratios, mu-law over PCM, of a byte at an even and at an odd place. Bits.
+def _bits(scales: tuple[float, ...], magnitudes: _Table, widths: _Table) -> _Table:
+    """What each byte costs, for each of `scales`: a table of 256 by their number.
 
-    Mixtures, each of a few ways that speech can be: silent, quiet, loud; each with a floor, so that no single
-    byte decides. Their shapes are rough on purpose; the recordings in the tests show that they do.
+    A byte stands for samples of about `magnitudes`, an interval as wide as `widths`, of a Laplace distribution with
+    that mean magnitude, which is roughly speech's. One byte in twenty may be anything, so that none alone decides.
     """
-    flat = np.full(128, 1 / 128)
-    loudness = np.arange(128)
-    spread = np.where(loudness < 96, 1.0, np.exp((96 - loudness) / 5))  # few samples come near full scale
-    by_loudness = 0.35 * _geometric(0.85) + 0.63 * spread / spread.sum() + 0.02 * flat
-    codes = np.arange(256)
-    mulaw = by_loudness[~codes & 0x7F] / 2
-    mulaw[0xFF] += 0.1  # digital silence
-    by_size = 0.5 * _geometric(0.5) + 0.4 * _geometric(0.93) + 0.1 * flat
-    size = np.where(codes < 128, codes, 255 - codes)
-    high = by_size[size] / 2
-    low = 0.85 / 256 + 0.15 * _geometric(0.7)[size] / 2
-    return np.log2(mulaw / mulaw.sum() / low), np.log2(mulaw / mulaw.sum() / high)
+    chances = np.exp(-magnitudes / np.array(scales)[:, np.newaxis]) * widths
+    chances /= chances.sum(axis=1, keepdims=True)
+    bits: _Table = -np.log2(0.95 * chances + 0.05 / 256).T
+    return np.ascontiguousarray(bits)
 
 
-_EVIDENCE_LOW, _EVIDENCE_HIGH = _tables()
+_CODES: Final = np.arange(256)
+#: How loud a block may be, from the silence of an encoder to full scale.
+_SCALES: Final = (2.0, 30.0, 150.0, 600.0, 2500.0, 10_000.0, 40_000.0)
+_MULAW_BITS: Final = _bits(
+    _SCALES,
+    np.abs(np.frombuffer(mulaw_decode(bytes(range(256))), "<i2").astype(np.float64)),
+    np.exp2((~_CODES >> 4) & 7),
+)
+_HIGH: Final = np.where(_CODES < 128, _CODES, 255 - _CODES) * 256.0
+_PCM_HIGH_BITS: Final = _bits(_SCALES, _HIGH, np.ones(256))
+# Only in silence does the low byte say anything.
+_LOW: Final = np.minimum(_CODES, 256 - _CODES).astype(np.float64)
+_PCM_LOW_BITS: Final = _bits((2.0, 30.0, *([1e9] * (len(_SCALES) - 2))), _LOW, np.ones(256))
