@@ -10,7 +10,8 @@ Strategy:
   a text frame is two or four bytes and the message (RFC 6455, 5.2); going through the library costs a coroutine
   and a flow-control check for every 20 ms of every call. The library still owns the handshake, reading, pings and
   closing, and it too writes whole frames only.
-- A carrier that stops reading is noticed by what its socket has not taken, and dropped.
+- A carrier that stops reading is noticed by what its socket has not taken; one that stops sending, by the runtime's
+  watchdog: audio comes every 20 ms, so a silent line is found without the library's heartbeat, a timer per message.
 """
 
 from __future__ import annotations
@@ -86,7 +87,6 @@ async def media(runtime: Runtime, carrier: str, request: web.Request) -> web.Str
         socket = web.WebSocketResponse(
             compress=False,
             max_msg_size=MAX_MESSAGE_BYTES,
-            heartbeat=20,
             decode_text=False,
             timeout=CLOSE_TIMEOUT_S,
             protocols=tuple(
