@@ -19,11 +19,10 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
+from bridge.media.vad import WINDOW_MS
+
 if TYPE_CHECKING:
     from bridge.config import BargeInMode
-
-#: Audio in one window of the detector.
-WINDOW_MS: Final = 32.0
 
 
 class Verdict(StrEnum):
