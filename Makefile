@@ -33,7 +33,7 @@ install-test: $(VENV)/.installed-test
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "bridge needs Python 3.11 or newer; say which with: make PYTHON=python3.13"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a venv; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || sh requirements/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
 $(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
