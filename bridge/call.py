@@ -159,7 +159,7 @@ class Call:
             utterance = self._begin(
                 self._mode_of(interruptible, barge_in), text if isinstance(text, str) else ""
             )
-            return await self._speak(utterance, self._voice.speak(text))
+            return await self._speak(utterance, text)
 
     async def play(
         self, prompt: Prompt, *, interruptible: bool = True, barge_in: BargeInMode | None = None
@@ -248,9 +248,9 @@ class Call:
         self._note(tl.SpeakingAsked, utterance=utterance.number, text=text)
         return utterance
 
-    async def _speak(self, utterance: _Utterance, speech: Speech) -> Heard:
-        utterance.speech = speech
+    async def _speak(self, utterance: _Utterance, text: str | AsyncIterable[str]) -> Heard:
         try:
+            speech = utterance.speech = self._voice.speak(text)
             async for part in speech:
                 self._take(utterance, part)
                 if self._playout.queued_ms > MAX_QUEUED_MS:
@@ -306,7 +306,7 @@ class Call:
             self._playout.finish(utterance.generation)
             if self._playout.done(self._clock()):  # nothing was synthesised, so no tick will come
                 self._finish(utterance, "")
-        by = await utterance.over
+        by = await asyncio.shield(utterance.over)  # the agent may be cancelled, the utterance's end may not
         if by == "ended":
             raise CallEnded(f"call {self.id} ended while it was spoken to: {self.ended}")
         return utterance.heard

@@ -192,7 +192,7 @@ class Playout:
 
     def _count_strange_mark(self, name: str) -> None:
         generation = name.partition(".")[0]
-        if generation.isascii() and generation.isdigit() and int(generation) <= self.generation:
+        if generation.isascii() and generation.isdigit() and int(generation[:18]) <= self.generation:
             self.stats.stale_marks += 1
         else:
             self.stats.unknown_marks += 1

@@ -15,7 +15,7 @@ from bridge.server.runtime import Runtime
 
 def build_app(runtime: Runtime) -> web.Application:
     """The application. It holds no state of its own."""
-    app = web.Application(client_max_size=webhooks.MAX_BODY_BYTES, middlewares=[_refusals(runtime)])
+    app = web.Application(client_max_size=runtime.limits.body_bytes, middlewares=[_refusals(runtime)])
     for carrier in runtime.carriers:
         base = f"/carriers/{carrier}"
         app.router.add_post(f"{base}/answer", partial(webhooks.answer, runtime, carrier))

@@ -46,5 +46,6 @@ def _from_loopback(request: web.Request) -> bool:
 
 def _has_token(runtime: Runtime, request: web.Request) -> bool:
     token = runtime.config.server.admin_token
-    offered = request.headers.get("Authorization", "")
-    return bool(token) and hmac.compare_digest(offered.encode(), f"Bearer {token.reveal()}".encode())
+    # Bytes that are not UTF-8 come as lone surrogates: they must not match, and not raise.
+    offered = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")
+    return bool(token) and hmac.compare_digest(offered, f"Bearer {token.reveal()}".encode())

@@ -10,60 +10,68 @@ Strategy:
   a text frame is two or four bytes and the message (RFC 6455, 5.2); going through the library costs a coroutine
   and a flow-control check for every 20 ms of every call. The library still owns the handshake, reading, pings and
   closing, and it too writes whole frames only.
-- A carrier that stops reading is noticed by what its socket has not taken; one that stops sending, by the runtime's
-  watchdog: audio comes every 20 ms, so a silent line is found without the library's heartbeat, a timer per message.
+- A carrier that stops reading is noticed by what its socket has not taken (the kernel's share of that is kept small,
+  or it would be noticed minutes later); one that stops sending, by the runtime's watchdog: audio comes every 20 ms,
+  so a silent line is found without the library's heartbeat, a timer per message.
+- Every wait for the other end has its limit (`bridge.server.limits`), the last goodbye too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import socket as sockets
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall
-from bridge.carriers.dialect import Dialect, Ignored, Started, Stopped
+from bridge.carriers.dialect import Dialect, Event, Ignored, Started, Stopped
 from bridge.errors import ProtocolError, Refused
-from bridge.server.runtime import AGENT_GRACE_S, Runtime
+from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES: Final = 64 * 1024
-START_WITHIN_S: Final = 5.0
-#: Messages before `start`: a carrier needs one.
-MAX_EARLY_MESSAGES: Final = 8
-#: Broken messages that one call may send before it is not worth listening to.
-MAX_BROKEN_MESSAGES: Final = 50
-#: Unsent bytes in our own buffer that mean the carrier has stopped reading: some 4 s of audio.
-MAX_UNSENT_BYTES: Final = 64 * 1024
-CLOSE_TIMEOUT_S: Final = 3.0
+_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class SocketLine:
     """The carrier's socket, as a call sees it. `bridge.call.Line` is the contract."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport, runtime: Runtime) -> None:
-        self._socket, self._transport, self._runtime = socket, transport, runtime
-        self._closing: asyncio.Task[bool] | None = None
+        self._socket, self._transport = socket, transport
+        self._stats, self._limits = runtime.stats, runtime.limits
+        self._closing: asyncio.Task[None] | None = None
+        #: Why it was cut from our side; empty when it was not.
         self.lost = ""
+        kernel = transport.get_extra_info("socket")
+        if kernel is not None:
+            kernel.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, self._limits.kernel_bytes)
 
     def send(self, messages: list[bytes]) -> None:
         """Write `messages` as text frames, without waiting."""
         if self._closing is not None or self._socket.closed or self._transport.is_closing():
             return
         self._transport.write(b"".join([text_frame(message) for message in messages]))
-        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._runtime.stats.slow_readers += 1
+        if self._transport.get_write_buffer_size() > self._limits.unsent_bytes:
+            self._stats.slow_readers += 1
             self.lost = "slow_reader"
             self._transport.abort()
 
     def hang_up(self, code: int, reason: str) -> None:
         """Close the socket soon; what has been sent goes out first."""
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._socket.close(code=code, message=reason.encode()))
+            self._closing = asyncio.create_task(self._close(code, reason))
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(self._limits.close_within_s):
+                await self._socket.close(code=code, message=reason.encode())
+        except TimeoutError:
+            self._transport.abort()
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()  # nobody reads it, and closing would wait until somebody does
 
     async def closed(self) -> None:
         """Wait until a close that was asked for is through."""
@@ -83,39 +91,46 @@ def text_frame(message: bytes) -> bytes:
 
 async def media(runtime: Runtime, carrier: str, request: web.Request) -> web.StreamResponse:
     """Serve one media socket of `carrier`, from upgrade to end."""
-    with runtime.admission.upgrade(carrier, request.headers):
-        socket = web.WebSocketResponse(
-            compress=False,
-            max_msg_size=MAX_MESSAGE_BYTES,
-            decode_text=False,
-            timeout=CLOSE_TIMEOUT_S,
-            protocols=tuple(
-                p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p
-            ),
-        )
-        await socket.prepare(request)
-        dialect = runtime.carriers[carrier].dialect()
-        try:
-            async with asyncio.timeout(START_WITHIN_S):
-                started = await _until_started(runtime, socket, dialect)
-            incoming = await runtime.admission.start(carrier, started)
-            _refuse_twin(runtime, incoming)
-        except (Refused, ProtocolError, TimeoutError) as error:
-            await _turn_away(runtime, socket, carrier, error)
-            return socket
-    await _serve(runtime, carrier, socket, request, dialect, started, incoming)
+    limits = runtime.limits
+    with runtime.holding_a_socket():
+        with runtime.admission.upgrade(carrier, request.headers):
+            socket = web.WebSocketResponse(
+                compress=False,
+                max_msg_size=limits.message_bytes,
+                decode_text=False,
+                timeout=limits.close_within_s,
+                protocols=tuple(
+                    p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p
+                ),
+            )
+            await socket.prepare(request)
+            transport = request.transport
+            dialect = runtime.carriers[carrier].dialect()
+            try:
+                async with asyncio.timeout(limits.start_within_s):
+                    started = await _until_started(runtime, socket, dialect)
+                incoming = await runtime.admission.start(carrier, started)
+                _refuse_twin(runtime, incoming)
+            except (Refused, ProtocolError, TimeoutError) as error:
+                await _turn_away(runtime, socket, carrier, error)
+                return socket
+        if transport is not None:  # else the carrier left before the upgrade was through
+            line = SocketLine(socket, transport, runtime)
+            call = runtime.open_call(carrier, incoming, line, dialect, can_speak=started.bidirectional)
+            await _serve(runtime, socket, line, dialect, call)
     return socket
 
 
 async def _until_started(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect) -> Started:
-    for _ in range(MAX_EARLY_MESSAGES):
+    for _ in range(runtime.limits.early_messages):
         message = await socket.receive()
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+        if message.type not in _DATA:
+            _count_unreadable(runtime, socket, message)
             raise Refused("no_start", "the socket closed before a start")
-        event = _decode(runtime, dialect, message.data)
+        event = _event(runtime, dialect, message.data)
         if isinstance(event, Started):
             return event
-    raise Refused("no_start", f"no start within {MAX_EARLY_MESSAGES} messages")
+    raise Refused("no_start", f"no start within {runtime.limits.early_messages} messages")
 
 
 def _refuse_twin(runtime: Runtime, incoming: IncomingCall) -> None:
@@ -123,8 +138,12 @@ def _refuse_twin(runtime: Runtime, incoming: IncomingCall) -> None:
         raise Refused("twin", "this call already has a stream")
 
 
-def _decode(runtime: Runtime, dialect: Dialect, data: bytes) -> object:
-    """The event in `data`; None when it was broken and may be skipped."""
+def _event(runtime: Runtime, dialect: Dialect, data: bytes) -> Event | None:
+    """The event in `data`; None when it is of no use: that is counted.
+
+    Raises:
+        ProtocolError: the socket must be closed.
+    """
     try:
         event = dialect.receive(data)
     except ProtocolError as error:
@@ -134,7 +153,17 @@ def _decode(runtime: Runtime, dialect: Dialect, data: bytes) -> object:
         return None
     if isinstance(event, Ignored):
         runtime.stats.ignored_messages[event.kind] += 1
+        return None
     return event
+
+
+def _count_unreadable(runtime: Runtime, socket: web.WebSocketResponse, message: WSMessage) -> bool:
+    """Whether the socket ended with a frame that no WebSocket may send, or one that is too big."""
+    if message.type is not WSMsgType.ERROR:
+        return False
+    too_big = socket.close_code == WSCloseCode.MESSAGE_TOO_BIG
+    runtime.stats.protocol_errors["too_big" if too_big else "bad_frame"] += 1
+    return True
 
 
 async def _turn_away(runtime: Runtime, socket: web.WebSocketResponse, carrier: str, error: Exception) -> None:
@@ -150,46 +179,40 @@ async def _turn_away(runtime: Runtime, socket: web.WebSocketResponse, carrier: s
 
 
 async def _serve(
-    runtime: Runtime,
-    carrier: str,
-    socket: web.WebSocketResponse,
-    request: web.Request,
-    dialect: Dialect,
-    started: Started,
-    incoming: IncomingCall,
+    runtime: Runtime, socket: web.WebSocketResponse, line: SocketLine, dialect: Dialect, call: Call
 ) -> None:
-    assert request.transport is not None  # noqa: S101 - the upgrade has just been answered on it
-    line = SocketLine(socket, request.transport, runtime)
-    call = runtime.open_call(carrier, incoming, line, dialect, can_speak=started.bidirectional)
     agent = asyncio.create_task(runtime.run_agent(call), name=f"agent of {call.id}")
     reason = "carrier_lost"
     try:
         reason = await _read(runtime, socket, dialect, call)
     finally:
         runtime.close_call(call, line.lost or reason)
-        await line.closed()
-        await _let_go(agent)
+        try:
+            await _hear_out(runtime, socket, dialect)
+            await line.closed()
+        finally:
+            await _let_go(agent, runtime.limits.agent_grace_s)
 
 
 async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect, call: Call) -> str:
     """Feed the call until its socket ends; returns why."""
-    receive, take = socket.receive, call.receive
-    broken: Counter[str] = Counter()
+    receive, take, limits = socket.receive, call.receive, runtime.limits
+    broken = 0
     while True:
         message = await receive()
-        if message.type is not WSMsgType.TEXT and message.type is not WSMsgType.BINARY:
-            return "carrier_lost"
+        if message.type not in _DATA:
+            return "protocol_error" if _count_unreadable(runtime, socket, message) else "carrier_lost"
         call.messages += 1
         try:
             event = dialect.receive(message.data)
         except ProtocolError as error:
             runtime.stats.protocol_errors[error.kind] += 1
-            broken[error.kind] += 1
-            if error.close_code is not None or broken.total() > MAX_BROKEN_MESSAGES:
-                log.warning("call %s: closed: %s", call.id, error.kind)
-                call.drop(error.close_code or 1008, "protocol_error")
-                return "protocol_error"
-            continue
+            broken += 1
+            if error.close_code is None and broken <= limits.broken_messages:
+                continue
+            log.warning("call %s: closed: %s", call.id, error.kind)
+            call.drop(error.close_code or 1008, "protocol_error")
+            return "protocol_error"
         if isinstance(event, Stopped):
             return "carrier"
         if isinstance(event, Ignored):
@@ -198,9 +221,22 @@ async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialec
             take(event)
 
 
-async def _let_go(agent: asyncio.Task[None]) -> None:
+async def _hear_out(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect) -> None:
+    """After its `stop` the carrier closes the socket. Until then, what still comes is only counted."""
+    try:
+        async with asyncio.timeout(runtime.limits.close_within_s):
+            while (message := await socket.receive()).type in _DATA:
+                _event(runtime, dialect, message.data)
+    except (TimeoutError, ProtocolError):
+        return
+
+
+async def _let_go(agent: asyncio.Task[None], grace_s: float) -> None:
     """Give the agent its time to tidy up, then end it."""
-    _done, pending = await asyncio.wait({agent}, timeout=AGENT_GRACE_S)
-    if pending:
-        agent.cancel()
-        await asyncio.wait({agent})
+    try:
+        await asyncio.wait({agent}, timeout=grace_s)
+    finally:
+        if not agent.done():
+            log.warning("%s still ran %g s after its call and was cancelled", agent.get_name(), grace_s)
+            agent.cancel()
+            await asyncio.wait({agent}, timeout=grace_s)

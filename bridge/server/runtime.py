@@ -14,7 +14,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from bridge.agents.loader import Agent
@@ -33,6 +34,7 @@ from bridge.media.vad import SpeechDetector, VadStream
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology
 from bridge.server.admission import Admission
+from bridge.server.limits import Limits
 from bridge.store.memory import MemoryTokenStore
 
 log = logging.getLogger(__name__)
@@ -42,16 +44,10 @@ DETECT_EVERY_TICKS: Final = 2
 #: One batch of this many windows holds the loop for about 2 ms; the rest waits for the next tick.
 DETECT_BATCH: Final = 64
 WATCH_EVERY_TICKS: Final = 200
-#: A line that has been silent on the wire this long is dead: carriers send 50 packets a second, silence included.
-DEAD_LINE_S: Final = 10.0
-#: Carriers send 50 messages a second. Four times that, sustained for a second, is not a phone.
-FLOOD_MESSAGES_PER_S: Final = 250
 #: Calls whose end is remembered, for the carrier that asks what to do after it.
 REMEMBERED_ENDS: Final = 1000
 #: Ends that nobody has to apologise for.
 PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line"})
-#: How long an agent may tidy up after its call has ended.
-AGENT_GRACE_S: Final = 5.0
 
 
 def _policy(config: BargeInConfig) -> BargeInPolicy:
@@ -66,11 +62,20 @@ class Runtime:
     Args:
         config: checked by `bridge.config.require_for_serving`.
         agent: who talks.
+        limits: what carriers and agents may ask for.
         clock: monotonic seconds.
     """
 
-    def __init__(self, config: Config, agent: Agent, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: Config,
+        agent: Agent,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.config = config
+        self.limits = limits or Limits()
         self.stats = BridgeStats()
         self.clock = clock
         self.carriers = carriers_from(config.carriers)
@@ -87,8 +92,9 @@ class Runtime:
         self._by_stream: dict[VadStream, Call] = {}
         self._seen: dict[str, int] = {}
         self._ends: OrderedDict[str, str] = OrderedDict()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._sockets = 0
+        self._no_sockets = asyncio.Event()
+        self._no_sockets.set()
         self.pacer.every(DETECT_EVERY_TICKS, self._detect)
         self.pacer.every(WATCH_EVERY_TICKS, self._watch)
 
@@ -107,9 +113,21 @@ class Runtime:
         """Whether new calls are refused because the process is going down."""
         return self.admission.draining
 
+    @contextmanager
+    def holding_a_socket(self) -> Iterator[None]:
+        """For the handler of a media socket, from its upgrade to its last goodbye: `drained` waits for it."""
+        self._sockets += 1
+        self._no_sockets.clear()
+        try:
+            yield
+        finally:
+            self._sockets -= 1
+            if not self._sockets:
+                self._no_sockets.set()
+
     async def drained(self) -> None:
-        """Wait until there is no call."""
-        await self._idle.wait()
+        """Wait until there is no media socket left: no call, none about to start, none saying goodbye."""
+        await self._no_sockets.wait()
 
     # -- one call ----------------------------------------------------------------------------------------------
 
@@ -137,7 +155,6 @@ class Runtime:
         self.calls[call.id] = call
         self._by_stream[ear] = call
         self.stats.calls_started += 1
-        self._idle.clear()
         self.pacer.start()
         log.info("call %s started on %s", call.id, carrier)
         return call
@@ -159,7 +176,6 @@ class Runtime:
             reader(call)
         if not self.calls:
             self.pacer.stop()
-            self._idle.set()
 
     def ending_of(self, call_id: str) -> Ending:
         """How a call ended: lost, when this process has never heard of it."""
@@ -178,7 +194,13 @@ class Runtime:
             return  # the stream may go on being listened to
         except LightningError as error:
             log.error("call %s: the voice failed: %s", call.id, error)  # the caller has heard the apology
-        except Exception:
+        except asyncio.CancelledError:
+            if not call.ended:  # not our doing: it awaited something that was cancelled
+                self.stats.agent_errors += 1
+                log.error("call %s: the agent was cancelled", call.id)
+                await call.hang_up()
+            raise
+        except (Exception, SystemExit):  # an agent that wants to exit must not take the process along
             self.stats.agent_errors += 1
             log.exception("call %s: the agent failed", call.id)
             await self._apologise(call)
@@ -203,12 +225,14 @@ class Runtime:
         for call in list(self.calls.values()):
             seen = self._seen.get(call.id, 0)
             self._seen[call.id] = call.messages
+            quiet_s = now_s - call.media_s
             if call.messages == seen:
-                if now_s - call.media_s > DEAD_LINE_S:
+                if quiet_s > self.limits.dead_line_s:
                     self.stats.silent_lines += 1
                     call.drop(1001, "silent_line")
                 continue
             call.media_s = now_s
-            if call.messages - seen > FLOOD_MESSAGES_PER_S:
+            # After a stall, of the network or of this process, all that waited comes at once: that is no flood.
+            if call.messages - seen > self.limits.messages_per_s * max(1.0, quiet_s):
                 self.stats.floods += 1
                 call.drop(1008, "flood")

@@ -22,6 +22,7 @@ from bridge.agents.loader import load_agent
 from bridge.config import Config, require_for_serving
 from bridge.errors import ConfigError
 from bridge.server.app import build_app
+from bridge.server.limits import Limits
 from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -73,14 +74,14 @@ class Server:
 
 
 @asynccontextmanager
-async def running(config: Config, *, source: str = "") -> AsyncIterator[Server]:
+async def running(config: Config, *, source: str = "", limits: Limits | None = None) -> AsyncIterator[Server]:
     """A server that listens, for as long as the block runs. Leaving it closes live calls with 1001.
 
     Raises:
         ConfigError: something that serving needs is missing or wrong, or the port cannot be bound.
     """
     require_for_serving(config, source)
-    runtime = Runtime(config, load_agent(config.agent, source))
+    runtime = Runtime(config, load_agent(config.agent, source), limits=limits)
     await runtime.start()
     runner = web.AppRunner(
         build_app(runtime),
@@ -94,7 +95,8 @@ async def running(config: Config, *, source: str = "") -> AsyncIterator[Server]:
         await _bind(runner, config, source)
         server = Server(runtime, runner)
         yield server
-        await server.drain(0)
+        if not runtime.draining:
+            await server.drain(0)
     finally:
         await runner.cleanup()
         await runtime.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
 
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
@@ -15,18 +14,15 @@ from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES: Final = 64 * 1024
-BODY_WITHIN_S: Final = 5.0
 
-
-async def read_form(request: web.Request) -> MultiMapping[str]:
-    """The form in the body, within a deadline.
+async def read_form(request: web.Request, within_s: float) -> MultiMapping[str]:
+    """The form in the body, if it is all here `within_s` seconds from now.
 
     Raises:
         Refused: it did not come in time, or is not a form.
     """
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(within_s):
             fields = await request.post()
     except TimeoutError:
         raise Refused("slow_body", "the body did not come in time", status=408) from None
@@ -37,7 +33,7 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
 
 async def answer(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """A call comes in: say how to open its media stream."""
-    form = await read_form(request)
+    form = await read_form(request, runtime.limits.body_within_s)
     call = runtime.admission.webhook(carrier, "answer", request.headers, form, query=_query(request))
     log.info("call %s announced by %s", call.call_id, carrier)
     return _response(await runtime.admission.invite(carrier, call))
@@ -45,7 +41,7 @@ async def answer(runtime: Runtime, carrier: str, request: web.Request) -> web.Re
 
 async def status(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """The carrier tells how a stream fares."""
-    form = await read_form(request)
+    form = await read_form(request, runtime.limits.body_within_s)
     runtime.admission.verify(carrier, "status", request.headers, form, query=_query(request))
     runtime.stats.stream_statuses[runtime.carriers[carrier].status(form)] += 1
     return web.Response(status=204)
@@ -53,7 +49,7 @@ async def status(runtime: Runtime, carrier: str, request: web.Request) -> web.Re
 
 async def ended(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """The stream is over and the carrier asks what comes next."""
-    form = await read_form(request)
+    form = await read_form(request, runtime.limits.body_within_s)
     runtime.admission.verify(carrier, "ended", request.headers, form, query=_query(request))
     teller = runtime.carriers[carrier]
     return _response(teller.ended(form, runtime.ending_of(teller.incoming(form).call_id)))
