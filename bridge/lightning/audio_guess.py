@@ -64,7 +64,7 @@ class MulawAnswer:
         self.had_header = False
         self._expected = expected
         self._held = b""
-        self._stripper: WavStripper | None = None
+        self._stripper: WavStripper | None = WavStripper()
         self._transcoder: Transcoder | None = None
 
     def feed(self, chunk: bytes) -> bytes:
@@ -74,43 +74,36 @@ class MulawAnswer:
             ValueError: it wears a WAV header, of audio that nothing can be done with.
         """
         if self._stripper is not None:
-            return self._unwrapped(chunk)
-        if self._transcoder is not None:
-            return self._transcoder.feed(chunk)
-        audio = self._held + chunk
-        if audio.startswith(b"RIFF"):
-            self._held, self._stripper = b"", WavStripper()
-            return self._unwrapped(audio)
-        return self._decided(audio)
+            chunk = self._stripper.feed(chunk)
+            if self._transcoder is None:
+                return self._begun(self._stripper, chunk)
+        assert self._transcoder is not None
+        return self._transcoder.feed(chunk)
 
     def flush(self) -> bytes:
         """The end of it."""
         audio = b""
-        if self.format is None and self._stripper is None:
-            audio = self._decided(self._held, last=True)
+        if self._transcoder is None and self._stripper is not None:
+            audio = self._decided(self._held + self._stripper.flush(), last=True)
         return audio + (self._transcoder.flush() if self._transcoder else b"")
+
+    def _begun(self, stripper: WavStripper, audio: bytes) -> bytes:
+        if stripper.format is None:
+            return self._decided(self._held + audio)
+        if stripper.channels != 1:
+            raise ValueError(f"{stripper.channels} channels of audio; speech has one")
+        self.had_header = True
+        return self._settle(stripper.format).feed(audio)
 
     def _decided(self, audio: bytes, *, last: bool = False) -> bytes:
         bits = evidence_bits(audio)
-        could_be_header = b"RIFF".startswith(audio[:4])
-        if abs(bits) < SETTLED_BITS or could_be_header:
-            if not last and (could_be_header or (self._expected is None and len(audio) < MOST_BYTES)):
-                self._held = audio
-                return b""
-            bits = bits if self._expected is None else 1.0 if self._expected == MULAW_8K else -1.0
-        self._held = b""
+        if abs(bits) < SETTLED_BITS and self._expected is not None and audio:
+            bits = SETTLED_BITS if self._expected == MULAW_8K else -SETTLED_BITS
+        if abs(bits) < SETTLED_BITS and len(audio) < MOST_BYTES and not last:
+            self._held = audio
+            return b""
+        self._held, self._stripper = b"", None
         return self._settle(MULAW_8K if bits >= 0 else PCM16_8K).feed(audio)
-
-    def _unwrapped(self, chunk: bytes) -> bytes:
-        assert self._stripper is not None
-        audio = self._stripper.feed(chunk)
-        found = self._stripper.format
-        if self._transcoder is None and found is not None:
-            if self._stripper.channels != 1:
-                raise ValueError(f"{self._stripper.channels} channels of audio; speech has one")
-            self.had_header = True
-            self._settle(found)
-        return self._transcoder.feed(audio) if self._transcoder else b""
 
     def _settle(self, found: AudioFormat) -> Transcoder:
         self.format = found

@@ -124,10 +124,9 @@ def _cut(text: str, limit: int) -> int:
     for ends in (_sentence_ends(head), _ends(_CLAUSE_END, head), _ends(_SPACE, head)):
         if cut := _last_end(ends, limit):
             return cut
-    cut = limit
-    while cut > 1 and unicodedata.combining(text[cut]) or unicodedata.category(text[cut]) in ("Mn", "Mc"):
-        cut -= 1  # a vowel sign stays with its letter
-    return cut
+    # A vowel sign stays with its letter, unless there are nothing but signs.
+    starts = (at for at in range(limit, 0, -1) if unicodedata.category(text[at]) not in ("Mn", "Mc"))
+    return next(starts, limit)
 
 
 def _ends(pattern: re.Pattern[str], text: str) -> Iterator[int]:
