@@ -304,7 +304,7 @@ class Call:
     async def _until_heard(self, utterance: _Utterance) -> Heard:
         if not utterance.over.done():
             self._playout.finish(utterance.generation)
-            if self._playout.done(self._clock()):  # nothing was synthesised, so no tick will come
+            if not self._playout.written_ms:  # then no tick will come
                 self._finish(utterance, "")
         by = await asyncio.shield(utterance.over)  # the agent may be cancelled, the utterance's end may not
         if by == "ended":
