@@ -114,7 +114,7 @@ class BargeInConfig(_Section, frozen=True):
     #: How long speech must last to interrupt; 64 is two windows of the detector.
     onset_ms: Annotated[int, Meta(ge=32, le=2000)] = 64
     #: While the bridge talks, quieter sound than this is taken for its own echo.
-    gate_dbfs: Annotated[float, Meta(ge=-90, le=0)] = -50.0
+    gate_dbfs: Annotated[float, Meta(ge=-90, le=0)] = -45.0
 
 
 class PlayoutConfig(_Section, frozen=True):

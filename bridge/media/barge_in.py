@@ -84,7 +84,7 @@ class BargeInPolicy:
     threshold: float = 0.7
     onset_ms: float = 64
     #: While the bridge talks, quieter windows are taken for its echo.
-    gate_dbfs: float = -50.0
+    gate_dbfs: float = -45.0
     #: Probability over which a window holds the packets.
     hold_threshold: float = 0.5
     #: A hold is released after so much quiet, and in any case after `hold_limit_ms`.
@@ -212,7 +212,7 @@ class TurnPolicy:
     #: How long the caller must be silent before the turn is over.
     hangover_ms: float = 600
     #: Quieter windows are silence: first while the bridge talks (its echo), then otherwise.
-    talking_gate_dbfs: float = -50.0
+    talking_gate_dbfs: float = -45.0
     gate_dbfs: float = -60.0
 
 

@@ -8,7 +8,7 @@ Strategy:
 - One line says what was done, or why not. Not having them is no error here: the tests that need them say so
   and skip, or fail under CI.
 
-``--voices`` adds four more voices (Spanish, French, Italian, Russian) that no threshold was chosen on.
+``--voices`` adds four more voices (Spanish, French, Italian, Russian) for the benchmark.
 """
 
 from __future__ import annotations

@@ -26,7 +26,10 @@ ENGLISH: Final = "asterisk-core-sounds-en-wav"
 MUSIC: Final = "asterisk-moh-opsound-wav"
 
 # Not voices, or not only: tones, silence, screaming monkeys.
-_NOT_SPEECH: Final = ("silence", "ascending-2tone", "descending-2tone", "beep", "beeperr", "tt-monkeys")
+_NOT_SPEECH: Final = (
+    *("silence", "ascending-2tone", "descending-2tone", "beep", "beeperr"),
+    *("confbridge-join", "confbridge-leave", "tt-monkeys"),
+)
 _WORDS: Final = ("digits", "letters", "phonetic")
 
 

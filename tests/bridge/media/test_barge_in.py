@@ -204,7 +204,7 @@ def test_windows_become_turns(tenths: str, expected: list[SpeechStarted | Speech
 
 @pytest.mark.parametrize(
     ("level_dbfs", "talking", "heard"),
-    [(-55.0, True, False), (-55.0, False, True), (-45.0, True, True), (-65.0, False, False)],
+    [(-55.0, True, False), (-55.0, False, True), (-40.0, True, True), (-65.0, False, False)],
     ids=["echo", "a quiet caller", "a caller over the bridge", "next to nothing"],
 )
 def test_the_gate_is_lower_while_the_bridge_is_silent(level_dbfs: float, talking: bool, heard: bool) -> None:
