@@ -23,7 +23,7 @@ import logging
 import socket as sockets
 from typing import Final
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall
@@ -125,7 +125,7 @@ async def _until_started(runtime: Runtime, socket: web.WebSocketResponse, dialec
     for _ in range(runtime.limits.early_messages):
         message = await socket.receive()
         if message.type not in _DATA:
-            _count_unreadable(runtime, socket, message)
+            _count_unreadable(runtime, message)
             raise Refused("no_start", "the socket closed before a start")
         event = _event(runtime, dialect, message.data)
         if isinstance(event, Started):
@@ -157,11 +157,12 @@ def _event(runtime: Runtime, dialect: Dialect, data: bytes) -> Event | None:
     return event
 
 
-def _count_unreadable(runtime: Runtime, socket: web.WebSocketResponse, message: WSMessage) -> bool:
+def _count_unreadable(runtime: Runtime, message: WSMessage) -> bool:
     """Whether the socket ended with a frame that no WebSocket may send, or one that is too big."""
     if message.type is not WSMsgType.ERROR:
         return False
-    too_big = socket.close_code == WSCloseCode.MESSAGE_TOO_BIG
+    error = message.data
+    too_big = isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG
     runtime.stats.protocol_errors["too_big" if too_big else "bad_frame"] += 1
     return True
 
@@ -201,7 +202,7 @@ async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialec
     while True:
         message = await receive()
         if message.type not in _DATA:
-            return "protocol_error" if _count_unreadable(runtime, socket, message) else "carrier_lost"
+            return "protocol_error" if _count_unreadable(runtime, message) else "carrier_lost"
         call.messages += 1
         try:
             event = dialect.receive(message.data)

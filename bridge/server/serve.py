@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -22,6 +23,7 @@ from bridge.agents.loader import load_agent
 from bridge.config import Config, require_for_serving
 from bridge.errors import ConfigError
 from bridge.server.app import build_app
+from bridge.server.http_log import log as http_log
 from bridge.server.limits import Limits
 from bridge.server.runtime import Runtime
 
@@ -74,14 +76,20 @@ class Server:
 
 
 @asynccontextmanager
-async def running(config: Config, *, source: str = "", limits: Limits | None = None) -> AsyncIterator[Server]:
+async def running(
+    config: Config,
+    *,
+    source: str = "",
+    limits: Limits | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Server]:
     """A server that listens, for as long as the block runs. Leaving it closes live calls with 1001.
 
     Raises:
         ConfigError: something that serving needs is missing or wrong, or the port cannot be bound.
     """
     require_for_serving(config, source)
-    runtime = Runtime(config, load_agent(config.agent, source), limits=limits)
+    runtime = Runtime(config, load_agent(config.agent, source), limits=limits, clock=clock)
     await runtime.start()
     runner = web.AppRunner(
         build_app(runtime),
@@ -89,6 +97,7 @@ async def running(config: Config, *, source: str = "", limits: Limits | None = N
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
         access_log=None,
+        logger=http_log,
     )
     try:
         await runner.setup()

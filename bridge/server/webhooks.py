@@ -21,12 +21,16 @@ async def read_form(request: web.Request, within_s: float) -> MultiMapping[str]:
     Raises:
         Refused: it did not come in time, or is not a form.
     """
+    if request.content_type.startswith(
+        "multipart/"
+    ):  # carriers send no files, and nobody else may make us keep any
+        raise Refused("bad_body", "the body is not a plain form", status=415)
     try:
         async with asyncio.timeout(within_s):
             fields = await request.post()
     except TimeoutError:
         raise Refused("slow_body", "the body did not come in time", status=408) from None
-    except (ValueError, UnicodeDecodeError, LookupError):
+    except (ValueError, LookupError, web.RequestPayloadError):
         raise Refused("bad_body", "the body is not a form", status=400) from None
     return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
 

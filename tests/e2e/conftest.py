@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bridge.emulators.espeak import EspeakEngine
 from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.wav import wav_bytes

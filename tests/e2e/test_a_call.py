@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bridge.emulators.call_report import Outcome
 from bridge.emulators.caller_script import Cue, Press, Utterance
 from bridge.emulators.lightning_options import EmulatorOptions
@@ -14,7 +15,6 @@ from bridge.observe import timeline as tl
 from bridge.prompts import apology
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from telephony_codecs.transcoder import Transcoder
-
 from tests.support import agents
 from tests.support.bridge import stage
 

@@ -48,7 +48,7 @@ async def answers_twice(call: Call) -> None:
 
 async def streams(call: Call) -> None:
     async def words() -> AsyncIterator[str]:
-        for word in "Text that streams in. Sentence by sentence it is spoken.".split():
+        for word in ["Text", "that", "streams", "in.", "Sentence", "by", "sentence", "it", "is", "spoken."]:
             yield f"{word} "
 
     note(call, await call.say(words()))
@@ -98,3 +98,8 @@ async def clings_on(call: Call) -> None:
     except asyncio.CancelledError:
         note(call, "cancelled")
         raise
+
+
+async def never_stops(call: Call) -> None:
+    while True:
+        await call.say(LONG)

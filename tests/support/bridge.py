@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+
 from bridge.call import Call
 from bridge.config import Config, Secret, TwilioConfig
 from bridge.emulators.call_report import CallReport
@@ -18,6 +20,7 @@ from bridge.emulators.caller_script import Action
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
+from bridge.server.limits import Limits
 from bridge.server.serve import Server, running
 
 AUTH_TOKEN = Secret("an-auth-token-for-tests")
@@ -85,11 +88,13 @@ async def stage(
     lightning: EmulatorOptions | None = None,
     engine: SpeechEngine | None = None,
     sections: dict[str, dict[str, Any]] | None = None,
+    limits: Limits | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Stage]:
     """Set it up; take it down."""
     async with EmulatedLightning(lightning or EmulatorOptions(), engine or ToneEngine()) as emulator:
         config = make_config(emulator.url, agent, **(sections or {}))
-        async with running(config, source="test") as server:
+        async with running(config, source="test", limits=limits, clock=clock) as server:
             made = Stage(server, emulator, config)
             server.runtime.on_ended.append(made.ended.append)
             yield made
