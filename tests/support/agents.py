@@ -103,3 +103,46 @@ async def clings_on(call: Call) -> None:
 async def never_stops(call: Call) -> None:
     while True:
         await call.say(LONG)
+
+
+async def is_broken_for_some(call: Call) -> None:
+    if call.from_number.endswith("13"):
+        raise ZeroDivisionError("a bug of the agent's")
+    await says_hello(call)
+
+
+async def wants_to_exit(call: Call) -> None:
+    raise SystemExit(3)
+
+
+async def is_cancelled(call: Call) -> None:
+    task = asyncio.create_task(waits_for_ever(call))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+async def cannot_be_cancelled(call: Call) -> None:
+    while True:
+        try:
+            await asyncio.sleep(0.5)
+            return
+        except asyncio.CancelledError:
+            note(call, "cancelled")
+
+
+async def tries_again(call: Call) -> None:
+    for text in ("This sentence will not be spoken.", "Hello from the bridge."):
+        try:
+            note(call, await call.say(text))
+        except LightningError as error:
+            note(call, error)
+    await call.hang_up()
+
+
+async def says_its_option(call: Call) -> None:
+    try:
+        note(call, await call.say(str(call.options["text"])))
+    except LightningError as error:
+        note(call, error)
+    await call.hang_up()
