@@ -134,7 +134,6 @@ class _LiveSynthesis(Synthesis):
 
     def receive(self, message: Message) -> None:
         """Take a message that is for this synthesis."""
-        self._heard_at_s = time.monotonic()
         if isinstance(message, Chunk):
             self._take_audio(message.audio)
         elif isinstance(message, Word):
@@ -165,8 +164,12 @@ class _LiveSynthesis(Synthesis):
 
     def _take_audio(self, audio: bytes) -> None:
         if not audio:
-            return
+            return  # nor does it count as a sign of life
+        self._heard_at_s = time.monotonic()
+        first = not self.audio_bytes
         self.deliver(audio)
+        if first:
+            self._watch()  # by the other deadline from now on
         if self.audio_bytes > self._most_bytes:
             self._stats.floods += 1
             self.finish(self._unavailable("far more audio than the text can last", "flood"))
@@ -183,6 +186,9 @@ class _LiveSynthesis(Synthesis):
 
     def _watch(self) -> None:
         """Look whether the current deadline has passed; come back when it may have."""
+        self._unwatch()
+        if self.over:
+            return
         first = not self.audio_bytes
         limit_s = self._config.first_audio_timeout_s if first else self._config.stall_timeout_s
         quiet_s = time.monotonic() - self._heard_at_s
@@ -193,6 +199,10 @@ class _LiveSynthesis(Synthesis):
         self._stats.stalls += not first
         what, code = ("no audio", "first_audio_timeout") if first else ("no more audio", "stall_timeout")
         self.finish(TimedOut(f"{what} for {limit_s:g} s", code=code, request_id=self.request_id))
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -214,8 +224,7 @@ class _LiveSynthesis(Synthesis):
     def _leave(self, link: Link) -> None:
         link.release()
         self._link = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._unwatch()
 
     def _unavailable(self, reason: str, code: str) -> Unavailable:
         return Unavailable(reason, code=code, request_id=self.request_id)

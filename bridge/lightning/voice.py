@@ -70,7 +70,7 @@ class Pace:
 
     def learn(self, request: SynthesisRequest, spoken_ms: float) -> None:
         """`request` was spoken whole, in `spoken_ms`."""
-        if len(request.text) < 20 or not spoken_ms:
+        if len(request.text) < 20:
             return  # the silence around a short text says more than its characters
         now = spoken_ms / len(request.text) * request.speed
         before = self._ms_per_char.get((request.voice_id, request.language), now)
@@ -211,6 +211,8 @@ class _Attempt:
         finally:
             self._note_timing()
         self._give(self._answer.flush())
+        if not self.spoken_ms and any(c.isalnum() for c in self.synthesis.request.text):
+            raise Unavailable("no audio for the text", code="no_audio", request_id=self.synthesis.request_id)
         self._learn()
 
     def unsaid(self) -> str:
@@ -246,9 +248,9 @@ class _Attempt:
 
     def _learn(self) -> None:
         answer, voice = self._answer, self._voice
-        voice.pace.learn(self.synthesis.request, self.spoken_ms)
         if not self.spoken_ms:
             return
+        voice.pace.learn(self.synthesis.request, self.spoken_ms)
         self._stats.wav_answers += answer.had_header
         self._stats.pcm_answers += answer.format != MULAW_8K
         if not answer.had_header:

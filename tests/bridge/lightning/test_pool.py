@@ -1,0 +1,68 @@
+"""The pool of sockets: spares, keepalive, reconnects, and how many it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+
+import pytest
+from websockets.http11 import Request, Response
+
+from bridge.lightning.live import LightningLive
+from tests.support.lightning_live import config, mute, parts_of, refusing, talking, well_behaved
+from tests.support.lightning_requests import request
+from tests.support.scripted_lightning import Line, ScriptedLightning
+from tests.support.waiting import until
+
+
+async def test_idle_sockets_are_pinged() -> None:
+    async with talking(mute, spare_connections=2, keepalive_s=0.01) as (live, lightning):
+        await until(lambda: lightning.heard.count({"type": "ping"}) >= 6)
+        assert (lightning.open, live.pool.idle) == (2, 2)
+
+
+async def test_sockets_of_a_burst_are_let_go_when_no_other_comes() -> None:
+    async with talking(well_behaved, concurrency=4, spare_connections=1, keepalive_s=0.2) as (
+        live,
+        lightning,
+    ):
+        await asyncio.gather(*(live.synthesize(request()).received() for _ in range(4)))
+        assert live.pool.idle >= 4
+        await until(lambda: lightning.open == 1)
+        assert live.pool.idle == 1
+
+
+async def test_a_spare_that_is_closed_is_replaced() -> None:
+    async def timing_out(line: Line) -> None:
+        await line.error(message="Connection timed out after 60 seconds of inactivity")
+
+    async with talking(timing_out, well_behaved, spare_connections=1) as (live, lightning):
+        await until(lambda: live.stats.idle_closes == 1 and live.pool.idle == 1)
+        assert await parts_of(live.synthesize(request())) == ([b"Hello."], None)
+        assert len(lightning.handshakes) >= 2
+
+
+async def test_spares_stay_within_five_sockets_for_each_unit() -> None:
+    async with talking(mute, concurrency=1, spare_connections=20) as (live, lightning):
+        await until(lambda: live.pool.idle == 5)
+        live.synthesize(request())
+        await until(lambda: len(lightning.requests) == 1)
+        assert len(lightning.handshakes) == 5
+
+
+async def test_spares_come_back_when_lightning_does(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    refusals = [refusing(HTTPStatus.SERVICE_UNAVAILABLE, b"")]
+
+    def first_refuse(request: Request) -> Response | None:
+        return refusals.pop()(request) if refusals else None
+
+    async with (
+        ScriptedLightning(mute, refuse=first_refuse) as lightning,
+        LightningLive(config(lightning.url, spare_connections=1)) as live,
+    ):
+        await until(lambda: live.pool.idle == 1)
+        assert live.last_error is None
+    assert "no spare connection" in caplog.text
+    assert "can be reached again" in caplog.text
