@@ -25,7 +25,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import sound
-from benchmarks.contenders import BRIDGE, PEERS_PYTHON, PIPECAT, ROOT, Contender, serving
+from benchmarks.contenders import BRIDGE, FLOOR, PEERS_PYTHON, PIPECAT, ROOT, Contender, serving
 from benchmarks.report import Figures, figures, is_sound, markdown
 from benchmarks.scenario import QUICK, Timings, observe, short_calls
 
@@ -68,6 +68,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--calls", type=_numbers, help="N of the bridge's rows, by default 1,25,100,300,500")
     parser.add_argument("--peers", action="store_true", help="measure Pipecat too (needs .venv-peers)")
     parser.add_argument("--peer-calls", type=_numbers, default=[1, 10, 20, 25], help="N of the peer's rows")
+    parser.add_argument(
+        "--floor",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also a bare paced sender, at N calls, as a known quantity",
+    )
     parser.add_argument("--no-bridge", action="store_true", help="measure the peer alone")
     parser.add_argument("--no-memory", action="store_true", help="leave out the run of short calls")
     parser.add_argument(
@@ -93,6 +100,8 @@ async def _run(options: argparse.Namespace, results: Results, logs: Path) -> Non
         print("no human voices in .cache/speech: speech to clear is not measured", file=sys.stderr)
     noise = sound.comfort_noise(500)
     contenders = ([] if options.no_bridge else [BRIDGE]) + ([PIPECAT] if options.peers else [])
+    if options.floor:
+        await _row(FLOOR, options.floor, noise, [], options.quick, results, logs)
     for contender in contenders:
         for calls in options.calls if contender is BRIDGE else options.peer_calls:
             await _row(contender, calls, noise, clips, options.quick, results, logs)

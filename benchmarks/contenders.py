@@ -65,6 +65,13 @@ PIPECAT = Contender(
     lambda port: Door(media_url=f"ws://127.0.0.1:{port}/media"),
     "/ready",
 )
+FLOOR = Contender(
+    "floor",
+    lambda port, _: (sys.executable, "-m", "benchmarks.floor", str(port)),
+    lambda port, lightning, calls: {},
+    lambda port: Door(media_url=f"ws://127.0.0.1:{port}/media"),
+    "/ready",
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -36,9 +37,6 @@ from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
 from bridge.prompts import Prompt, apology
 
-#: A synthesis may run this far ahead of the caller's ear before its reader rests.
-MAX_QUEUED_MS: Final = 10_000
-RESUME_QUEUED_MS: Final = 5_000
 #: What the caller said and nobody asked for is forgotten beyond this.
 MAX_TURNS: Final = 32
 MAX_DIGITS: Final = 64
@@ -99,6 +97,7 @@ class Call:
         options: Mapping[str, Any] = MappingProxyType({}),
         mode: BargeInMode = "both",
         can_speak: bool = True,
+        turn_detector: TurnDetector | None = None,
     ) -> None:
         self.id = incoming.call_id
         self.carrier = carrier
@@ -118,14 +117,13 @@ class Call:
         #: The detector's end of the caller's audio.
         self.ear = ear
         self._barge_in, self._pacer = barge_in, pacer
-        self._turn_detector = TurnDetector()
+        self._turn_detector = turn_detector or TurnDetector()
         self._stats, self._clock = stats, clock
         self._mode, self._can_speak = mode, can_speak
         self._floor = asyncio.Lock()
         self._utterance: _Utterance | None = None
         self._utterances = 0
         self._heard = Heard()
-        self._room = asyncio.Event()
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
         self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
         self._news = asyncio.Event()  # a digit, a turn, or the end
@@ -251,10 +249,8 @@ class Call:
     async def _speak(self, utterance: _Utterance, text: str | AsyncIterable[str]) -> Heard:
         try:
             speech = utterance.speech = self._voice.speak(text)
-            async for part in speech:
-                self._take(utterance, part)
-                if self._playout.queued_ms > MAX_QUEUED_MS:
-                    await self._make_room(utterance)
+            speech.hand_over(partial(self._take, utterance), lambda: self._playout.queued_ms)
+            await speech.finished()
             return await self._until_heard(utterance)
         except LightningError as error:
             return await self._apologise(utterance, error)
@@ -294,12 +290,6 @@ class Call:
             after_ms = (now_s - utterance.asked_s) * 1000
             self._note(tl.FirstAudio, utterance=utterance.number, after_ms=after_ms,
                        lightning_ms=utterance.speech.first_audio_ms if utterance.speech else None)  # fmt: skip
-
-    async def _make_room(self, utterance: _Utterance) -> None:
-        self._room.clear()
-        while self._playout.queued_ms > RESUME_QUEUED_MS and not utterance.over.done():
-            await self._room.wait()
-            self._room.clear()
 
     async def _until_heard(self, utterance: _Utterance) -> Heard:
         if not utterance.over.done():
@@ -343,7 +333,6 @@ class Call:
         self._barge_in.reset()
         self._heard, self._utterance = utterance.heard, None
         utterance.over.set_result(by)
-        self._room.set()
         heard = utterance.heard
         self._note(tl.SpeakingEnded, utterance=utterance.number, heard_ms=heard.ms, total_ms=heard.total_ms,
                    heard_text=heard.text, by=by)  # fmt: skip
@@ -361,8 +350,9 @@ class Call:
         self._send_due(now_s)
         if self._utterance is None:
             return False
-        if self._playout.queued_ms < RESUME_QUEUED_MS:
-            self._room.set()
+        speech = self._utterance.speech
+        if speech is not None and not speech.over:
+            speech.wake()
         self._finish_if_heard(now_s)
         return self._utterance is not None
 

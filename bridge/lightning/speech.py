@@ -174,7 +174,11 @@ class Speech:
         self.over = False
         self._on_cancel = on_cancel
         self._mailbox: Mailbox[SpeechPart] = Mailbox()
+        self._into: Callable[[SpeechPart], None] = self._mailbox.put
+        self._backlog_ms: Callable[[], float] = lambda: self.unread_ms
         self._taken = asyncio.Event()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._error: Exception | None = None
 
     @property
     def first_audio_ms(self) -> float | None:
@@ -193,12 +197,39 @@ class Speech:
             self._taken.set()
         return part
 
+    def hand_over(self, into: Callable[[SpeechPart], None], backlog_ms: Callable[[], float]) -> None:
+        """Have parts handed `into` a function the moment they arrive, instead of iterating for them.
+
+        Saves a wake-up of the reader for every chunk. Call it before anything has arrived: right after `speak`.
+
+        Args:
+            into: called from the event loop; must return at once and not raise.
+            backlog_ms: how much audio waits where the parts went. Whoever lowers it calls `wake`.
+        """
+        self._into, self._backlog_ms = into, backlog_ms
+
+    def wake(self) -> None:
+        """Say that the backlog has shrunk."""
+        self._taken.set()
+
+    async def finished(self) -> None:
+        """Wait until all parts have been handed over, or it was cancelled.
+
+        Raises:
+            LightningError: the voice failed; or whatever the iterator of text raised.
+        """
+        await asyncio.shield(self._ended)
+        if self._error is not None:
+            raise self._error
+
     def cancel(self) -> None:
         """Stop, now: nothing is given after this call, and what is being synthesised is cancelled."""
         self._mailbox.drop()
+        self._into = _nowhere
         if not self.over:
             self.over = True
             self._on_cancel()
+            self._end()
 
     # -- for the voice that speaks it ------------------------------------------------------------------
 
@@ -206,15 +237,25 @@ class Speech:
         """Hand on a part."""
         if isinstance(part, SpeechAudio):
             self.unread_ms += self.audio_format.ms_in(len(part.payload))
-        self._mailbox.put(part)
+        self._into(part)
 
     def finish(self, error: Exception | None = None) -> None:
         """Say that nothing more will come."""
         self.over = True
+        self._error = error
         self._mailbox.close(error)
+        self._end()
 
     async def room(self, ahead_ms: float) -> None:
         """Wait until at most `ahead_ms` of the audio given so far are unread."""
-        while self.unread_ms > ahead_ms:
+        while self._backlog_ms() > ahead_ms:
             self._taken.clear()
             await self._taken.wait()
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+
+def _nowhere(_part: SpeechPart) -> None:
+    """Where the parts of a cancelled speech go."""

@@ -107,6 +107,7 @@ class BargeIn:
 
     def __init__(self, policy: BargeInPolicy) -> None:
         self._policy = policy
+        self._hint_threshold = min(policy.hold_threshold, policy.threshold)
         self._state = Listening.CALM
         self._speech_ms = self._quiet_ms = self._held_ms = 0.0
 
@@ -122,6 +123,9 @@ class BargeIn:
             level_dbfs: of the window.
             talking: whether the caller is hearing the bridge; True during a hold as well.
         """
+        if self._state is Listening.CALM and probability < self._hint_threshold:
+            self._speech_ms = 0.0  # by far the most windows: the table would say the same
+            return Verdict.NONE
         evidence = self._evidence(probability, level_dbfs, talking=talking)
         self._state, verdict = BARGE_IN_TABLE[self._state, evidence]
         if verdict is Verdict.COMMIT:
@@ -147,7 +151,7 @@ class BargeIn:
             return Evidence.DEAF
         if level_dbfs < policy.gate_dbfs:
             probability = 0.0
-        hint = probability >= min(policy.hold_threshold, policy.threshold)
+        hint = probability >= self._hint_threshold
         self._speech_ms = self._speech_ms + WINDOW_MS if probability >= policy.threshold else 0.0
         self._quiet_ms = 0.0 if hint else self._quiet_ms + WINDOW_MS
         if self._speech_ms >= policy.onset_ms:
@@ -234,6 +238,9 @@ class TurnDetector:
         self, probability: float, level_dbfs: float, end_ms: float, *, talking: bool = False
     ) -> SpeechStarted | SpeechEnded | None:
         """Takes the detector's next window, which ends `end_ms` into the call; `talking` as for `BargeIn`."""
+        if self._state is Turn.SILENT and probability < self._policy.threshold:
+            self._speech_ms = 0.0  # by far the most windows: the table would say the same
+            return None
         voice = self._voice(probability, level_dbfs, end_ms, talking=talking)
         self._state = TURN_TABLE[self._state, voice]
         if voice is Voice.ONSET:

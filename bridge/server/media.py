@@ -27,7 +27,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall
-from bridge.carriers.dialect import Dialect, Event, Ignored, Started, Stopped
+from bridge.carriers.dialect import Audio, Dialect, Event, Ignored, Started, Stopped
 from bridge.errors import ProtocolError, Refused
 from bridge.server.runtime import Runtime
 
@@ -197,7 +197,8 @@ async def _serve(
 
 async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect, call: Call) -> str:
     """Feed the call until its socket ends; returns why."""
-    receive, take, limits = socket.receive, call.receive, runtime.limits
+    receive, understand, hear = socket.receive, dialect.receive, call.ear.push
+    limits = runtime.limits
     broken = 0
     while True:
         message = await receive()
@@ -205,7 +206,7 @@ async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialec
             return "protocol_error" if _count_unreadable(runtime, message) else "carrier_lost"
         call.messages += 1
         try:
-            event = dialect.receive(message.data)
+            event = understand(message.data)
         except ProtocolError as error:
             runtime.stats.protocol_errors[error.kind] += 1
             broken += 1
@@ -214,12 +215,14 @@ async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialec
             log.warning("call %s: closed: %s", call.id, error.kind)
             call.drop(error.close_code or 1008, "protocol_error")
             return "protocol_error"
-        if isinstance(event, Stopped):
+        if isinstance(event, Audio):  # 50 times a second: straight to the detector
+            hear(event.payload)
+        elif isinstance(event, Stopped):
             return "carrier"
-        if isinstance(event, Ignored):
+        elif isinstance(event, Ignored):
             runtime.stats.ignored_messages[event.kind] += 1
         else:
-            take(event)
+            call.receive(event)
 
 
 async def _hear_out(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect) -> None:

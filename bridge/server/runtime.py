@@ -27,7 +27,7 @@ from bridge.config import BargeInConfig, Config
 from bridge.errors import CallEnded, LightningError, ListenOnly
 from bridge.lightning.live import LightningLive
 from bridge.lightning.voice import Voice
-from bridge.media.barge_in import BargeIn, BargeInPolicy
+from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPolicy
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
 from bridge.media.vad import SpeechDetector, VadStream
@@ -39,10 +39,12 @@ from bridge.store.memory import MemoryTokenStore
 
 log = logging.getLogger(__name__)
 
-#: Ticks of 5 ms between two looks of the detector. Two: a batch is worth more than 5 ms of waiting costs.
-DETECT_EVERY_TICKS: Final = 2
-#: One batch of this many windows holds the loop for about 2 ms; the rest waits for the next tick.
-DETECT_BATCH: Final = 64
+#: The detector looks as soon as so many windows wait: a batch of 32 costs little more for each than one of 64.
+DETECT_WAITING: Final = 32
+#: ... and in any case on every fourth tick of 5 ms, so that few calls wait 20 ms at most.
+DETECT_EVERY_TICKS: Final = 4
+#: One batch of this many windows holds the loop for some 2 ms; the rest waits for the next tick.
+DETECT_BATCH: Final = 128
 WATCH_EVERY_TICKS: Final = 200
 #: Calls whose end is remembered, for the carrier that asks what to do after it.
 REMEMBERED_ENDS: Final = 1000
@@ -89,12 +91,14 @@ class Runtime:
         self.on_ended: list[Callable[[Call], None]] = []
         self._agent = agent
         self._policy = _policy(config.barge_in)
+        self._turn_policy = TurnPolicy(talking_gate_dbfs=config.barge_in.gate_dbfs)
         self._by_stream: dict[VadStream, Call] = {}
         self._seen: dict[str, int] = {}
         self._ends: OrderedDict[str, str] = OrderedDict()
         self._sockets = 0
         self._no_sockets = asyncio.Event()
         self._no_sockets.set()
+        self.pacer.every(1, self._detect_many)
         self.pacer.every(DETECT_EVERY_TICKS, self._detect)
         self.pacer.every(WATCH_EVERY_TICKS, self._watch)
 
@@ -151,6 +155,7 @@ class Runtime:
             options=self.config.agent.options,
             mode=self.config.barge_in.mode,
             can_speak=can_speak,
+            turn_detector=TurnDetector(self._turn_policy),
         )
         self.calls[call.id] = call
         self._by_stream[ear] = call
@@ -213,6 +218,10 @@ class Runtime:
             return
 
     # -- beats -------------------------------------------------------------------------------------------------
+
+    def _detect_many(self, now_s: float) -> None:
+        if self.detector.due >= DETECT_WAITING:
+            self._detect(now_s)
 
     def _detect(self, _now_s: float) -> None:
         by_stream = self._by_stream
