@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 #: Lightning's biggest chunk; it asks for about 140 characters.
@@ -79,11 +80,22 @@ async def pieces_of(
             yield piece
         return
     splitter = Splitter(limit)
-    async for more in text:
-        for piece in splitter.feed(more):
-            yield piece
+    async with _closed_after(text):
+        async for more in text:
+            for piece in splitter.feed(more):
+                yield piece
     for piece in splitter.flush():
         yield piece
+
+
+@asynccontextmanager
+async def _closed_after(text: AsyncIterable[str]) -> AsyncGenerator[None, None]:
+    """Close a generator that is not read to its end: it may hold a connection to a model that goes on talking."""
+    try:
+        yield
+    finally:
+        if isinstance(text, AsyncGenerator):
+            await text.aclose()
 
 
 def rest_after_chars(text: str, spoken_chars: float) -> str:

@@ -175,13 +175,14 @@ class _Speaking:
         """
         if self._retried or not error.retryable or error.code == QUEUE_TIMEOUT:
             raise error
-        self._retried = True
-        self._stats.retries += 1
+        wait_s = 0.0
         if isinstance(error, Busy):
             wait_s = self._voice.busy_backoff_s if error.retry_after_s is None else error.retry_after_s
-            if wait_s > MAX_BUSY_WAIT_S:
-                raise error
-            await asyncio.sleep(wait_s)
+        if wait_s > MAX_BUSY_WAIT_S:
+            raise error
+        self._retried = True
+        self._stats.retries += 1
+        await asyncio.sleep(wait_s)
 
 
 class _Attempt:

@@ -304,14 +304,14 @@ async def test_a_stall() -> None:
 
 
 async def test_a_slow_answer_is_no_stall_while_it_comes() -> None:
-    """As slow as it may be, for longer than one deadline."""
-    timeout_s, chunks = 0.2, 8
+    """For longer than one deadline, with never half of one between two chunks."""
+    timeout_s, chunks = 0.4, 10
 
     async def slow(line: Line) -> None:
         asked = await line.request()
         for _ in range(chunks):
             await line.chunk(b"a", asked)
-            await asyncio.sleep(timeout_s / 4)
+            await asyncio.sleep(timeout_s / 8)
         await line.complete(asked)
         await line.silent()
 
