@@ -12,11 +12,10 @@ Strategy:
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -24,43 +23,37 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from bridge.config_tree import convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
+from bridge.secret import Secret
+
+__all__ = [
+    "API_KEY_VARIABLE",
+    "ENV_PREFIX",
+    "AgentConfig",
+    "BargeInConfig",
+    "BargeInMode",
+    "CarriersConfig",
+    "Config",
+    "LightningConfig",
+    "PlayoutConfig",
+    "Secret",
+    "ServerConfig",
+    "TwilioConfig",
+    "load_config",
+    "require_for_serving",
+]
 
 ENV_PREFIX: Final = "BRIDGE_"
 API_KEY_VARIABLE: Final = "SMALLEST_API_KEY"
+PROXY_SCHEMES: Final = frozenset({"http", "https"})
 
 BargeInMode: TypeAlias = Literal["off", "digits", "speech", "both"]
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
-Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
-
-
-class Secret:
-    """A string that prints as stars. `reveal` is the only way to the text."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str = "") -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself, for the one line that sends it."""
-        return self._text
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Secret('***')" if self._text else "Secret('')"
-
-    def __str__(self) -> str:
-        return "***" if self._text else ""
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
+Timeout: TypeAlias = Annotated[float, Meta(gt=0, le=600)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class _Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -83,22 +76,22 @@ class ServerConfig(_Section, frozen=True):
 class LightningConfig(_Section, frozen=True):
     """``[lightning]``: Smallest AI's text-to-speech."""
 
-    base_url: str = "https://api.smallest.ai"
+    base_url: Name = "https://api.smallest.ai"
     api_key: Secret = msgspec.field(default_factory=Secret)
-    model: str = "lightning_v3.1"
-    voice_id: str = "magnus"
-    language: str = "en"
+    model: Name = "lightning_v3.1"
+    voice_id: Name = "magnus"
+    language: Name = "en"
     speed: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
     #: Sockets held open and idle, so that neither a first word nor a barge-in waits for a handshake.
     spare_connections: Annotated[int, Meta(ge=0, le=500)] = 2
     #: Syntheses that the account may run at once; more wait here instead of being refused there.
     concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 1
-    #: URL of an HTTP proxy. Empty: none, whatever the environment says.
-    proxy: str = ""
-    connect_timeout_s: Annotated[float, Meta(gt=0)] = 3.0
+    #: URL of an HTTP proxy, secret because it may hold a password. Empty: none, whatever the environment says.
+    proxy: Secret = msgspec.field(default_factory=Secret)
+    connect_timeout_s: Timeout = 3.0
     #: How long a synthesis may wait for its first audio, and later for its next.
-    first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 3.0
-    stall_timeout_s: Annotated[float, Meta(gt=0)] = 2.0
+    first_audio_timeout_s: Timeout = 3.0
+    stall_timeout_s: Timeout = 2.0
 
     def with_changes(self, changes: Mapping[str, Any]) -> LightningConfig:
         """A copy with `changes`; those that are None are left out."""
@@ -140,7 +133,9 @@ class CarriersConfig(_Section, frozen=True):
 class AgentConfig(_Section, frozen=True):
     """``[agent]``: who talks."""
 
-    entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$")] = "bridge.agents.greeter:greeter"
+    entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$", description='"module:function"')] = (
+        "bridge.agents.greeter:greeter"
+    )
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -165,36 +160,51 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     Raises:
         ConfigError: the file cannot be read, or a key is unknown, of the wrong type or out of bounds.
     """
-    tree = _read(path) if path else {}
     source = str(path) if path else "defaults"
-    _convert(tree, source)  # the file must hold by itself, so that its errors are told as the file's
-    origins = _overlay(tree, os.environ if environ is None else environ)
-    return _convert(tree, source, origins)
+    environ = os.environ if environ is None else environ
+    tree = read_toml(path) if path else {}
+    convert(tree, Config, source)
+    origins = {}
+    if key := environ.get(API_KEY_VARIABLE):
+        tree.setdefault("lightning", {})["api_key"] = key
+        origins["lightning.api_key"] = API_KEY_VARIABLE
+    origins |= overlay(tree, environ, Config, ENV_PREFIX)
+    config = convert(tree, Config, source)
+    for name, reason in _faults(config):
+        raise ConfigError(reason, key=name, source=origins.get(name, source))
+    return config
 
 
 def require_for_serving(config: Config, source: str = "") -> None:
     """Refuse to serve with secrets or addresses missing.
 
     Raises:
-        ConfigError: names the first thing that must be filled in, and both ways to do it.
+        ConfigError: names everything that must be filled in, or what is wrong.
     """
-    for key, present, why in _needed_to_serve(config):
-        if not present:
-            variable = ENV_PREFIX + key.upper().replace(".", "__")
-            raise ConfigError(
-                f"is missing: {why} Set it in the file or as {variable}.", key=key, source=source
-            )
-    _check_url(config.server.public_url, "server.public_url", {"https", "http"}, source)
+    missing = [(key, why) for key, present, why in _needed_to_serve(config) if not present]
+    if missing:
+        (key, why), *others = missing
+        more = (
+            f" So {'are' if others[1:] else 'is'} {' and '.join(name for name, _ in others)}."
+            if others
+            else ""
+        )
+        variable = variable_of(key, ENV_PREFIX)
+        raise ConfigError(
+            f"is missing: {why} Set it in the file or as {variable}.{more}", key=key, source=source
+        )
+    for key, reason in (*_faults(config), *_unreachable(config.server)):
+        raise ConfigError(reason, key=key, source=source)
 
 
 def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
+    twilio = config.carriers.twilio
+    yield "server.public_url", config.server.public_url, "carriers sign it and connect to it."
     yield (
         "lightning.api_key",
         config.lightning.api_key,
         f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
     )
-    yield "server.public_url", config.server.public_url, "carriers sign it and connect to it."
-    twilio = config.carriers.twilio
     yield (
         "carriers.twilio.auth_token",
         twilio and twilio.auth_token,
@@ -202,111 +212,49 @@ def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", source=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not TOML: {error}", source=str(path)) from error
+# -- what types cannot say ---------------------------------------------------------------------------------------------
 
 
-def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """Put the environment's values into `tree`; returns where each key came from."""
-    origins: dict[str, str] = {}
-    if environ.get(API_KEY_VARIABLE):
-        tree.setdefault("lightning", {})["api_key"] = environ[API_KEY_VARIABLE]
-        origins["lightning.api_key"] = API_KEY_VARIABLE
-    for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and "__" in name:
-            keys = name[len(ENV_PREFIX) :].lower().split("__")
-            origins[".".join(keys)] = name
-            _put(tree, keys, environ[name], name)
-    return origins
+def _faults(config: Config) -> Iterator[tuple[str, str]]:
+    """What is wrong with values that have the right type: key and reason."""
+    lightning, server = config.lightning, config.server
+    for key, url in (("lightning.base_url", lightning.base_url), ("server.public_url", server.public_url)):
+        if url and not _is_plain_url(url):  # without a public one there is still `bridge say`
+            yield key, "must be http:// or https://host[:port][/path], without a query or a user"
+    if lightning.proxy and _split(lightning.proxy.reveal(), PROXY_SCHEMES) is None:
+        yield "lightning.proxy", "must be http://[user:password@]host:port"
+    for key, secret in (("lightning.api_key", lightning.api_key), ("server.admin_token", server.admin_token)):
+        if secret and not re.fullmatch(r"[!-~]+", secret.reveal()):
+            yield key, "holds a blank or another character that no HTTP header can carry"
 
 
-def _put(tree: dict[str, Any], keys: list[str], text: str, variable: str) -> None:
-    target: Any = Config
-    for key in keys[:-1]:
-        tree = tree.setdefault(key, {})
-        target = _field_type(target, key)
-    tree[keys[-1]] = _from_text(text, _field_type(target, keys[-1]), ".".join(keys), variable)
-
-
-def _field_type(target: Any, key: str) -> Any:
-    """The type of field `key`, or Any where the structs end (an agent's options)."""
-    for member in getattr(target, "__args__", ()) or (target,):
-        if isinstance(member, type) and issubclass(member, Struct):
-            return {f.name: f.type for f in msgspec.structs.fields(member)}.get(key, Any)
-    return Any
-
-
-def _from_text(text: str, target: Any, key: str, variable: str) -> Any:
-    """A variable is text: read it as what the key wants, or, for an agent's own options, as TOML would."""
-    if target is Any:
-        try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            return text
-    if target in (str, Secret):
-        return text
-    try:
-        return msgspec.convert(text, target, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_readable(str(error)), key=key, source=variable) from None
-
-
-def _convert(tree: dict[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Config:
-    try:
-        config = msgspec.convert(tree, Config, dec_hook=_secret)
-    except msgspec.ValidationError as error:
-        message, _, at = str(error).partition(" - at `$")
-        key = at.rstrip("`").lstrip(".")
-        if unknown := re.search(r"unknown field `(\w+)`", message):
-            key = f"{key}.{unknown[1]}".lstrip(".")
-            message = _unknown(key)
-        raise ConfigError(_readable(message), key=key, source=(origins or {}).get(key, source)) from None
-    _check_url(config.lightning.base_url, "lightning.base_url", {"https", "http"}, source)
-    return config
-
-
-def _unknown(key: str) -> str:
-    *path, name = key.split(".")
-    target: Any = Config
-    for part in path:
-        target = _field_type(target, part)
-    names = [f.name for m in getattr(target, "__args__", (target,)) if isinstance(m, type) and issubclass(m, Struct)
-             for f in msgspec.structs.fields(m)]  # fmt: skip
-    near = difflib.get_close_matches(name, names, 1)
-    return "is not a setting" + (
-        f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(names)}"
-    )
-
-
-def _readable(message: str) -> str:
-    return re.sub(r"^(Expected|Invalid)", lambda m: m[1].lower(), message)
-
-
-def _secret(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise ValueError("expected a string")  # never quotes the value: it may be the secret
-
-
-def _check_url(url: str, key: str, schemes: set[str], source: str) -> None:
-    parts = urlsplit(url)
-    if not _port_is_right(parts):
-        raise ConfigError("has a port that is no port", key=key, source=source)
-    if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ConfigError(
-            f"must be {' or '.join(sorted(schemes))}://host[:port][/path], without a query or a user",
-            key=key,
-            source=source,
+def _unreachable(server: ServerConfig) -> Iterator[tuple[str, str]]:
+    """Why carriers could not connect to `server.public_url`."""
+    parts = urlsplit(server.public_url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        yield (
+            "server.public_url",
+            "must be https://: carriers open media streams as wss:// only. http:// is for emulators on this machine.",
         )
 
 
-def _port_is_right(parts: SplitResult) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
-        return parts.port is None or parts.port > 0
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_plain_url(url: str) -> bool:
+    parts = _split(url, {"http", "https"})
+    return parts is not None and not (parts.query or parts.fragment or "@" in parts.netloc)
+
+
+def _split(url: str, schemes: Container[str]) -> SplitResult | None:
+    """The parts of `url`, if it is one of `schemes` with a host, and a port that is one if any."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if right and re.fullmatch(r"[!-~]+", url) else None

@@ -83,7 +83,7 @@ class Dialer:
                 additional_headers={"Authorization": f"Bearer {config.api_key.reveal()}"},
                 user_agent_header=f"lightning-phone-bridge/{__version__}",
                 compression=None,
-                proxy=config.proxy or None,
+                proxy=config.proxy.reveal() or None,
                 ssl=self.tls,
                 open_timeout=config.connect_timeout_s,
                 close_timeout=CLOSE_TIMEOUT_S,

@@ -1,0 +1,468 @@
+"""Configuration: what it is, where it comes from, and how every mistake in it is told."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.config import (
+    Config,
+    Secret,
+    ServerConfig,
+    TwilioConfig,
+    load_config,
+    require_for_serving,
+)
+from bridge.errors import ConfigError
+
+Load = Callable[..., Config]
+#: More than any parser's stack.
+NESTED = "[" * 100_000
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Load a file with this text, and these variables; the file's name in errors is ``FILE``."""
+
+    def loaded(text: str | bytes = "", **environ: str) -> Config:
+        path = tmp_path / "bridge.toml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        try:
+            return load_config(path, environ)
+        except ConfigError as error:
+            source = error.source.replace(str(path), "FILE")
+            raise ConfigError(error.reason, key=error.key, source=source) from None
+
+    return loaded
+
+
+# -- what is right -----------------------------------------------------------------------------------------------------
+
+
+def test_defaults() -> None:
+    assert load_config(environ={}) == Config()
+
+
+def test_the_file_sets_what_it_names_and_nothing_else(load: Load) -> None:
+    config = load(
+        '[server]\nport = 9000\n[agent.options]\nGreeting = "Hi"\n[carriers.twilio]\nauth_token = "t"'
+    )
+    assert config.server == ServerConfig(port=9000)
+    assert config.agent.options == {"Greeting": "Hi"}
+    assert config.carriers.twilio == TwilioConfig(auth_token=Secret("t"))
+    assert config.lightning == Config().lightning
+
+
+def test_the_byte_order_mark_that_some_editors_write_is_no_error(load: Load) -> None:
+    assert load(b"\xef\xbb\xbf[server]\nport = 9000").server.port == 9000
+
+
+@pytest.mark.parametrize(
+    "variable, text, section, value",
+    [
+        ("BRIDGE_SERVER__PORT", "9000", "server.port", 9000),
+        ("BRIDGE_SERVER__DRAIN_TIMEOUT_S", "2.5", "server.drain_timeout_s", 2.5),
+        ("BRIDGE_SERVER__ADMIN_TOKEN", "12", "server.admin_token", Secret("12")),
+        (
+            "BRIDGE_LIGHTNING__BASE_URL",
+            "http://127.0.0.1:9001",
+            "lightning.base_url",
+            "http://127.0.0.1:9001",
+        ),
+        ("BRIDGE_LIGHTNING__SPEED", "2", "lightning.speed", 2.0),
+        (
+            "BRIDGE_LIGHTNING__PROXY",
+            "http://u:p@proxy:3128",
+            "lightning.proxy",
+            Secret("http://u:p@proxy:3128"),
+        ),
+        ("BRIDGE_BARGE_IN__MODE", "digits", "barge_in.mode", "digits"),
+        ("BRIDGE_PLAYOUT__LEAD_MS", "100", "playout.lead_ms", 100),
+        ("BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN", "t", "carriers.twilio.auth_token", Secret("t")),
+        ("BRIDGE_AGENT__ENTRYPOINT", "my.agents:one", "agent.entrypoint", "my.agents:one"),
+        ("BRIDGE_AGENT__OPTIONS", '{greeting = "Hi"}', "agent.options", {"greeting": "Hi"}),
+        ("BRIDGE_AGENT__OPTIONS__GREETING", "Hello, = you", "agent.options", {"greeting": "Hello, = you"}),
+        ("BRIDGE_AGENT__OPTIONS__MENU__KEYS", "[1, 2]", "agent.options", {"menu": {"keys": [1, 2]}}),
+        ("BRIDGE_AGENT__OPTIONS__COUNT", "5", "agent.options", {"count": 5}),
+        ("BRIDGE_AGENT__OPTIONS__TEXT", "1\nserver = 2", "agent.options", {"text": "1\nserver = 2"}),
+        pytest.param("BRIDGE_AGENT__OPTIONS__T", NESTED, "agent.options", {"t": NESTED}, id="nested"),
+        ("SMALLEST_API_KEY", "sk-1", "lightning.api_key", Secret("sk-1")),
+    ],
+)
+def test_every_section_can_be_set_from_the_environment(
+    variable: str, text: str, section: str, value: object
+) -> None:
+    found: Any = load_config(environ={variable: text})
+    for name in section.split("."):
+        found = getattr(found, name)
+    assert found == value
+
+
+def test_the_environment_is_stronger_than_the_file(load: Load) -> None:
+    file = '[server]\nport = 1\nhost = "::1"\n[lightning]\napi_key = "of-the-file"\n[agent.options]\na = 1\nb = 2'
+    config = load(
+        file, BRIDGE_SERVER__PORT="2", SMALLEST_API_KEY="of-the-environment", BRIDGE_AGENT__OPTIONS__B="3"
+    )
+    assert (config.server.port, config.server.host) == (2, "::1")
+    assert config.lightning.api_key == Secret("of-the-environment")
+    assert config.agent.options == {"a": 1, "b": 3}
+
+
+def test_an_option_of_the_environment_may_be_a_table_where_the_file_has_none(load: Load) -> None:
+    assert load("[agent.options]\na = 1", BRIDGE_AGENT__OPTIONS__A__B="2").agent.options == {"a": {"b": 2}}
+
+
+def test_our_own_variable_is_stronger_than_the_usual_one() -> None:
+    environ = {"SMALLEST_API_KEY": "usual", "BRIDGE_LIGHTNING__API_KEY": "own"}
+    assert load_config(environ=environ).lightning.api_key == Secret("own")
+
+
+def test_an_empty_usual_key_is_none(load: Load) -> None:
+    assert load('[lightning]\napi_key = "a"', SMALLEST_API_KEY="").lightning.api_key == Secret("a")
+
+
+def test_variables_that_are_not_ours_are_left_alone() -> None:
+    environ = {"BRIDGE": "1", "BRIDGE_HOME": "/", "MY_BRIDGE_SERVER__PORT": "1", "bridge_server__port": "1"}
+    assert load_config(environ=environ) == Config()
+
+
+def test_without_an_environment_the_process_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_SERVER__PORT", "4321")
+    assert load_config().server.port == 4321
+
+
+def test_changes_leave_out_what_is_none() -> None:
+    lightning = Config().lightning.with_changes({"voice_id": "sophia", "model": None})
+    assert (lightning.voice_id, lightning.model) == ("sophia", Config().lightning.model)
+
+
+# -- what is wrong -----------------------------------------------------------------------------------------------------
+
+PLAIN_URL = "must be http:// or https://host[:port][/path], without a query or a user"
+MODES = 'must be one of "off", "digits", "speech", "both"'
+HEADER = "holds a blank or another character that no HTTP header can carry"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[server]\nprot = 1", "server.prot: is not a setting; did you mean `port`?"),
+        ("[sever]\nport = 1", "sever: is not a setting; did you mean `server`?"),
+        ("[playout]\nxyz = 1", "playout.xyz: is not a setting; here are lead_ms"),
+        ("[carriers.twillio]\na = 1", "carriers.twillio: is not a setting; did you mean `twilio`?"),
+        (
+            "[carriers.twilio]\nsid = 1",
+            "carriers.twilio.sid: is not a setting; here are account_sid, auth_token",
+        ),
+        (
+            '"a b" = 1',
+            "a b: is not a setting; here are server, lightning, barge_in, playout, carriers, agent",
+        ),
+        ('[server]\nport = "x"', "server.port: must be a whole number, not text in quotes"),
+        ("[server]\nport = 1.5", "server.port: must be a whole number, not a number"),
+        ("[server]\nport = true", "server.port: must be a whole number, not true or false"),
+        ("[server]\nhost = [1]", "server.host: must be text in quotes, not a list"),
+        ("server = 5", "server: must be a table, not a whole number"),
+        ("[carriers]\ntwilio = 5", "carriers.twilio: must be a table, not a whole number"),
+        ("[agent]\noptions = 3", "agent.options: must be a table, not a whole number"),
+        ("[server]\ndrain_timeout_s = 1979-05-27", "server.drain_timeout_s: must be a number, not a date"),
+        ("[lightning]\napi_key = 3", "lightning.api_key: must be text in quotes"),
+        ("[server]\nport = 70000", "server.port: must be <= 65535"),
+        ("[server]\nport = -1", "server.port: must be >= 0"),
+        ("[server]\ndrain_timeout_s = -1", "server.drain_timeout_s: must be >= 0"),
+        ("[server]\ndrain_timeout_s = inf", "server.drain_timeout_s: must be <= 86400"),
+        ("[lightning]\nspeed = 2.01", "lightning.speed: must be <= 2"),
+        ("[lightning]\nspeed = nan", "lightning.speed: must be >= 0.5"),
+        ("[lightning]\nconcurrency = 0", "lightning.concurrency: must be >= 1"),
+        ("[lightning]\nspare_connections = -1", "lightning.spare_connections: must be >= 0"),
+        ("[lightning]\nstall_timeout_s = 0", "lightning.stall_timeout_s: must be > 0"),
+        ('[lightning]\nvoice_id = ""', "lightning.voice_id: must not be empty"),
+        ("[barge_in]\nthreshold = 1.0", "barge_in.threshold: must be < 1"),
+        ("[barge_in]\nonset_ms = 10", "barge_in.onset_ms: must be >= 32"),
+        ("[playout]\nlead_ms = 5000", "playout.lead_ms: must be <= 2000"),
+        ('[barge_in]\nmode = "loud"', f"barge_in.mode: {MODES}"),
+        ("[barge_in]\nmode = 3", f"barge_in.mode: {MODES}"),
+        ('[agent]\nentrypoint = "no colon"', 'agent.entrypoint: must be "module:function"'),
+        ("[agent]\nentrypoint = 3", 'agent.entrypoint: must be "module:function"'),
+        ('[lightning]\nbase_url = ""', "lightning.base_url: must not be empty"),
+        ('[lightning]\napi_key = "a b"', f"lightning.api_key: {HEADER}"),
+        ('[server]\nadmin_token = "a\\n"', f"server.admin_token: {HEADER}"),
+        ('[lightning]\nproxy = "proxy:3128"', "lightning.proxy: must be http://[user:password@]host:port"),
+        *(
+            (f'[lightning]\nbase_url = "{url}"', f"lightning.base_url: {PLAIN_URL}")
+            for url in (
+                "api.smallest.ai",
+                "ftp://host",
+                "wss://host",
+                "http://",
+                "http://host:0",
+                "http://host:99999",
+                "http://host:port",
+                "http://[::1",
+                "http://host/?a=1",
+                "http://host/#a",
+                "http://user:password@host",
+                "http://:password@host",
+                "http://ho st",
+            )
+        ),
+        ('[server]\npublic_url = "voice.example.com"', f"server.public_url: {PLAIN_URL}"),
+        ("[server", "is not TOML: Expected ']' at the end of a table declaration (at end of document)"),
+        (b"\xff\xfe", "is not TOML: byte 0 is not UTF-8"),
+        pytest.param(f"a = {NESTED}", "is not TOML: nested too deep", id="nested"),
+    ],
+)
+def test_mistakes_in_the_file(load: Load, text: str | bytes, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert str(caught.value) == f"FILE: {message}"
+
+
+@pytest.mark.parametrize(
+    "variable, text, message",
+    [
+        ("BRIDGE_SERVER__PORT", "x", "server.port: must be a whole number"),
+        ("BRIDGE_SERVER__PORT", "", "server.port: must be a whole number"),
+        ("BRIDGE_SERVER__PORT", "-1", "server.port: must be >= 0"),
+        ("BRIDGE_SERVER__PROT", "1", "server.prot: is not a setting; did you mean `port`?"),
+        ("BRIDGE_SERVER__PORT__X", "1", "server.port.x: is not a setting: server.port is no table"),
+        (
+            "BRIDGE_CARRIERS__TWILLIO__AUTH_TOKEN",
+            "t",
+            "carriers.twillio: is not a setting; did you mean `twilio`?",
+        ),
+        ("BRIDGE_CARRIERS__TWILIO", "t", "carriers.twilio: must be a table"),
+        ("BRIDGE_AGENT__OPTIONS", "5", "agent.options: must be a table"),
+        ("BRIDGE_BARGE_IN__MODE", "loud", f"barge_in.mode: {MODES}"),
+        ("BRIDGE_LIGHTNING__SPEED", "nan", "lightning.speed: must be >= 0.5"),
+        ("BRIDGE_LIGHTNING__VOICE_ID", "", "lightning.voice_id: must not be empty"),
+        ("BRIDGE_LIGHTNING__VOICE_ID", "\udcff", "lightning.voice_id: is not UTF-8"),
+        ("BRIDGE_LIGHTNING__BASE_URL", "x", f"lightning.base_url: {PLAIN_URL}"),
+        ("BRIDGE_LIGHTNING__API_KEY", "sk ", f"lightning.api_key: {HEADER}"),
+        ("SMALLEST_API_KEY", "sk\n", f"lightning.api_key: {HEADER}"),
+        ("SMALLEST_API_KEY", "\udcff", f"lightning.api_key: {HEADER}"),
+        ("BRIDGE_SERVER_PORT", "1", "is not read; did you mean BRIDGE_SERVER__PORT?"),
+        ("BRIDGE_BARGE_IN_MODE", "off", "is not read; did you mean BRIDGE_BARGE_IN__MODE?"),
+    ],
+)
+def test_mistakes_in_the_environment_name_the_variable(
+    load: Load, variable: str, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("[server]\nport = 1", **{variable: text})
+    assert str(caught.value) == f"{variable}: {message}"
+
+
+def test_a_mistake_of_the_file_is_not_mended_by_the_environment(load: Load) -> None:
+    with pytest.raises(ConfigError, match="^FILE: server.port"):
+        load('[server]\nport = "x"', BRIDGE_SERVER__PORT="1")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    missing = tmp_path / "none.toml"
+    for path, reason in ((missing, "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, {})
+        assert str(caught.value) == f"{path}: cannot be read: {reason}"
+
+
+# -- what serving needs ------------------------------------------------------------------------------------------------
+
+
+def served(
+    public_url: str = "https://voice.example.com", api_key: str = "k", auth_token: str = "t"
+) -> Config:
+    environ = {
+        "BRIDGE_SERVER__PUBLIC_URL": public_url,
+        "SMALLEST_API_KEY": api_key,
+        "BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN": auth_token,
+    }
+    return load_config(environ={name: text for name, text in environ.items() if text})
+
+
+@pytest.mark.parametrize(
+    "public_url",
+    [
+        "https://voice.example.com",
+        "https://voice.example.com:8443/bridge/",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "http://localhost",
+    ],
+)
+def test_what_can_be_served(public_url: str) -> None:
+    require_for_serving(served(public_url))
+
+
+@pytest.mark.parametrize(
+    "public_url",
+    ["http://voice.example.com", "http://10.0.0.1", "http://0.0.0.0:8080", "http://localhost.example.com"],
+)
+def test_carriers_need_tls(public_url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^bridge.toml: server.public_url: must be https://.*wss://"):
+        require_for_serving(served(public_url), "bridge.toml")
+
+
+def test_a_configuration_that_was_made_in_code_is_checked_too() -> None:
+    server = msgspec.structs.replace(Config().server, public_url="voice.example.com")
+    with pytest.raises(ConfigError, match="public_url: must be http"):
+        require_for_serving(msgspec.structs.replace(served(), server=server))
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        (
+            served(public_url=""),
+            "f: server.public_url: is missing: carriers sign it and connect to it. "
+            "Set it in the file or as BRIDGE_SERVER__PUBLIC_URL.",
+        ),
+        (
+            served(api_key=""),
+            "f: lightning.api_key: is missing: the Smallest AI key (SMALLEST_API_KEY works too). "
+            "Set it in the file or as BRIDGE_LIGHTNING__API_KEY.",
+        ),
+        (
+            served(api_key="", auth_token=""),
+            "f: lightning.api_key: is missing: the Smallest AI key (SMALLEST_API_KEY works too). "
+            "Set it in the file or as BRIDGE_LIGHTNING__API_KEY. So is carriers.twilio.auth_token.",
+        ),
+        (
+            load_config(environ={"BRIDGE_CARRIERS__TWILIO__ACCOUNT_SID": "AC1"}),
+            "f: server.public_url: is missing: carriers sign it and connect to it. Set it in the file or as "
+            "BRIDGE_SERVER__PUBLIC_URL. So are lightning.api_key and carriers.twilio.auth_token.",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_all_at_once(config: Config, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_for_serving(config, "f")
+    assert str(caught.value) == message
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+HIDDEN = "sk-do-not-show-me"
+
+
+def test_a_secret_shows_itself_when_asked_and_only_then(caplog: pytest.LogCaptureFixture) -> None:
+    secret = Secret(HIDDEN)
+    logging.getLogger("test").warning("%s %r %s", secret, secret, {"key": secret})
+    shown = (str(secret), repr(secret), f"{secret}", "%s" % secret, f"{[secret]!r}", caplog.text)  # noqa: UP031
+    assert not [text for text in shown if HIDDEN in text]
+    assert str(secret) == "***"
+    assert secret.reveal() == HIDDEN
+
+
+def test_an_empty_secret_says_that_it_is_empty() -> None:
+    assert (str(Secret()), repr(Secret()), bool(Secret())) == ("", "Secret('')", False)
+
+
+def test_secrets_compare() -> None:
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
+    assert Secret("a") != "a"
+
+
+def test_secrets_are_not_serialised_by_accident() -> None:
+    config = served(api_key=HIDDEN, auth_token=HIDDEN)
+    for serialise in (pickle.dumps, msgspec.json.encode, msgspec.to_builtins):
+        with pytest.raises(TypeError) as caught:
+            serialise(config)
+        assert HIDDEN not in str(caught.value)
+
+
+def test_a_copy_of_a_configuration_keeps_its_secrets() -> None:
+    assert copy.deepcopy(served()) == copy.copy(served()) == served()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["lightning.api_key", "lightning.proxy", "server.admin_token", "carriers.twilio.auth_token"],
+)
+def test_no_secret_shows_in_a_printed_configuration(key: str) -> None:
+    value = f"http://user:{HIDDEN}@proxy:3128" if key == "lightning.proxy" else HIDDEN
+    config = load_config(environ={"BRIDGE_" + key.upper().replace(".", "__"): value})
+    assert HIDDEN not in f"{config} {config!r} {config.lightning} {msgspec.structs.asdict(config)}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[lightning]\napi_key = ["{HIDDEN}"]',
+        f'[lightning]\napi_key = "{HIDDEN} "',
+        f'[lightning]\nproxy = "{HIDDEN}"',
+        f'[server]\nadmin_token = "{HIDDEN}\\u00e9"',
+        f'[lightning]\nbase_url = "https://user:{HIDDEN}@host"',
+        f'[carriers.twilio]\nauth_token = {{x = "{HIDDEN}"}}',
+    ],
+)
+def test_no_secret_shows_in_an_error(load: Load, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert HIDDEN not in f"{caught.value}{caught.value!r}"
+
+
+# -- anything at all ---------------------------------------------------------------------------------------------------
+
+SECTIONS = {
+    **{section: sorted(getattr(Config(), section).__struct_fields__) for section in Config.__struct_fields__},
+    "carriers.twilio": ["account_sid", "auth_token"],
+}
+NAMES = st.sampled_from(sorted({name for names in SECTIONS.values() for name in names})) | st.text(
+    "abcdefgh_-", min_size=1, max_size=8
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.sampled_from(
+            ["1", "-1", "0.5", "nan", "inf", "true", '""', '"both"', '"http://[::1"', "1979-05-27", "'x:y'"]
+        ),
+        st.integers(-(2**63), 2**63 - 1).map(str),
+        st.text("abc:/.@?#[] %", max_size=12).map(lambda text: f'"{text}"'),
+    ),
+    lambda inner: st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+    max_leaves=4,
+)
+TABLES = st.dictionaries(
+    st.sampled_from(sorted(SECTIONS)) | NAMES, st.dictionaries(NAMES, VALUES, max_size=4), max_size=4
+)
+
+
+@given(tables=TABLES)
+def test_any_file_is_a_configuration_or_a_configuration_error(
+    tables: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lines = [
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+        for name, keys in tables.items()
+    ]
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_text("\n".join(lines), "utf-8")
+    try:
+        assert isinstance(load_config(path, {}), Config)
+    except ConfigError as error:
+        assert error.source == str(path)
+        assert error.reason
+
+
+@given(
+    path=st.lists(
+        st.sampled_from(["server", "agent", "options", "carriers", "twilio"]) | NAMES, min_size=1, max_size=4
+    ),
+    text=st.text(max_size=20) | st.sampled_from(["1", "nan", "{a=1}", "[1]", "both", "http://[::1"]),
+)
+def test_any_variable_is_a_configuration_or_a_configuration_error(path: list[str], text: str) -> None:
+    variable = "BRIDGE_" + "__".join(path).upper()
+    try:
+        assert isinstance(load_config(environ={variable: text}), Config)
+    except ConfigError as error:
+        assert error.source == variable
