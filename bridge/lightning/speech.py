@@ -17,13 +17,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
-from bridge.errors import LightningError
 from bridge.lightning.mailbox import Mailbox
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import MULAW_8K, AudioFormat
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +61,38 @@ SynthesisPart: TypeAlias = bytes | SpokenWord
 PartSink: TypeAlias = Callable[[SynthesisPart], None]
 
 
-class Synthesis:
-    """One request on its way.
+class PartStream(Generic[T]):
+    """Parts on their way to one reader, with an end, which may be an error or a cancellation.
 
-    Iterate it for its parts, or have them handed `into` a function as they arrive and wait for `received`.
+    Iterate it, or have the parts handed `into` a function as they arrive and wait for `finished`.
 
     Args:
-        request: what was asked.
         into: where parts go. It is called from the event loop, must return at once and not raise.
     """
 
-    def __init__(self, request: SynthesisRequest, into: PartSink | None = None) -> None:
-        self.request = request
-        #: When it was sent to Lightning and when its first audio came; `time.monotonic` seconds.
-        self.requested_at_s: float | None = None
-        self.first_audio_at_s: float | None = None
-        self.audio_bytes = 0
+    def __init__(self, into: Callable[[T], None] | None = None) -> None:
         self.cancelled = False
-        self.error: LightningError | None = None
-        self._mailbox: Mailbox[SynthesisPart] = Mailbox()
+        self.error: Exception | None = None
+        self._mailbox: Mailbox[T] = Mailbox()
         self._into = into or self._mailbox.put
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def request_id(self) -> str:
-        """Our own id of it."""
-        return self.request.request_id
 
     @property
     def over(self) -> bool:
         """Whether nothing more will come: complete, failed or cancelled."""
         return self._over.done()
 
-    def __aiter__(self) -> Synthesis:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> SynthesisPart:
+    async def __anext__(self) -> T:
         return await self._mailbox.get()
 
-    async def received(self) -> None:
+    async def finished(self) -> None:
         """Wait until everything has arrived, or it was cancelled.
 
         Raises:
-            LightningError: it failed; the parts before that have been handed on.
+            Exception: why it failed; the parts before that have been handed on.
         """
         await asyncio.shield(self._over)
         if self.error:
@@ -115,19 +105,14 @@ class Synthesis:
             self.cancelled = True
             self._end()
 
-    # -- for the door that fetches it ------------------------------------------------------------------
+    # -- for whoever fills it --------------------------------------------------------------------------
 
-    def deliver(self, part: SynthesisPart) -> None:
-        """Hand on a part. Ignored once the synthesis is over."""
-        if self._over.done():
-            return
-        if isinstance(part, bytes):
-            if self.first_audio_at_s is None:
-                self.first_audio_at_s = time.monotonic()
-            self.audio_bytes += len(part)
-        self._into(part)
+    def deliver(self, part: T) -> None:
+        """Hand on a part. Ignored once it is over."""
+        if not self._over.done():
+            self._into(part)
 
-    def finish(self, error: LightningError | None = None) -> None:
+    def finish(self, error: Exception | None = None) -> None:
         """Say that nothing more will come. Only the first call counts."""
         if not self.over:
             self.error = error
@@ -139,7 +124,32 @@ class Synthesis:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Doors free here what the synthesis holds. Called once, at the end, however that came about."""
+        """Free what is held for it. Called once, at the end, however that came about."""
+
+
+class Synthesis(PartStream[SynthesisPart]):
+    """One request on its way. Raises nothing but `LightningError`; doors to Lightning fill it."""
+
+    def __init__(self, request: SynthesisRequest, into: PartSink | None = None) -> None:
+        super().__init__(into)
+        self.request = request
+        #: When it was sent to Lightning and when its first audio came; `time.monotonic` seconds.
+        self.requested_at_s: float | None = None
+        self.first_audio_at_s: float | None = None
+        self.audio_bytes = 0
+
+    @property
+    def request_id(self) -> str:
+        """Our own id of it."""
+        return self.request.request_id
+
+    def deliver(self, part: SynthesisPart) -> None:
+        """Hand on a part. Ignored once it is over."""
+        if isinstance(part, bytes) and not self.over:
+            if self.first_audio_at_s is None:
+                self.first_audio_at_s = time.monotonic()
+            self.audio_bytes += len(part)
+        super().deliver(part)
 
 
 class Synthesizer(Protocol):
@@ -153,11 +163,11 @@ class Synthesizer(Protocol):
         """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
 
 
-class Speech:
-    """One utterance of a voice, piece by piece. Iterate it for its parts.
+class Speech(PartStream[SpeechPart]):
+    """One utterance of a voice, piece by piece.
 
-    Iteration raises `LightningError` after the last part when the voice failed, and whatever the iterator of
-    text raised when that did.
+    Raises `LightningError` after the last part when the voice failed, and whatever the iterator of text raised
+    when that did.
 
     Args:
         on_cancel: called once if `cancel` comes before the end.
@@ -166,19 +176,19 @@ class Speech:
     audio_format: Final[AudioFormat] = MULAW_8K
 
     def __init__(self, on_cancel: Callable[[], None]) -> None:
+        super().__init__()
         #: When its first piece was sent to Lightning and when its first audio came; `time.monotonic` seconds.
         self.requested_at_s: float | None = None
         self.first_audio_at_s: float | None = None
-        #: Audio that nobody has taken yet.
-        self.unread_ms = 0.0
-        self.over = False
         self._on_cancel = on_cancel
-        self._mailbox: Mailbox[SpeechPart] = Mailbox()
-        self._into: Callable[[SpeechPart], None] = self._mailbox.put
+        self._unread_bytes = 0
         self._backlog_ms: Callable[[], float] = lambda: self.unread_ms
         self._taken = asyncio.Event()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._error: Exception | None = None
+
+    @property
+    def unread_ms(self) -> float:
+        """Audio that has not been iterated over yet."""
+        return self.audio_format.ms_in(self._unread_bytes)
 
     @property
     def first_audio_ms(self) -> float | None:
@@ -187,13 +197,10 @@ class Speech:
             return None
         return (self.first_audio_at_s - self.requested_at_s) * 1000
 
-    def __aiter__(self) -> Speech:
-        return self
-
     async def __anext__(self) -> SpeechPart:
-        part = await self._mailbox.get()
+        part = await super().__anext__()
         if isinstance(part, SpeechAudio):
-            self.unread_ms -= self.audio_format.ms_in(len(part.payload))
+            self._unread_bytes -= len(part.payload)
             self._taken.set()
         return part
 
@@ -212,50 +219,20 @@ class Speech:
         """Say that the backlog has shrunk."""
         self._taken.set()
 
-    async def finished(self) -> None:
-        """Wait until all parts have been handed over, or it was cancelled.
-
-        Raises:
-            LightningError: the voice failed; or whatever the iterator of text raised.
-        """
-        await asyncio.shield(self._ended)
-        if self._error is not None:
-            raise self._error
-
-    def cancel(self) -> None:
-        """Stop, now: nothing is given after this call, and what is being synthesised is cancelled."""
-        self._mailbox.drop()
-        self._into = _nowhere
-        if not self.over:
-            self.over = True
-            self._on_cancel()
-            self._end()
-
     # -- for the voice that speaks it ------------------------------------------------------------------
 
     def deliver(self, part: SpeechPart) -> None:
-        """Hand on a part."""
+        """Hand on a part. Ignored once it is over."""
         if isinstance(part, SpeechAudio):
-            self.unread_ms += self.audio_format.ms_in(len(part.payload))
-        self._into(part)
-
-    def finish(self, error: Exception | None = None) -> None:
-        """Say that nothing more will come."""
-        self.over = True
-        self._error = error
-        self._mailbox.close(error)
-        self._end()
+            self._unread_bytes += len(part.payload)
+        super().deliver(part)
 
     async def room(self, ahead_ms: float) -> None:
-        """Wait until at most `ahead_ms` of the audio given so far are unread."""
+        """Wait until at most `ahead_ms` of the audio given so far wait to be heard."""
         while self._backlog_ms() > ahead_ms:
             self._taken.clear()
             await self._taken.wait()
 
-    def _end(self) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
-
-
-def _nowhere(_part: SpeechPart) -> None:
-    """Where the parts of a cancelled speech go."""
+    def _let_go(self) -> None:
+        if self.cancelled:
+            self._on_cancel()

@@ -196,10 +196,15 @@ class _Attempt:
         self, voice: Voice, speech: Speech, text: str, options: VoiceOptions, offset_ms: float
     ) -> None:
         self._voice, self._speech, self._stats, self._offset_ms = voice, speech, voice.door.stats, offset_ms
-        self.spoken_ms = 0.0
+        self._spoken_bytes = 0
         self._words: list[SpokenWord] = []
         self._answer = MulawAnswer(voice.answer_format)
         self.synthesis: Synthesis = voice.door.synthesize(voice.request(text, options), self._take)
+
+    @property
+    def spoken_ms(self) -> float:
+        """Its audio so far."""
+        return MULAW_8K.ms_in(self._spoken_bytes)
 
     async def finished(self) -> None:
         """Wait until all of it is in the speech.
@@ -208,7 +213,7 @@ class _Attempt:
             LightningError: it is not, and will not be.
         """
         try:
-            await self.synthesis.received()
+            await self.synthesis.finished()
         finally:
             self._note_timing()
         self._give(self._answer.flush())
@@ -238,7 +243,7 @@ class _Attempt:
     def _give(self, audio: bytes) -> None:
         if audio:
             self._note_timing()
-            self.spoken_ms += MULAW_8K.ms_in(len(audio))
+            self._spoken_bytes += len(audio)
             self._speech.deliver(SpeechAudio(audio))
 
     def _note_timing(self) -> None:

@@ -71,7 +71,7 @@ async def test_a_socket_serves_one_after_the_other() -> None:
 async def test_parts_go_into_a_function() -> None:
     taken: list[SynthesisPart] = []
     async with talking(well_behaved) as (live, _):
-        await live.synthesize(request(), taken.append).received()
+        await live.synthesize(request(), taken.append).finished()
     assert taken == [b"Hello."]
 
 
@@ -463,7 +463,7 @@ async def test_cancelled_while_it_connects() -> None:
 async def test_cancelled_with_everything_received_the_socket_is_kept() -> None:
     async with talking(well_behaved) as (live, lightning):
         synthesis = live.synthesize(request())
-        await synthesis.received()
+        await synthesis.finished()
         synthesis.cancel()
         assert await parts_of(synthesis) == ([], None)
         assert live.pool.idle == 1
@@ -477,7 +477,7 @@ async def test_more_than_the_account_may_do_waits_here() -> None:
     async with talking(well_behaved, concurrency=1) as (live, lightning):
         syntheses = [live.synthesize(request(text=text)) for text in ("one", "two", "three")]
         for synthesis in syntheses:
-            await synthesis.received()
+            await synthesis.finished()
         assert [asked["text"] for asked in lightning.requests] == ["one", "two", "three"]
         assert (live.stats.unit_waits, len(lightning.handshakes)) == (2, 1)
 

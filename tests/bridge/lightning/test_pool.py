@@ -27,7 +27,7 @@ async def test_sockets_of_a_burst_are_let_go_when_no_other_comes() -> None:
         live,
         lightning,
     ):
-        await asyncio.gather(*(live.synthesize(request()).received() for _ in range(4)))
+        await asyncio.gather(*(live.synthesize(request()).finished() for _ in range(4)))
         assert live.pool.idle >= 4
         await until(lambda: lightning.open == 1)
         assert live.pool.idle == 1

@@ -12,6 +12,7 @@ from bridge.lightning.speech import (
     PieceStarted,
     Speech,
     SpeechAudio,
+    SpeechPart,
     SpokenWord,
     Synthesis,
     SynthesisPart,
@@ -43,7 +44,7 @@ async def test_parts_then_the_end() -> None:
     synthesis.deliver(b"late")
     synthesis.finish(Unavailable("late"))
     assert [part async for part in synthesis] == [b"ab", WORD, b"c"]
-    await synthesis.received()
+    await synthesis.finished()
     assert (synthesis.audio_bytes, synthesis.ends, synthesis.cancelled) == (3, 1, False)
 
 
@@ -55,7 +56,7 @@ async def test_an_error_comes_after_what_came_before() -> None:
     with pytest.raises(Unavailable):
         await anext(synthesis)
     with pytest.raises(Unavailable):
-        await synthesis.received()
+        await synthesis.finished()
 
 
 async def test_nothing_after_cancel_not_even_what_was_there() -> None:
@@ -65,7 +66,7 @@ async def test_nothing_after_cancel_not_even_what_was_there() -> None:
         synthesis.cancel()
     synthesis.deliver(b"cd")
     assert [part async for part in synthesis] == []
-    await synthesis.received()
+    await synthesis.finished()
     assert (synthesis.cancelled, synthesis.ends) == (True, 1)
 
 
@@ -90,12 +91,12 @@ async def test_parts_go_into_a_function_at_once() -> None:
 
 async def test_who_waits_for_the_end_may_give_up() -> None:
     synthesis = Synthesis(request())
-    waiter = asyncio.create_task(synthesis.received())
+    waiter = asyncio.create_task(synthesis.finished())
     await asyncio.sleep(0)
     waiter.cancel()
     await asyncio.wait([waiter])
     synthesis.finish()
-    await synthesis.received()
+    await synthesis.finished()
 
 
 async def test_the_first_audio_is_timed_and_words_are_none() -> None:
@@ -161,6 +162,32 @@ async def test_there_is_room_once_enough_has_been_read() -> None:
         await anext(speech)
     await waiter
     assert speech.unread_ms == 1000
+
+
+async def test_handed_over_its_parts_go_elsewhere_and_so_does_the_count_of_what_waits() -> None:
+    speech, taken, backlog_ms = Speech(Stopped()), list[SpeechPart](), [3000.0]
+    speech.hand_over(taken.append, lambda: backlog_ms[0])
+    speech.deliver(SpeechAudio(SECOND))
+    assert taken == [SpeechAudio(SECOND)]
+    waiter = asyncio.create_task(speech.room(1000))
+    for still_ms in (2000.0, 1000.0):
+        await asyncio.sleep(0)
+        assert not waiter.done()
+        backlog_ms[0] = still_ms
+        speech.wake()
+    await waiter
+    speech.finish()
+    await speech.finished()
+
+
+async def test_handed_over_nothing_comes_after_cancel_and_no_error() -> None:
+    speech, taken = Speech(stopped := Stopped()), list[SpeechPart]()
+    speech.hand_over(taken.append, lambda: 0.0)
+    speech.cancel()
+    speech.deliver(SpeechAudio(b"ab"))
+    speech.finish(Unavailable("late"))
+    await speech.finished()
+    assert (taken, stopped.times) == ([], 1)
 
 
 async def test_lightnings_share_of_the_wait() -> None:
