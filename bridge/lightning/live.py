@@ -64,13 +64,16 @@ class LightningLive:
         self.units = Units(config.concurrency, self.stats)
         self.pool = Pool(config, self.stats, keepalive_s)
         self.queue_timeout_s = queue_timeout_s
+        self._active: set[_LiveSynthesis] = set()
 
     async def start(self) -> None:
         """Begin to open the spare connections. Does not wait for them, and does not fail without them."""
         self.pool.start()
 
     async def close(self) -> None:
-        """Close every connection. What is being synthesised fails."""
+        """Close every connection. What is being synthesised, or waits for it, fails."""
+        for synthesis in list(self._active):
+            synthesis.finish(Unavailable("the client is closed", code="closed"))
         await self.pool.close()
 
     async def __aenter__(self) -> LightningLive:
@@ -93,7 +96,13 @@ class LightningLive:
     def synthesize(self, request: SynthesisRequest, into: PartSink | None = None) -> Synthesis:
         """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
         self.stats.syntheses += 1
-        return _LiveSynthesis(self, request, into)
+        synthesis = _LiveSynthesis(self, request, into)
+        self._active.add(synthesis)
+        return synthesis
+
+    def forget(self, synthesis: _LiveSynthesis) -> None:
+        """It is over."""
+        self._active.discard(synthesis)
 
 
 class _LiveSynthesis(Synthesis):
@@ -107,8 +116,6 @@ class _LiveSynthesis(Synthesis):
         self._timer: asyncio.TimerHandle | None = None
         self._heard_at_s = 0.0
         self._resent = False
-        seconds = _FLOOD_S + _FLOOD_S_PER_CHAR * len(request.text) / request.speed
-        self._most_bytes = int(seconds * request.sample_rate * 2)
         self._task = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
@@ -170,7 +177,7 @@ class _LiveSynthesis(Synthesis):
         self.deliver(audio)
         if first:
             self._watch()  # by the other deadline from now on
-        if self.audio_bytes > self._most_bytes:
+        if self.audio_bytes > _flood_bytes(self.request):
             self._stats.floods += 1
             self.finish(self._unavailable("far more audio than the text can last", "flood"))
 
@@ -207,6 +214,7 @@ class _LiveSynthesis(Synthesis):
     # -- the end ---------------------------------------------------------------------------------------
 
     def _let_go(self) -> None:
+        self._live.forget(self)
         self._stats.cancelled += self.cancelled
         self._stats.failed += self.error is not None
         if self._task is not asyncio.current_task():
@@ -228,3 +236,8 @@ class _LiveSynthesis(Synthesis):
 
     def _unavailable(self, reason: str, code: str) -> Unavailable:
         return Unavailable(reason, code=code, request_id=self.request_id)
+
+
+def _flood_bytes(request: SynthesisRequest) -> float:
+    seconds = _FLOOD_S + _FLOOD_S_PER_CHAR * len(request.text) / request.speed
+    return seconds * request.sample_rate * 2

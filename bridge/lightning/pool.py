@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import deque
@@ -35,6 +36,8 @@ KEEPALIVE_S: Final = 25.0
 MAX_AGE_S: Final = 3600.0
 SOCKETS_PER_UNIT: Final = 5
 DIALS_AT_ONCE: Final = 8
+#: A spare that is closed so soon after it was opened was not wanted there.
+REJECTED_WITHIN_S: Final = 2.0
 FIRST_BACKOFF_S: Final = 0.5
 MAX_BACKOFF_S: Final = 30.0
 
@@ -60,6 +63,7 @@ class Pool:
         self._closed = False
         self._backoff_s = 0.0
         self._retry_at_s = 0.0
+        self._rejected_at_s = -math.inf
         #: Why the last connection could not be opened; None after one that could.
         self.last_error: LightningError | None = None
 
@@ -149,7 +153,11 @@ class Pool:
         self._wake.set()
 
     def _on_closed(self, link: Link) -> None:
-        self._stats.idle_closes += link in self._idle
+        if link in self._idle:
+            self._stats.idle_closes += 1
+            if time.monotonic() - link.opened_at_s < REJECTED_WITHIN_S:
+                self._rejected_at_s = time.monotonic()
+                self._pause_after(Unavailable("spares are closed as soon as they are open", code="rejected"))
         self._forget(link)
 
     # -- the keeper ------------------------------------------------------------------------------------
@@ -183,7 +191,9 @@ class Pool:
             return
         errors = await asyncio.gather(*(self._add_spare() for _ in range(missing)))
         failed = next((error for error in errors if error), None)
-        self._pause_after(failed)
+        # Being let in proves little to one who has just been thrown out.
+        if failed or time.monotonic() - self._rejected_at_s > MAX_BACKOFF_S:
+            self._pause_after(failed)
         if failed is None:
             self._wake.set()  # there may be more to open
 

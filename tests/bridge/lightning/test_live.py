@@ -275,7 +275,7 @@ async def test_somebody_there_who_does_not_answer() -> None:
 
 async def test_what_lightning_would_refuse_never_reaches_it() -> None:
     async with talking(well_behaved) as (live, lightning):
-        for wrong in ({"text": "  "}, {"text": "x" * 8001}, {"output_format": "mulaw"}):
+        for wrong in ({"text": "  "}, {"text": "x" * 8001}, {"output_format": "mulaw"}, {"speed": 0.0}):
             parts, error = await parts_of(live.synthesize(request(**wrong)))
             assert (parts, type(error)) == ([], InvalidRequest)
         assert lightning.handshakes == []
@@ -491,14 +491,14 @@ async def test_but_not_for_ever() -> None:
         first.cancel()
 
 
-async def test_closing_ends_what_is_still_on() -> None:
-    async with talking(mute) as (live, lightning):
-        synthesis = live.synthesize(request())
+async def test_closing_ends_what_is_on_and_what_waits() -> None:
+    async with talking(mute, concurrency=1) as (live, lightning):
+        syntheses = [live.synthesize(request()) for _ in range(2)]
         await until(lambda: len(lightning.requests) == 1)
         await live.close()
-        _, error = await parts_of(synthesis)
-        assert type(error) is Unavailable
-        _, error = await parts_of(live.synthesize(request()))
-        assert type(error) is Unavailable
-        assert error.code == "closed"
+        for synthesis in [*syntheses, live.synthesize(request())]:
+            _, error = await parts_of(synthesis)
+            assert type(error) is Unavailable
+            assert error.code == "closed"
         await until(lambda: lightning.open == 0)
+        assert (live.units.in_use, live.units.waiting) == (0, 0)

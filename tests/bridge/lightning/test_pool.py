@@ -9,6 +9,8 @@ from http import HTTPStatus
 import pytest
 from websockets.http11 import Request, Response
 
+from bridge.errors import Busy
+from bridge.lightning import pool
 from bridge.lightning.live import LightningLive
 from tests.support.lightning_live import config, mute, parts_of, refusing, talking, well_behaved
 from tests.support.lightning_requests import request
@@ -41,6 +43,22 @@ async def test_a_spare_that_is_closed_is_replaced() -> None:
         await until(lambda: live.stats.idle_closes == 1 and live.pool.idle == 1)
         assert await parts_of(live.synthesize(request())) == ([b"Hello."], None)
         assert len(lightning.handshakes) >= 2
+
+
+async def test_spares_that_are_thrown_out_are_not_opened_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "FIRST_BACKOFF_S", 30.0)
+
+    async def full(line: Line) -> None:
+        await line.socket.close(1008, "Too many connections")
+
+    async with talking(full, spare_connections=1) as (live, lightning):
+        await until(lambda: live.stats.idle_closes == 1)
+        for _ in range(5):  # each as long as the keeper would have needed to open another spare
+            _, error = await parts_of(live.synthesize(request()))
+            assert isinstance(error, Busy)
+        assert (len(lightning.handshakes), live.stats.idle_closes) == (6, 1)
 
 
 async def test_spares_stay_within_five_sockets_for_each_unit() -> None:
