@@ -49,7 +49,16 @@ lock:  ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@sh requirements/lock.sh
 
 bench: install-test speech  ## the figures of README (minutes; two idle cores)
-	@$(BIN)/python benchmarks/calls.py
+	@$(BIN)/python -m benchmarks.calls $(ARGS)
+
+bench-peers: install-test speech .venv-peers/.installed  ## the same load on Pipecat too
+	@$(BIN)/python -m benchmarks.calls --peers $(ARGS)
+
+.venv-peers/.installed: pyproject.toml
+	@$(PYTHON) -m venv .venv-peers 2>/dev/null || sh requirements/venv.sh $(PYTHON) .venv-peers
+	@.venv-peers/bin/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
+	@.venv-peers/bin/python -m pip install -q --disable-pip-version-check --group peers
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .cache demo .mypy_cache .ruff_cache .pytest_cache

@@ -98,53 +98,55 @@ async def _run(options: argparse.Namespace, results: Results, logs: Path) -> Non
     clips = sound.load_clips(SPEECH) if SPEECH.exists() else []
     if not clips:
         print("no human voices in .cache/speech: speech to clear is not measured", file=sys.stderr)
-    noise = sound.comfort_noise(500)
-    contenders = ([] if options.no_bridge else [BRIDGE]) + ([PIPECAT] if options.peers else [])
+    bench = Bench(sound.comfort_noise(500), clips, QUICK if options.quick else Timings(), logs, results)
+    with_memory = not (options.no_memory or options.quick)
     if options.floor:
-        await _row(FLOOR, options.floor, noise, [], options.quick, results, logs)
-    for contender in contenders:
-        for calls in options.calls if contender is BRIDGE else options.peer_calls:
-            await _row(contender, calls, noise, clips, options.quick, results, logs)
-        if not (options.no_memory or options.quick):
-            await _memory(contender, noise, results, logs)
+        await bench.row(FLOOR, options.floor)
+    for contender, rows in ((BRIDGE, options.calls), (PIPECAT, options.peer_calls)):
+        if contender is BRIDGE and options.no_bridge or contender is PIPECAT and not options.peers:
+            continue
+        for calls in rows:
+            await bench.row(contender, calls)
+        if with_memory:
+            await bench.memory(contender)
 
 
-async def _row(
-    contender: Contender,
-    calls: int,
-    noise: Sequence[bytes],
-    clips: Sequence[sound.Clip],
-    quick: bool,
-    results: Results,
-    logs: Path,
-) -> None:
-    log = logs / f"{contender.name}-{calls}.log"
-    try:
-        async with serving(contender, calls, noise, core=SERVER_CORE, log=log) as stage:
-            seen = await observe(
-                stage.server, stage.load, stage.door, calls, clips, QUICK if quick else Timings()
-            )
-            results.rows.append(figures(contender.name, calls, seen, stage.lightning.syntheses))
-            if not stage.server.alive:
-                results.crashes.append(
-                    f"{contender.name} at N={calls}: {log.read_text(errors='replace')[-2000:]}"
-                )
-    except (ChildProcessError, TimeoutError) as error:
-        results.crashes.append(f"{contender.name} at N={calls}: {error}")
-    else:
-        print(markdown(results.rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+@dataclass(frozen=True)
+class Bench:
+    """What every row is made with, and where it goes."""
 
+    noise: Sequence[bytes]
+    clips: Sequence[sound.Clip]
+    timings: Timings
+    logs: Path
+    results: Results
 
-async def _memory(contender: Contender, noise: Sequence[bytes], results: Results, logs: Path) -> None:
-    count, at_once = SHORT_CALLS[contender]
-    log = logs / f"{contender.name}-memory.log"
-    try:
-        async with serving(contender, at_once, noise, core=SERVER_CORE, log=log) as stage:
-            resident = await short_calls(stage.server, stage.load, stage.door, count, at_once=at_once)
-    except (OSError, TimeoutError) as error:
-        results.crashes.append(f"{contender.name}, short calls: {type(error).__name__}: {error}")
-    else:
-        results.resident_mb[contender.name] = resident
+    async def row(self, contender: Contender, calls: int) -> None:
+        """Measure `contender` with `calls` calls."""
+        log = self.logs / f"{contender.name}-{calls}.log"
+        try:
+            async with serving(contender, calls, self.noise, core=SERVER_CORE, log=log) as stage:
+                clips = [] if contender is FLOOR else self.clips  # it does not listen
+                seen = await observe(stage.server, stage.load, stage.door, calls, clips, self.timings)
+                self.results.rows.append(figures(contender.name, calls, seen, stage.lightning.syntheses))
+                if not stage.server.alive:
+                    raise ChildProcessError(log.read_text(errors="replace")[-2000:])
+        except (ChildProcessError, TimeoutError) as error:
+            self.results.crashes.append(f"{contender.name} at N={calls}: {error}")
+        else:
+            print(markdown(self.results.rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+
+    async def memory(self, contender: Contender) -> None:
+        """Measure what finished calls leave behind."""
+        count, at_once = SHORT_CALLS[contender]
+        log = self.logs / f"{contender.name}-memory.log"
+        try:
+            async with serving(contender, at_once, self.noise, core=SERVER_CORE, log=log) as stage:
+                resident = await short_calls(stage.server, stage.load, stage.door, count, at_once=at_once)
+        except (OSError, TimeoutError) as error:
+            self.results.crashes.append(f"{contender.name}, short calls: {type(error).__name__}: {error}")
+        else:
+            self.results.resident_mb[contender.name] = resident
 
 
 def _summary(results: Results) -> list[str]:

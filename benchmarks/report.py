@@ -3,8 +3,8 @@
 How each figure is defined (README.md says why):
 
 - first audio: the line's first packet of a synthesis minus the mock's first byte of it, same clock.
-- lateness: of the packets of an utterance beyond its first 400 ms, arrival minus place in the utterance, minus
-  the smallest such difference of that utterance. A clock that drifts shows as growing lateness.
+- lateness: of the packets beyond an utterance's first 1.2 s, arrival minus place in the utterance, minus the
+  smallest such difference of that utterance. A clock that drifts shows as growing lateness.
 - underrun: a carrier that began to play 40 ms after an utterance's first packet has nothing to play.
 - stale: bytes of a synthesis requested before a `clear` that arrive after it.
 """
@@ -20,8 +20,8 @@ from benchmarks.mock_lightning import Synthesis
 from benchmarks.scenario import Observation, Usage
 
 CARRIER_BUFFER_S = 0.040
-#: Audio sent ahead of the clock at an utterance's start; packets of it have no due time.
-BURST_MS = 400.0
+#: Packets further on than this are due by the clock: those before fill the lead, or wait for Lightning.
+SETTLED_MS = 1200.0
 #: Beyond these the generator, or a neighbour, is part of what is measured.
 GENERATOR_BUSY = 0.85
 GENERATOR_LATE_MS = 5.0
@@ -72,8 +72,8 @@ def figures(server: str, calls: int, seen: Observation, syntheses: dict[int, lis
     ]
     whole = [u for u in spoken if u.first_at + UTTERANCE_MS / 1000 + 0.5 < window[1] and not u.cut]
     first_ms = list(_first_audio_ms(lines, syntheses, window[1]))
-    late_ms = [late for u in spoken for late in _lateness_ms(u, window)]
-    dry = [gap for u in spoken for gap in _underruns_s(u, window)]
+    late_ms = [late for u in spoken for late in lateness_ms(u, window)]
+    dry = [gap for u in spoken for gap in underruns_s(u, window)]
     digit_ms, _ = _to_clear_ms(lines, "digit")
     speech_ms, missed = _to_clear_ms(lines, "speech")
     speaking, generator_late = seen.speaking, sorted(seen.speaking.generator_late_ms) if seen.speaking else []
@@ -124,18 +124,19 @@ def _first_audio_ms(
                 yield 1000 * (utterance.first_at - first_byte[utterance.identity])
 
 
-def _lateness_ms(utterance: Utterance, window: tuple[float, float]) -> list[float]:
+def lateness_ms(utterance: Utterance, window: tuple[float, float]) -> list[float]:
+    """How late each packet that arrived in `window` was, against the utterance's best one."""
     offsets = [
         (arrival, 1000 * arrival - position)
         for arrival, position in zip(utterance.arrivals, utterance.positions_ms, strict=True)
-        if position >= BURST_MS
+        if position >= SETTLED_MS
     ]
     best = min((offset for _, offset in offsets), default=0.0)
     return [offset - best for arrival, offset in offsets if window[0] <= arrival < window[1]]
 
 
-def _underruns_s(utterance: Utterance, window: tuple[float, float]) -> Iterable[float]:
-    """How long each dry spell of the carrier's buffer lasted."""
+def underruns_s(utterance: Utterance, window: tuple[float, float]) -> Iterable[float]:
+    """How long each dry spell of the carrier's buffer lasted that ended in `window`."""
     ends = [*utterance.positions_ms[1:], utterance.received_bytes / 8]
     play_until = utterance.first_at + CARRIER_BUFFER_S
     for arrival, start, end in zip(utterance.arrivals, utterance.positions_ms, ends, strict=True):
