@@ -137,7 +137,7 @@ async def _caller_voice(config: Config) -> bytes:
 
     lightning = config.lightning.with_changes({"voice_id": "sophia"})
     clip = await synthesise_clip(CALLER_SAYS, ClipFormat("pcm", 8000), lightning)
-    return clip.wav()
+    return clip.file()
 
 
 @asynccontextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-Milliseconds = Annotated[float, Parameter(validator=Number(gte=0))]
+from bridge.cli.running import Flag, run, writing
+
+Text: TypeAlias = Annotated[str, Parameter(show_default=False)]
+Milliseconds: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
 
 
 def lightning(
@@ -22,14 +26,15 @@ def lightning(
     concurrency: Annotated[int, Parameter(validator=Number(gte=0))] = 10,
     fail_after_ms: Milliseconds | None = None,
     stall_after_ms: Milliseconds | None = None,
-    answer_pcm: Annotated[bool, Parameter(negative="")] = False,
-    odd_chunks: Annotated[bool, Parameter(negative="")] = False,
-    wav_header: Annotated[bool, Parameter(negative="")] = False,
-    close_after_complete: Annotated[bool, Parameter(negative="")] = False,
+    answer_pcm: Flag = False,
+    odd_chunks: Flag = False,
+    wav_header: Flag = False,
+    close_after_complete: Flag = False,
+    any_voice: Flag = False,
 ) -> int:
     """Speak Lightning's wire protocol, offline, until Ctrl-C.
 
-    Point a bridge at it with BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001. It accepts the key in
+    Point a bridge at it with `BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001`. It accepts the key in
     SMALLEST_API_KEY, or any key when that is not set, and refuses what the real one refuses.
 
     Args:
@@ -46,8 +51,8 @@ def lightning(
         odd_chunks: cut chunks at sizes that fit no sample.
         wav_header: put a WAV header in front though nobody asked.
         close_after_complete: close the socket after each synthesis.
+        any_voice: accept voices that are not in Lightning's documentation.
     """
-    from bridge.cli.running import run
     from bridge.emulators.lightning import run as run_lightning
     from bridge.emulators.lightning_options import EmulatorOptions
     from bridge.errors import ConfigError
@@ -63,6 +68,7 @@ def lightning(
         odd_chunks=odd_chunks,
         wav_header=wav_header,
         close_after_complete=close_after_complete,
+        strict_voices=not any_voice,
     )
     try:
         run(run_lightning(host=host, port=port, options=options, engine=engine))
@@ -76,13 +82,13 @@ def caller(
     /,
     *,
     carrier: Literal["twilio"] = "twilio",
-    speak: list[Path] | None = None,
+    speak: Annotated[list[Path] | None, Parameter(negative="")] = None,
     speak_after_s: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
-    digits: str = "",
+    digits: Text = "",
     hang_up_after_s: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
-    auth_token: str = "",
-    account_sid: str = "",
-    public_url: str = "",
+    auth_token: Text = "",
+    account_sid: Text = "",
+    public_url: Text = "",
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> int:
     """Call a bridge as a carrier would: signed webhook, media stream, a caller's voice in real time.
@@ -95,28 +101,28 @@ def caller(
         carrier: whose dialect to speak.
         speak: a WAV file that the caller says; more of them are said in turn.
         speak_after_s: when the caller begins.
-        digits: keys to press, at that time.
+        digits: keys to press, when all is said; without --speak, when the caller would have begun.
         hang_up_after_s: the call lasts no longer than this.
         auth_token: what to sign with; by default BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN.
         account_sid: the account that calls.
         public_url: the bridge's server.public_url, where that is not the beginning of the URL.
         out: write the call as a stereo WAV: caller left, bridge right.
     """
-    from bridge.cli.running import run
     from bridge.config import Secret
     from bridge.emulators.caller import run as run_caller
 
-    report = run(
-        run_caller(
-            url,
-            speak=speak or (),
-            speak_after_s=speak_after_s,
-            digits=digits,
-            hang_up_after_s=hang_up_after_s,
-            auth_token=Secret(auth_token) if auth_token else None,
-            account_sid=account_sid,
-            public_url=public_url,
-            out=out,
+    with writing(out) if out else nullcontext():
+        report = run(
+            run_caller(
+                url,
+                speak=speak or (),
+                speak_after_s=speak_after_s,
+                digits=digits,
+                hang_up_after_s=hang_up_after_s,
+                auth_token=Secret(auth_token) if auth_token else None,
+                account_sid=account_sid,
+                public_url=public_url,
+                out=out,
+            )
         )
-    )
     return 0 if report.ok else 1

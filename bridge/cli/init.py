@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from bridge.cli.running import Flag
+from bridge.errors import ConfigError
 
 
-def init(directory: Path = Path(), /, *, force: Annotated[bool, Parameter(negative="")] = False) -> int:
+def init(directory: Path = Path(), /, *, force: Flag = False) -> int:
     """Write a commented bridge.toml: every default, and what must be filled in.
 
     Args:
         directory: where to put it; made if it is not there.
         force: overwrite one that is there.
     """
-    from bridge.errors import ConfigError
-
     target = directory / "bridge.toml"
-    if target.exists() and not force:
+    if os.path.lexists(target) and not force:
         raise ConfigError("is there already; --force overwrites it", source=str(target))
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        target.write_text(files("bridge.cli").joinpath("bridge.toml").read_text("utf-8"), "utf-8")
+        _write(target, files("bridge.cli").joinpath("bridge.toml").read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", source=str(target)) from error
     print(
@@ -31,3 +30,10 @@ def init(directory: Path = Path(), /, *, force: Annotated[bool, Parameter(negati
     )
     print(f"  bridge serve --config {target}")
     return 0
+
+
+def _write(target: Path, content: bytes) -> None:
+    # For its owner alone: secrets are going to stand in it.
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)

@@ -6,17 +6,18 @@ Exit codes: 0 done, 1 failed, 2 wrong use (of the command line or of the configu
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from bridge import __version__
 from bridge.cli.demo import demo
 from bridge.cli.emulate import caller, lightning
 from bridge.cli.init import init
-from bridge.cli.say import say
+from bridge.cli.say import name_stdin, say
 from bridge.cli.serve import serve
 from bridge.errors import BridgeError, ConfigError
 
@@ -25,36 +26,44 @@ FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 
+HELP: Final = """
+Gives a phone call the voice of Lightning (Smallest AI), and stops the moment the caller talks.
+"""
+EPILOGUE: Final = """
+Start with `bridge demo`: a whole call on this machine, without an account or a key.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C.
+"""
+
 app = App(
     name="bridge",
     version=f"bridge {__version__}",
-    help="Gives a phone call the voice of Lightning (Smallest AI), and stops the moment the caller talks.",
-    help_epilogue="Start with `bridge demo`: a whole call on this machine, without an account or a key.",
+    help=HELP,
+    help_epilogue=EPILOGUE,
+    group_commands=Group.create_ordered("Commands"),
     suppress_keyboard_interrupt=False,
 )
-app.command(demo, help_epilogue="")
-app.command(say, help_epilogue="")
-app.command(init, help_epilogue="")
-app.command(serve, help_epilogue="")
 emulate = App(
     name="emulate",
     help="Stand-ins for the two ends of the bridge, to try it with.",
     help_epilogue="",
+    sort_key=4,
 )
+app.command(demo, help_epilogue="", sort_key=0)
+app.command(say, help_epilogue="", sort_key=1)
+app.command(init, help_epilogue="", sort_key=2)
+app.command(serve, help_epilogue="", sort_key=3)
+app.command(emulate)
 emulate.command(lightning, help_epilogue="")
 emulate.command(caller, help_epilogue="")
-app.command(emulate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
-        code = app(
-            list(sys.argv[1:] if arguments is None else arguments),
-            exit_on_error=False,
-            result_action="return_value",
-        )
-        return code if isinstance(code, int) else DONE
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()  # here, where a reader that has left is an exit code and not a traceback
+        return code
     except CycloptsError:
         return WRONG_USE  # cyclopts has said what was wrong
     except ConfigError as error:
@@ -64,12 +73,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; saying so would fail too
+        # Python flushes once more on its way out, and must not find the broken pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
 
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["say"]:
+        arguments = name_stdin(arguments)
+    code = app(arguments, exit_on_error=False, result_action="return_value")
+    return code if isinstance(code, int) else DONE
+
+
 def _fail(error: BridgeError, code: int) -> int:
-    print(f"bridge: {error}", file=sys.stderr)
+    print("bridge:", " ".join(str(error).split()), file=sys.stderr)
     return code
 
 

@@ -1,23 +1,77 @@
-"""How commands run coroutines and log."""
+"""What commands share: how they run, log, and treat a file that they will write."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+from cyclopts import Parameter
+
+from bridge.errors import ConfigError
 
 T = TypeVar("T")
 
+#: A switch: on when it is named.
+Flag: TypeAlias = Annotated[bool, Parameter(negative="", show_default=False)]
+
+_TERMINATED: Final = 128 + signal.SIGTERM
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end, on uvloop where it exists."""
+    """Run `main` to its end, on uvloop where it exists.
+
+    SIGTERM cancels it like Ctrl-C does, so that what it has opened is closed and what it has started is ended.
+
+    Raises:
+        SystemExit: with 143, after SIGTERM.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            return runner.run(_until_terminated(main))
+        except asyncio.CancelledError:
+            raise SystemExit(_TERMINATED) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
         from uvloop import new_event_loop
     except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        return asyncio.new_event_loop
+    return new_event_loop
+
+
+async def _until_terminated(main: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError):  # Windows has no such signal
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await main
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make sure that `path` can be written before the block spends time or money on what belongs there.
+
+    A file that is there stays as it is until the block writes it; one that is not is left behind only by success.
+
+    Raises:
+        ConfigError: it cannot be written, before the block or in it.
+    """
+    existed = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", source=str(path)) from error
+    finally:
+        if not existed and path.is_file() and not path.stat().st_size:
+            path.unlink()
 
 
 class _OneLine(logging.Formatter):

@@ -15,8 +15,8 @@ def serve(
 ) -> int:
     """Serve phone calls until SIGTERM or Ctrl-C.
 
-    Then new calls get 503, live calls finish (for up to `server.drain_timeout_s`), and what is left is closed.
-    A second Ctrl-C closes it at once.
+    Prints where it listens, and the address to give to the carrier. When stopped, new calls get 503, live calls
+    finish (for up to `server.drain_timeout_s`), and what is left is closed. A second Ctrl-C closes it at once.
 
     Args:
         config: a TOML file, such as `bridge init` writes. Any key can also be set in the environment as

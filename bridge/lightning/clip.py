@@ -1,24 +1,30 @@
 """A whole text as one recording, in any format that Lightning takes: for files, not for calls.
 
-Long texts go piece by piece over one socket, like a call's. What comes back is joined as it is: linear and G.711
-samples join seamlessly, MP3 frames do too, and a WAV's header is taken off and written anew at the end.
+Strategy:
+
+- Long texts go piece by piece over one socket, like a call's; there is no limit to their sum.
+- A recording is in the format that was asked for, whatever came. A header says what came. Without one, `ulaw` that
+  is PCM is told by its bytes: the sources disagree whether the socket honours it.
+- MP3 is passed on as it comes. Its frames join, and nothing here looks into them.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from bridge.config import LightningConfig
-from bridge.errors import InvalidRequest
+from bridge.errors import InvalidRequest, Unavailable
+from bridge.lightning.audio_guess import MOST_BYTES, evidence_bits
 from bridge.lightning.live import LightningLive
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.pieces import split
 from telephony_codecs.formats import AudioFormat, Encoding
+from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import WavStripper, wav_bytes
 
 _ENCODINGS: Final = {
@@ -54,29 +60,23 @@ class Clip:
     total_s: float
 
     @property
-    def seconds(self) -> float:
-        """Its length; 0 for MP3, which is not decoded here."""
-        return self.format.audio.ms_in(len(self.audio)) / 1000 if self.format.audio else 0.0
+    def seconds(self) -> float | None:
+        """Its length; None for MP3, which is not decoded here."""
+        return self.format.audio.ms_in(len(self.audio)) / 1000 if self.format.audio else None
 
     @property
-    def real_time_factor(self) -> float:
+    def real_time_factor(self) -> float | None:
         """Seconds spent for each second of audio: under 1 is faster than real time."""
-        return self.total_s / self.seconds if self.seconds else 0.0
+        return self.total_s / self.seconds if self.seconds else None
 
-    def wav(self) -> bytes:
-        """As the bytes of a WAV file.
-
-        Raises:
-            ValueError: it is MP3.
-        """
-        if self.format.audio is None:
-            raise ValueError("an MP3 is not put into a WAV")
-        return wav_bytes(self.format.audio, self.audio)
+    def file(self) -> bytes:
+        """As the bytes of a file: a WAV, or what Lightning sent when that was MP3."""
+        return wav_bytes(self.format.audio, self.audio) if self.format.audio else self.audio
 
     def write(self, path: Path) -> None:
-        """Write it as a file: a WAV, or what Lightning sent when that was MP3."""
+        """Write `file` to `path`, making its folder where needed."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.wav() if self.format.audio else self.audio)
+        path.write_bytes(self.file())
 
 
 async def synthesise_clip(
@@ -84,12 +84,14 @@ async def synthesise_clip(
     wanted: ClipFormat,
     config: LightningConfig,
     *,
+    pronunciation_dicts: Sequence[str] = (),
     progress: Callable[[float], None] = lambda _seconds: None,
 ) -> Clip:
     """Have `text` spoken and wait for all of it.
 
     Args:
-        progress: told, as audio comes, how many seconds of it there are.
+        pronunciation_dicts: ids of dictionaries of the account.
+        progress: told, as audio comes, about how many seconds of it there are; 0 for MP3.
 
     Raises:
         InvalidRequest: the text is blank, or Lightning would refuse something; names the field.
@@ -100,21 +102,64 @@ async def synthesise_clip(
         raise InvalidRequest("text: is empty or only whitespace", code="local_check")
     audio = bytearray()
     began_s = time.monotonic()
-    first_s = 0.0
+    first_s = None
     async with LightningLive(config.with_changes({"spare_connections": 0})) as door:
         for piece in pieces:
-            stripper = WavStripper()
-            async for part in door.synthesize(_request(piece, wanted, config)):
+            answer = bytearray()
+            async for part in door.synthesize(_request(piece, wanted, config, pronunciation_dicts)):
                 if isinstance(part, bytes):
                     first_s = first_s or time.monotonic()
-                    audio += part if wanted.audio is None else stripper.feed(part)
-                    progress(wanted.audio.ms_in(len(audio)) / 1000 if wanted.audio else 0.0)
-            audio += stripper.flush()
-    now_s = time.monotonic()
+                    answer += part
+                    progress(_seconds(wanted, len(audio) + len(answer)))
+            audio += as_wanted(bytes(answer), wanted.audio)
+        now_s = time.monotonic()
     return Clip(bytes(audio), wanted, (first_s or now_s) - began_s, now_s - began_s)
 
 
-def _request(text: str, wanted: ClipFormat, config: LightningConfig) -> SynthesisRequest:
+def as_wanted(answer: bytes, wanted: AudioFormat | None) -> bytes:
+    """A piece's whole audio in the format `wanted`, from whatever Lightning answered; None leaves it as it is.
+
+    Raises:
+        Unavailable: it answered with audio that nothing can be done with.
+    """
+    if wanted is None:
+        return answer
+    try:
+        came, audio = _unwrapped(answer)
+        came = came or _guessed(audio, wanted)
+        audio = audio[: len(audio) - len(audio) % came.sample_bytes]
+        if came == wanted:
+            return audio
+        transcoder = Transcoder(came, wanted)
+        return transcoder.feed(audio) + transcoder.flush()
+    except ValueError as error:
+        raise Unavailable(f"answered with audio of no use: {error}", code="bad_audio") from None
+
+
+def _unwrapped(answer: bytes) -> tuple[AudioFormat | None, bytes]:
+    """The audio in `answer` and what its header said of it, if it has one."""
+    stripper = WavStripper()
+    audio = stripper.feed(answer) + stripper.flush()
+    if stripper.channels != 1:
+        raise ValueError(f"{stripper.channels} channels; speech has one")
+    return stripper.format, audio
+
+
+def _guessed(audio: bytes, wanted: AudioFormat) -> AudioFormat:
+    if wanted.encoding is not Encoding.MULAW:
+        return wanted
+    # The evidence of all of it: a beginning that is nearly silent says little.
+    bits = sum(evidence_bits(audio[at : at + MOST_BYTES]) for at in range(0, len(audio), MOST_BYTES))
+    return wanted if bits >= 0 else AudioFormat(Encoding.PCM16, wanted.rate_hz)
+
+
+def _seconds(wanted: ClipFormat, size_bytes: int) -> float:
+    return wanted.audio.ms_in(size_bytes) / 1000 if wanted.audio else 0.0
+
+
+def _request(
+    text: str, wanted: ClipFormat, config: LightningConfig, pronunciation_dicts: Sequence[str]
+) -> SynthesisRequest:
     return SynthesisRequest(
         text=text,
         voice_id=config.voice_id,
@@ -123,5 +168,6 @@ def _request(text: str, wanted: ClipFormat, config: LightningConfig) -> Synthesi
         speed=config.speed,
         sample_rate=wanted.rate_hz,
         output_format=wanted.name,
+        pronunciation_dicts=list(pronunciation_dicts),
         request_id=uuid.uuid4().hex,
     )
