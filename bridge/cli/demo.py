@@ -7,22 +7,26 @@ on loopback, with signatures and tokens as in production.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from bridge.cli.running import log_to_stderr, reserved, run, writing
+from bridge.errors import BridgeError, ConfigError
+
 if TYPE_CHECKING:
-    from bridge.call import Call
+    from bridge.cli.demo_report import CallStory
     from bridge.config import Config
-    from bridge.emulators.call_report import CallReport
-    from bridge.emulators.caller_script import Cue, Utterance
+    from bridge.emulators.caller_script import Utterance
 
 GREETING: Final = (
     "Hello, and welcome to the Lightning telephone bridge. You may interrupt me at any time. For as long as you let "
@@ -30,10 +34,15 @@ GREETING: Final = (
 )
 REPLY: Final = "Of course. Tuesday at ten it is. Goodbye!"
 CALLER_SAYS: Final = "Excuse me, I would just like to book a table for Tuesday at ten."
+CALLER_VOICE: Final = "sophia"
 #: How much of the greeting the caller listens to before interrupting it.
 PATIENCE_MS: Final = 2600.0
-TURN_AFTER_MS: Final = 600.0
+GOODBYE_AFTER_S: Final = 1.5
+#: What a call lasts at most, beyond what the caller says.
+MARGIN_S: Final = 30.0
+_KEY: Final = "demo-key"
 _EMULATOR_START_S: Final = 20.0
+_EMULATOR_STOP_S: Final = 5.0
 
 
 def demo(
@@ -44,123 +53,173 @@ def demo(
     """A whole call on this machine: no account, no key, no network.
 
     Starts an emulated Lightning, a bridge and a caller. The caller interrupts the greeting; you see when everything
-    happened, and get the call as a stereo WAV (caller left, bridge right) and as a picture.
+    happened, and get the call as a stereo WAV (caller left, bridge right) and as a picture. Exit code 1 means that
+    the greeting was not interrupted.
 
     Args:
         caller: a recording of what the caller says (WAV), instead of the offline voice.
         out: folder for call.wav and call.svg.
     """
-    from bridge.cli.running import log_to_stderr, run
+    from bridge.cli.demo_picture import svg
+    from bridge.cli.demo_report import tell
 
     log_to_stderr("warning")
-    return run(_demo(_read(caller) if caller else None, out))
-
-
-def _read(recording: Path) -> bytes:
-    from bridge.errors import ConfigError
-
-    try:
-        return recording.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", source=str(recording)) from error
-
-
-async def _demo(recorded: bytes | None, out: Path) -> int:
-    from bridge.cli.demo_report import CallStory, draw, tell
-
-    async with _lightning() as url:
-        config = _config(url)
-        words = recorded or await _caller_voice(config)
-        report, calls, began_s = await _call(config, words)
-    if not report.ok or not calls:
-        print(f"bridge: the call failed: {report.outcome}: {report.detail}", file=sys.stderr)
-        return 1
-    story = CallStory(calls[0], report, (calls[0].started_s - began_s) * 1000)
-    wav = report.write_stereo(out / "call.wav")
-    picture = draw(story, out / "call.svg")
+    words = _recorded(caller) if caller else None
+    if words is None and find_spec("espeakng_loader") is None:
+        raise ConfigError(
+            "the offline voice is not installed: pip install '.[demo]', or give a recording with --caller"
+        )
+    wav, picture = out / "call.wav", out / "call.svg"
+    with reserved(wav), reserved(picture):
+        story = run(_demo(words))
+        with writing(out):
+            story.report.write_stereo(wav)
+            picture.write_text(svg(story), "utf-8")
     tell(story, wav, picture)
+    if not story.interrupted:
+        raise BridgeError(
+            "the greeting was not interrupted: no speech was recognised in what the caller said"
+            if story.caller_spoke
+            else "the greeting was not interrupted: the call was over before the caller spoke"
+        )
     return 0
+
+
+async def _demo(words: Utterance | None) -> CallStory:
+    async with _lightning("auto" if words else "espeak") as url:
+        config = _config(url)
+        return await _call(config, words or await _spoken(config), "" if words else CALLER_SAYS)
 
 
 def _config(url: str) -> Config:
     from msgspec.structs import replace
 
-    from bridge.config import Secret, TwilioConfig, load_config
+    from bridge.config import Config, Secret, TwilioConfig
 
-    port = _free_port()
-    base = load_config(environ={})
+    port, base = _free_port(), Config()
+    options = {"greeting": GREETING, "reply": REPLY, "goodbye_after_s": GOODBYE_AFTER_S}
     return replace(
         base,
         server=replace(base.server, host="127.0.0.1", port=port, public_url=f"http://127.0.0.1:{port}"),
-        lightning=replace(base.lightning, base_url=url, api_key=Secret("demo-key"), concurrency=4),
+        lightning=replace(base.lightning, base_url=url, api_key=Secret(_KEY), concurrency=4),
         carriers=replace(base.carriers, twilio=TwilioConfig(auth_token=Secret("demo-auth-token"))),
-        agent=replace(base.agent, options={"greeting": GREETING, "reply": REPLY, "goodbye_after_s": 2.0}),
+        agent=replace(base.agent, options=options),
     )
 
 
-async def _call(config: Config, words: bytes) -> tuple[CallReport, list[Call], float]:
-    """The call as the caller and the bridge tell it, and when it was dialled (monotonic seconds)."""
+async def _call(config: Config, words: Utterance, text: str) -> CallStory:
+    """The call, as the caller and the bridge tell it. `text` is what the caller says, where that is known."""
+    from bridge.call import Call
+    from bridge.cli.demo_report import CallStory
+    from bridge.config import TwilioConfig
     from bridge.emulators.caller import place_call
     from bridge.emulators.caller_plan import CallPlan
-    from bridge.emulators.caller_script import Cue
     from bridge.server.serve import running
 
     calls: list[Call] = []
-    cue = Cue(after_bridge_speaks_ms=PATIENCE_MS)
-    twilio = config.carriers.twilio
-    assert twilio is not None  # noqa: S101 - _config has just put it there
     async with running(config, source="demo") as server:
         server.runtime.on_ended.append(calls.append)
         plan = CallPlan(
             answer_url=f"{config.server.public_url}/carriers/twilio/answer",
-            auth_token=twilio.auth_token,
-            actions=[_utterance(words, cue)],
+            auth_token=(config.carriers.twilio or TwilioConfig()).auth_token,
+            actions=[words],
+            hang_up_after_s=MARGIN_S + len(words.audio) / 8000,
             hang_up_on_silence_s=5.0,
         )
         began_s = time.monotonic()
-        return await place_call(plan), calls, began_s
+        report = await place_call(plan)
+    if not report.ok or not calls:
+        raise BridgeError(f"the call failed: {report.outcome}: {report.detail}")
+    return CallStory(calls[0], report, (calls[0].started_s - began_s) * 1000, text)
 
 
-def _utterance(words: bytes, cue: Cue) -> Utterance:
-    from bridge.emulators.caller_script import Utterance
-    from bridge.errors import ConfigError
+# -- the caller's voice ------------------------------------------------------------------------------------------------
 
+
+def _recorded(path: Path) -> Utterance:
+    """What a recording says.
+
+    Raises:
+        ConfigError: it cannot be read, is no WAV, or holds nothing that could be speech.
+    """
     try:
-        return Utterance.from_wav(words, cue)
+        return _utterance(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", key="--caller", source=str(path)) from error
     except ValueError as error:
-        raise ConfigError(str(error), key="--caller") from error
+        raise ConfigError(str(error), key="--caller", source=str(path)) from error
 
 
-async def _caller_voice(config: Config) -> bytes:
-    """The caller's words in another voice of the same offline engine, as a WAV."""
+async def _spoken(config: Config) -> Utterance:
+    """The caller's words in another voice of the same offline engine."""
     from bridge.lightning.clip import ClipFormat, synthesise_clip
 
-    lightning = config.lightning.with_changes({"voice_id": "sophia"})
-    clip = await synthesise_clip(CALLER_SAYS, ClipFormat("pcm", 8000), lightning)
-    return clip.file()
+    lightning = config.lightning.with_changes({"voice_id": CALLER_VOICE})
+    return _utterance((await synthesise_clip(CALLER_SAYS, ClipFormat("pcm", 8000), lightning)).file())
+
+
+def _utterance(wav: bytes) -> Utterance:
+    from bridge.emulators.caller_script import SPEECH_DBFS, Cue, Utterance
+    from telephony_codecs.g711 import mulaw_decode
+    from telephony_codecs.pcm import level_dbfs
+
+    words = Utterance.from_wav(wav, Cue(after_bridge_speaks_ms=PATIENCE_MS))
+    if not any(level_dbfs(mulaw_decode(frame)) >= SPEECH_DBFS for frame in words.frames):
+        raise ValueError(f"nothing in it is as loud as {SPEECH_DBFS:g} dBFS")
+    return words
+
+
+# -- the emulated Lightning --------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def _lightning() -> AsyncIterator[str]:
-    """An emulated Lightning in its own process; yields its URL."""
-    from bridge.errors import BridgeError
+async def _lightning(engine: str) -> AsyncIterator[str]:
+    """An emulated Lightning in its own process; yields its URL.
 
+    Raises:
+        BridgeError: it did not start.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", "emulate", "lightning", "--port", "0",
+        sys.executable, "-P", "-m", "bridge", "emulate", "lightning", "--port", "0", "--engine", engine,
         stdout=asyncio.subprocess.PIPE,
+        env=_environment(),
     )  # fmt: skip
     try:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        async with asyncio.timeout(_EMULATOR_START_S):
-            line = (await process.stdout.readline()).decode()
-        address = re.search(r"http://[\w.\[\]:-]*\d", line)
-        if address is None:
-            raise BridgeError("the emulated Lightning did not start")
-        yield address[0]
+        yield await _address(process)
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await _stop(process)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with our own import path, whatever folder this is; and the key of the demo, not the operator's."""
+    from bridge.config import API_KEY_VARIABLE
+
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    return {**os.environ, "PYTHONPATH": path, API_KEY_VARIABLE: _KEY}
+
+
+async def _address(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_EMULATOR_START_S):
+            line = (await process.stdout.readline()).decode(errors="replace")
+    except TimeoutError:
+        line = ""
+    address = re.search(r"http://[\w.\[\]:-]*\d", line)
+    if address is None:
+        raise BridgeError("the emulated Lightning did not start")
+    return address[0]
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            async with asyncio.timeout(_EMULATOR_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+    await process.wait()
 
 
 def _free_port() -> int:

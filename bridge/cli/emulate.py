@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.running import Flag, run, writing
+from bridge.cli.running import Flag, reserved, run, writing
 
 Text: TypeAlias = Annotated[str, Parameter(show_default=False)]
 Milliseconds: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
@@ -111,7 +111,7 @@ def caller(
     from bridge.config import Secret
     from bridge.emulators.caller import run as run_caller
 
-    with writing(out) if out else nullcontext():
+    with reserved(out) if out else nullcontext(), writing(out or Path()):
         report = run(
             run_caller(
                 url,

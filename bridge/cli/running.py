@@ -55,20 +55,32 @@ async def _until_terminated(main: Coroutine[Any, Any, T]) -> T:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make sure that `path` can be written before the block spends time or money on what belongs there.
-
-    A file that is there stays as it is until the block writes it; one that is not is left behind only by success.
+    """Within it, an error of the operating system means that `path` cannot be written.
 
     Raises:
-        ConfigError: it cannot be written, before the block or in it.
+        ConfigError: and says why.
     """
-    existed = path.exists()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()
         yield
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", source=str(path)) from error
+        raise ConfigError(f"cannot be written: {error.strerror or error}", source=str(path)) from error
+
+
+@contextlib.contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """Make sure that `path` can be written before the block spends time or money on what belongs there.
+
+    A file that is there stays as it is until the block writes it; one that is not is left behind only when written.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    with writing(path):
+        existed = path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    try:
+        yield
     finally:
         if not existed and path.is_file() and not path.stat().st_size:
             path.unlink()

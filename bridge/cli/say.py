@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.running import run, writing
+from bridge.cli.running import reserved, run, writing
 from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,18 +74,14 @@ def say(
             "is missing: set SMALLEST_API_KEY", key="lightning.api_key", source=str(config or "")
         )
     words, target = _words(text), _target(out, format)
-    with writing(target):
+    wanted, dictionaries = ClipFormat(format, sample_rate), pronunciation_dict or ()
+    with reserved(target):
         with _progress() as progress:
             clip = run(
-                synthesise_clip(
-                    words,
-                    ClipFormat(format, sample_rate),
-                    lightning,
-                    pronunciation_dicts=pronunciation_dict or (),
-                    progress=progress,
-                )
+                synthesise_clip(words, wanted, lightning, pronunciation_dicts=dictionaries, progress=progress)
             )
-        clip.write(target)
+        with writing(target):
+            clip.write(target)
     for label, value in _figures(clip, target, lightning):
         print(f"{label:<17} {value}")
     return 0
