@@ -1,0 +1,291 @@
+"""Whatever comes in whatever order, from carrier, caller, Lightning and agent: what a call never does.
+
+A state machine of Hypothesis's drives a real call in virtual time. After every step:
+
+- nothing has been raised but what the interface promises, and nobody waits for ever;
+- after a `clear` no sound of an earlier synthesis is sent, and no synthesis is cancelled before the `clear`;
+- after the end nothing is sent at all, and the line is closed once at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bridge.carriers.dialect import Ignored, Started, Stopped
+from bridge.carriers.twilio import TwilioDialect
+from bridge.errors import CallEnded, LightningError, ProtocolError, Unauthorized, Unavailable
+from bridge.lightning.speech import Synthesis
+from bridge.prompts import apology
+from tests.support.call import SOUNDS, Scene, build_call, sound, sounds_in
+from tests.support.twilio_frames import DATA, STREAM_ID, frame, frames
+from tests.support.virtual_time import VirtualLoop
+
+PACKET = 160
+APOLOGY = {apology().audio[at : at + PACKET].rstrip(b"\xff") for at in range(0, len(apology().audio), PACKET)}
+#: One of each: right, out of place, broken, hopeless.
+MESSAGES = [
+    *(frame(path.stem) for path in sorted(DATA.glob("*.json"))),
+    *(frame(name) for folder in ("broken", "hopeless") for name in frames(folder)),
+    b"",
+    b"\xff\x00",
+    b"[" * 10_000,
+    b'{"event":"connected","deep":' + b"[" * 10_000,
+]
+PROMISED = (CallEnded, LightningError, TimeoutError, asyncio.CancelledError)
+
+
+class Complaints(logging.Handler):
+    """Errors that were logged because nobody could be given them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(self.format(record))
+
+
+class CallMachine(RuleBasedStateMachine):
+    """One call, from its start to its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualLoop()
+        self.complaints = Complaints()
+        logging.getLogger("bridge").addHandler(self.complaints)
+        self.loop.set_exception_handler(lambda _loop, context: self.complaints.told.append(str(context)))
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.speaking: list[asyncio.Task[Any]] = []
+        self.ended_at: int | None = None
+        self.open = True
+        self.starts = 1
+        self.checked = 0
+        #: Syntheses that were asked for before the last `clear`, and all that were.
+        self.dead = self.asked = 0
+        self.dialect = TwilioDialect()
+        self.dialect.receive(frame("start"))
+        self.scene: Scene = self.loop.run_until_complete(self.build())
+        self.call = self.scene.call
+
+    async def build(self) -> Scene:
+        scene = build_call()
+        scene.lightning.script = lambda _number, _synthesis: None
+        scene.line.answer = None
+        return scene
+
+    def settle(self, seconds: float = 0.0) -> None:
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    # -- the carrier -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.open)
+    @rule(message=st.sampled_from(MESSAGES))
+    def carrier_sends(self, message: bytes) -> None:
+        """As `bridge.server.media` hands it on."""
+        try:
+            event = self.dialect.receive(message)
+        except ProtocolError as error:
+            if error.close_code is not None:
+                self.call.drop(error.close_code, "protocol_error")
+                self.open = False
+            return
+        self.starts += isinstance(event, Started)
+        if isinstance(event, Stopped):
+            self.open = False
+            self.call.end("carrier")
+        elif not isinstance(event, Ignored):
+            self.call.receive(event)
+        self.settle()
+
+    @precondition(lambda self: self.open)
+    @rule(back=st.integers(0, 5))
+    def carrier_answers_a_mark(self, back: int) -> None:
+        """The newest, or an older one that may be of another utterance, or answered before."""
+        names = [value for kind, value in self.scene.trace if kind == "mark"]
+        if names:
+            name = names[-1 - back % len(names)]
+            mark = {"event": "mark", "streamSid": STREAM_ID, "mark": {"name": name}}
+            self.carrier_sends(json.dumps(mark).encode())
+
+    @rule(digit=st.sampled_from("0159*#"))
+    @precondition(lambda self: self.open)
+    def caller_presses(self, digit: str) -> None:
+        key = {"event": "dtmf", "streamSid": STREAM_ID, "dtmf": {"digit": digit}}
+        self.carrier_sends(json.dumps(key).encode())
+
+    @rule()
+    def carrier_is_lost(self) -> None:
+        self.open = False
+        self.call.end("carrier_lost")
+
+    # -- the detector and the clock ----------------------------------------------------------------
+
+    @rule(
+        probabilities=st.lists(st.sampled_from([0.0, 0.4, 0.6, 0.95]), min_size=1, max_size=25),
+        level_dbfs=st.sampled_from([-70.0, -20.0]),
+    )
+    def caller_makes_a_sound(self, probabilities: list[float], level_dbfs: float) -> None:
+        self.scene.hear(*probabilities, level_dbfs=level_dbfs)
+        self.settle()
+
+    @rule(ms=st.sampled_from([1, 5, 20, 100, 500, 3000]))
+    def time_passes(self, ms: int) -> None:
+        self.settle(ms / 1000)
+
+    @rule(ms=st.sampled_from([30, 300, 3000]))
+    def process_stalls(self, ms: int) -> None:
+        self.loop.now_s += ms / 1000
+        self.settle()
+
+    # -- Lightning ---------------------------------------------------------------------------------
+
+    def synthesis(self, back: int) -> tuple[int, Synthesis] | None:
+        made = self.scene.lightning.syntheses
+        number = len(made) - 1 - back
+        return (number, made[number]) if number >= 0 else None
+
+    @rule(back=st.integers(0, 3), ms=st.sampled_from([1, 10, 100, 1000, 12_000]))
+    def lightning_gives_audio(self, back: int, ms: int) -> None:
+        if chosen := self.synthesis(back):
+            chosen[1].deliver(sound(chosen[0], ms))
+            self.settle()
+
+    @rule(back=st.integers(0, 3))
+    def lightning_completes(self, back: int) -> None:
+        if chosen := self.synthesis(back):
+            chosen[1].finish()
+            self.settle()
+
+    @rule(back=st.integers(0, 3), retryable=st.booleans())
+    def lightning_fails(self, back: int, retryable: bool) -> None:
+        if chosen := self.synthesis(back):
+            chosen[1].finish(Unavailable("gone") if retryable else Unauthorized("no"))
+            self.settle()
+
+    # -- the agent ---------------------------------------------------------------------------------
+
+    def start(self, work: Any, *, speaks: bool = False) -> None:
+        task = self.loop.create_task(work)
+        self.tasks.append(task)
+        if speaks:
+            self.speaking.append(task)
+        self.settle()
+
+    @rule(interruptible=st.booleans(), sentences=st.integers(1, 3))
+    def agent_says(self, interruptible: bool, sentences: int) -> None:
+        text = "This is a sentence of some length, as they are. " * 6 * sentences
+        self.start(self.call.say(text, interruptible=interruptible), speaks=True)
+
+    @rule(pause_s=st.sampled_from([0.0, 0.3]))
+    def agent_streams(self, pause_s: float) -> None:
+        async def words() -> AsyncIterator[str]:
+            for _ in range(3):
+                yield "A sentence. "
+                await asyncio.sleep(pause_s)
+
+        self.start(self.call.say(words()), speaks=True)
+
+    @rule()
+    def agent_plays(self) -> None:
+        self.start(self.call.play(apology()), speaks=True)
+
+    @rule(timeout_s=st.sampled_from([0.0, 0.5, 30.0]))
+    def agent_gathers(self, timeout_s: float) -> None:
+        self.start(self.call.gather(2, timeout_s=timeout_s))
+
+    @rule(timeout_s=st.sampled_from([0.5, None]))
+    def agent_listens(self, timeout_s: float | None) -> None:
+        async def listen() -> None:
+            async for _ in self.call.turns(timeout_s=timeout_s):
+                pass
+
+        self.start(listen())
+
+    @rule(timeout_s=st.sampled_from([0.0, 0.1, 1.0]))
+    def agent_loses_patience(self, timeout_s: float) -> None:
+        async def impatient() -> None:
+            async with asyncio.timeout(timeout_s):
+                await self.call.say("This will be cut short by whoever says it.")
+
+        self.start(impatient(), speaks=True)
+
+    @rule(which=st.integers(0, 3))
+    def agent_is_cancelled(self, which: int) -> None:
+        if self.tasks:
+            self.tasks[which % len(self.tasks)].cancel()
+            self.settle()
+
+    @rule()
+    def agent_hangs_up(self) -> None:
+        self.start(self.call.hang_up())
+
+    # -- what must hold ----------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_raised_but_what_is_promised(self) -> None:
+        assert self.complaints.told == []
+        for task in self.tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                assert isinstance(error, PROMISED), repr(error)
+
+    @invariant()
+    def no_stale_sound_is_sent_and_clear_comes_before_cancel(self) -> None:
+        trace = self.scene.trace
+        for at in range(self.checked, len(trace)):
+            kind, value = trace[at]
+            if kind == "ask":
+                self.asked += 1
+            elif kind == "clear":
+                self.dead = self.asked
+            elif kind == "audio":
+                assert len(value) == PACKET
+                heard = sounds_in(value)
+                living = {n % SOUNDS for n in range(self.dead, self.asked)}
+                assert heard <= living or value.rstrip(b"\xff") in APOLOGY, (heard, living)
+            elif kind == "cancel":
+                before = next((k for k, _ in reversed(trace[:at]) if k not in ("cancel", "ask")), "")
+                assert before == "clear" or self.call.ended, trace[max(0, at - 5) : at + 1]
+        self.checked = len(trace)
+
+    @invariant()
+    def the_end_is_the_end(self) -> None:
+        assert self.starts == 1
+        sent = [kind for kind, _ in self.scene.trace if kind not in ("cancel", "ask")]
+        assert "close" not in sent[:-1]
+        if self.ended_at is not None:
+            assert len(sent) == self.ended_at
+        elif self.call.ended:
+            self.ended_at = len(sent)
+
+    def teardown(self) -> None:
+        """Lightning says its last word, so whoever speaks comes to an end; then the call does, and all are told."""
+        for _ in range(20):
+            if all(task.done() for task in self.speaking):
+                break
+            for synthesis in self.scene.lightning.syntheses:
+                synthesis.finish()
+            self.settle(15)
+        assert [task for task in self.speaking if not task.done()] == []
+        self.call.end("carrier")
+        self.settle(0.1)
+        assert [task for task in self.tasks if not task.done()] == []
+        self.nothing_is_raised_but_what_is_promised()
+        assert not self.scene.playout.active
+        self.scene.close()
+        self.settle(1)
+        left = asyncio.all_tasks(self.loop)
+        assert left == set(), left
+        logging.getLogger("bridge").removeHandler(self.complaints)
+        self.loop.close()
+
+
+TestCallMachine = CallMachine.TestCase
+TestCallMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,0 +1,193 @@
+"""A real `Call` in virtual time: its carrier's socket and Lightning are played, all between is the real thing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.call import Call
+from bridge.carriers.carrier import IncomingCall
+from bridge.carriers.dialect import Digit, MarkPlayed
+from bridge.carriers.twilio import TwilioDialect
+from bridge.config import BargeInMode, LightningConfig
+from bridge.lightning.messages import SynthesisRequest
+from bridge.lightning.speech import PartSink, Synthesis
+from bridge.lightning.stats import LightningStats
+from bridge.lightning.voice import Voice
+from bridge.media.barge_in import BargeIn, BargeInPolicy
+from bridge.media.pacer import Pacer
+from bridge.media.playout import Playout
+from bridge.media.silero import Floats
+from bridge.media.vad import SpeechDetector, Window
+from bridge.observe.stats import BridgeStats
+from telephony_codecs.formats import MULAW_8K
+from tests.support.twilio_frames import ACCOUNT_ID, CALL_ID, frame
+
+#: Syntheses are told apart by their sound; after so many the sounds come round again.
+SOUNDS: Final = 31
+MS_PER_CHARACTER: Final = 50
+
+
+def sound(number: int, ms: float) -> bytes:
+    """The sound of synthesis `number`, counted from 0: mu-law that is nothing but that."""
+    return bytes((0x60 + number % SOUNDS, 0xE0 + number % SOUNDS)) * (MULAW_8K.bytes_in(ms) // 2)
+
+
+def sounds_in(audio: bytes) -> set[int]:
+    """Which syntheses, modulo `SOUNDS`, are heard in `audio`; -1 for what is no such sound."""
+    return {code & 0x1F if 0x60 <= code & 0x7F < 0x60 + SOUNDS else -1 for code in set(audio) - {0xFF}}
+
+
+class PlayedSynthesis(Synthesis):
+    """Notes in the trace when it is cancelled."""
+
+    trace: list[tuple[str, Any]]
+
+    def _let_go(self) -> None:
+        if self.cancelled:
+            self.trace.append(("cancel", self.request.text))
+
+
+@dataclass
+class PlayedLightning:
+    """A `Synthesizer`. By default it says everything at once, with a sound of its own for each synthesis."""
+
+    trace: list[tuple[str, Any]]
+    stats: LightningStats = field(default_factory=LightningStats)
+    syntheses: list[PlayedSynthesis] = field(default_factory=list)
+    #: What to do about each synthesis; replace it to be worse.
+    script: Callable[[int, Synthesis], None] | None = None
+
+    def synthesize(self, request: SynthesisRequest, into: PartSink | None = None) -> Synthesis:
+        synthesis = PlayedSynthesis(request, into)
+        synthesis.trace = self.trace
+        self.syntheses.append(synthesis)
+        number = len(self.syntheses) - 1
+        self.trace.append(("ask", number))
+        asyncio.get_running_loop().call_soon(self.script or self.say_all, number, synthesis)
+        return synthesis
+
+    def say_all(self, number: int, synthesis: Synthesis) -> None:
+        synthesis.deliver(sound(number, len(synthesis.request.text) * MS_PER_CHARACTER))
+        synthesis.finish()
+
+
+class PlayedLine:
+    """A carrier's socket: plays what it gets in real (virtual) time and answers marks, `clear` at once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, trace: list[tuple[str, Any]]) -> None:
+        self._loop, self._trace = loop, trace
+        self._until_s = 0.0
+        self._marks: deque[tuple[str, asyncio.TimerHandle]] = deque()
+        self.closes: list[tuple[int, str]] = []
+        #: Where answered marks go; None answers none.
+        self.answer: Callable[[str], None] | None = None
+
+    def send(self, messages: list[bytes]) -> None:
+        for message in messages:
+            event = json.loads(message)
+            getattr(self, f"_{event['event']}")(event)
+
+    def _media(self, event: dict[str, Any]) -> None:
+        packet = b64decode(event["media"]["payload"])
+        self._trace.append(("audio", packet))
+        self._until_s = max(self._until_s, self._loop.time()) + MULAW_8K.ms_in(len(packet)) / 1000
+
+    def _mark(self, event: dict[str, Any]) -> None:
+        name = event["mark"]["name"]
+        self._trace.append(("mark", name))
+        self._marks.append((name, self._loop.call_at(self._until_s, self._reached)))
+
+    def _clear(self, _event: dict[str, Any]) -> None:
+        self._trace.append(("clear", len(self._marks)))
+        self._until_s = self._loop.time()
+        while self._marks:
+            self._marks[0][1].cancel()
+            self._reached()
+
+    def _reached(self) -> None:
+        name, _ = self._marks.popleft()
+        if self.answer is not None:
+            self._loop.call_soon(self.answer, name)
+
+    def hang_up(self, code: int, reason: str) -> None:
+        self._trace.append(("close", code))
+        self.closes.append((code, reason))
+
+
+@dataclass
+class Scene:
+    """A call and what it is played to. `trace` tells in order what was asked, sent and cancelled."""
+
+    call: Call
+    line: PlayedLine
+    lightning: PlayedLightning
+    stats: BridgeStats
+    playout: Playout
+    pacer: Pacer
+    trace: list[tuple[str, Any]]
+    _end_ms: float = 0.0
+
+    @property
+    def kinds(self) -> list[str]:
+        """What happened, audio and what was asked of Lightning left out."""
+        return [kind for kind, _ in self.trace if kind not in ("audio", "ask")]
+
+    @property
+    def audio(self) -> bytes:
+        """All audio that was sent."""
+        return b"".join(value for kind, value in self.trace if kind == "audio")
+
+    def press(self, digits: str) -> None:
+        """The caller presses keys."""
+        for digit in digits:
+            self.call.receive(Digit(digit))
+
+    def hear(self, *probabilities: float, level_dbfs: float = -20.0) -> None:
+        """The detector judges the caller's next windows, of 32 ms each."""
+        for probability in probabilities:
+            self._end_ms += 32.0
+            self.call.listen(Window(self.call.ear, probability, level_dbfs, self._end_ms))
+
+    def close(self) -> None:
+        """Leave the loop."""
+        self.pacer.stop()
+
+
+def build_call(*, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: int = 200) -> Scene:
+    """A call that has just started. Its clock is the running loop's, its pacer runs."""
+    loop = asyncio.get_running_loop()
+    trace: list[tuple[str, Any]] = []
+    lightning, line, stats = PlayedLightning(trace), PlayedLine(loop, trace), BridgeStats()
+    dialect, pacer = TwilioDialect(), Pacer(loop.time)
+    dialect.receive(frame("start"))
+    voice = Voice(lightning, LightningConfig(), busy_backoff_s=0.1)
+    voice.answer_format = MULAW_8K  # so that no audio is held back to be guessed at
+    playout = Playout(MULAW_8K, lead_ms=lead_ms)
+    call = Call(
+        IncomingCall(CALL_ID, ACCOUNT_ID, "+15550001111", "+15550002222", "inbound"),
+        carrier="twilio",
+        line=line,
+        dialect=dialect,
+        voice=voice,
+        playout=playout,
+        barge_in=BargeIn(BargeInPolicy(mode=mode)),
+        ear=SpeechDetector(model=_asked_nothing).open(),
+        pacer=pacer,
+        stats=stats,
+        clock=loop.time,
+        mode=mode,
+        can_speak=can_speak,
+    )
+    line.answer = lambda name: call.receive(MarkPlayed(name))
+    pacer.start()
+    return Scene(call, line, lightning, stats, playout, pacer, trace)
+
+
+def _asked_nothing(windows: Floats, memory: Floats) -> tuple[Floats, Floats]:
+    raise AssertionError("tests judge the caller's windows themselves: see `Scene.hear`")
