@@ -18,7 +18,7 @@ from bridge.lightning.speech import SpokenWord, SynthesisPart
 from tests.support.lightning_live import KEY, config, mute, parts_of, refusing, talking, well_behaved
 from tests.support.lightning_requests import request
 from tests.support.scripted_lightning import Line, ScriptedLightning
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 # -- going well --------------------------------------------------------------------------------------------
 
@@ -177,6 +177,17 @@ async def test_a_belated_complete_does_not_end_the_next_one() -> None:
         assert await parts_of(live.synthesize(request(text="two"))) == ([b"two"], None)
 
 
+async def test_a_complete_of_its_own_ends_it_without_audio_too() -> None:
+    async def speechless(line: Line) -> None:
+        while True:
+            await line.complete(await line.request())
+
+    async with talking(speechless) as (live, _):
+        for _ in range(2):
+            assert await parts_of(live.synthesize(request())) == ([], None)
+        assert (live.stats.resends, live.stats.completed) == (0, 2)
+
+
 async def test_an_idle_timeout_that_meets_a_request_is_no_failure() -> None:
     async def timing_out(line: Line) -> None:
         asked = await line.request()
@@ -297,8 +308,9 @@ async def test_a_stall() -> None:
         await line.chunk(b"ab", await line.request())
         await line.silent()
 
-    async with talking(stalling, stall_timeout_s=0.05) as (live, _):
-        parts, error = await parts_of(live.synthesize(request()))
+    async with talking(stalling, stall_timeout_s=0.05, first_audio_timeout_s=1000.0) as (live, _):
+        async with asyncio.timeout(PATIENCE_S):
+            parts, error = await parts_of(live.synthesize(request()))
         assert (parts, type(error)) == ([b"ab"], TimedOut)
         assert (live.stats.stalls, live.stats.late_first_audio) == (1, 0)
 

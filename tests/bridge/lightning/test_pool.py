@@ -35,6 +35,22 @@ async def test_sockets_of_a_burst_are_let_go_when_no_other_comes() -> None:
         assert live.pool.idle == 1
 
 
+async def test_the_socket_that_has_lain_idle_longest_is_taken() -> None:
+    numbers = iter((b"1", b"2"))
+
+    async def numbered(line: Line) -> None:
+        number = next(numbers)
+        while True:
+            asked = await line.request()
+            await line.chunk(number, asked)
+            await line.complete(asked)
+
+    async with talking(numbered) as (live, _):
+        await asyncio.gather(*(live.synthesize(request()).finished() for _ in range(2)))
+        answers = [await parts_of(live.synthesize(request())) for _ in range(4)]
+        assert answers[0] == answers[2] != answers[1] == answers[3]
+
+
 async def test_a_spare_that_is_closed_is_replaced() -> None:
     async def timing_out(line: Line) -> None:
         await line.error(message="Connection timed out after 60 seconds of inactivity")

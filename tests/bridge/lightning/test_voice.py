@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,11 +14,11 @@ from bridge.config import LightningConfig, Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
-from bridge.lightning import voice as voice_module
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.live import LightningLive
+from bridge.lightning.pieces import split
 from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart, SpokenWord
-from bridge.lightning.voice import MS_PER_CHAR, Pace, Voice
+from bridge.lightning.voice import AHEAD_MS, MS_PER_CHAR, Pace, Voice
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from telephony_codecs.wav import wav_bytes
 from tests.support.lightning_live import talking, well_behaved
@@ -104,17 +105,18 @@ async def test_a_long_text_comes_in_pieces_in_order_and_whole() -> None:
         assert marks == [PieceStarted, PieceEnded] * len(pieces)
 
 
-async def test_it_synthesises_ahead_but_not_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_module, "AHEAD_MS", 20_000)
-    async with emulated() as (voice, emulator, _):
+async def test_it_synthesises_ahead_but_not_far() -> None:
+    async with emulated() as (voice, emulator, live):
         speech = voice.speak(LONG)
-        await until(lambda: speech.unread_ms > 20_000 and emulator.stats.active == 0)
-        asked = emulator.stats.requests
-        assert 1 < asked < 5
-        assert speech.unread_ms < 20_000 + 25_000
+        await until(lambda: speech.unread_ms > AHEAD_MS)
+        for _ in range(3):  # as long as the next pieces would have needed
+            await raw_audio(live, voice, LONG[:250])
+        asked = emulator.stats.requests - 3
+        assert 1 < asked < len(split(LONG))
+        assert speech.unread_ms < AHEAD_MS + 25_000
         parts, error = await heard(speech)
         assert error is None
-        assert emulator.stats.requests == len(texts_in(parts)) > asked
+        assert texts_in(parts) == split(LONG)
 
 
 async def test_the_first_sentence_of_a_stream_waits_for_nothing_else() -> None:
@@ -509,3 +511,32 @@ def test_a_short_text_teaches_nothing() -> None:
     pace = Pace()
     pace.learn(request(text="Yes."), 2000)
     assert pace.ms_per_char(request()) == MS_PER_CHAR
+
+
+# -- all at once -------------------------------------------------------------------------------------------
+
+
+async def test_a_storm_of_calls_faults_and_barge_ins_leaves_nothing_behind() -> None:
+    chance = random.Random(11)
+
+    async def one_call(voice: Voice, parts_before_barge_in: int) -> None:
+        speech = voice.speak(LONG if chance.random() < 0.3 else HELLO)
+        for _ in range(parts_before_barge_in):
+            try:
+                await anext(speech)
+            except (StopAsyncIteration, LightningError):
+                return
+        speech.cancel()
+        assert await heard(speech) == ([], None)
+
+    async with emulated(0.3, late_chunks_after_cancel=2, odd_chunks=True) as (voice, emulator, live):
+        for round_ in range(4):
+            emulator.options.fail_after_ms = 300.0 if round_ == 1 else None
+            emulator.options.close_after_complete = round_ == 2
+            await asyncio.gather(*(one_call(voice, chance.randrange(40)) for _ in range(25)))
+        assert (live.units.in_use, live.units.waiting, live.pool.lent) == (0, 0, 0)
+        await until(lambda: emulator.stats.active == 0)
+        await until(lambda: emulator.stats.open_connections == live.pool.idle)
+        assert live.pool.idle <= 4
+        assert emulator.stats.over_concurrency == 0
+        assert (await heard(voice.speak(HELLO)))[1] is None
