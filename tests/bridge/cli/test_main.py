@@ -1,0 +1,158 @@
+"""The first things anybody tries: help, a wrong word, the version; and how commands end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import bridge as package
+from bridge.cli import main as cli
+from bridge.errors import BridgeError, ConfigError
+from tests.support.cli import Invoke, bridge, command, environment, started
+
+COMMANDS = ("demo", "say", "init", "serve", "emulate", "emulate lightning", "emulate caller")
+
+#: What one must learn from the help of each command, besides its options.
+TOLD = {
+    "demo": ("no account, no key, no network", "stereo WAV", "caller left, bridge right", "Exit code 1"),
+    "say": ("SMALLEST_API_KEY", '"-" to read it from standard input', "time to the first byte", "any length"),
+    "init": ("commented bridge.toml", "what must be filled in"),
+    "serve": ("until SIGTERM or Ctrl-C", "503", "server.drain_timeout_s", "BRIDGE_SECTION__KEY"),
+    "emulate": ("lightning", "caller", "Stand-ins"),
+    "emulate lightning": ("BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001", "until Ctrl-C", "offline"),
+    "emulate caller": ("signed webhook", "/carriers/twilio/answer", "caller left, bridge right"),
+}
+OPTIONS = {
+    "demo": ("--caller", "--out -o"),
+    "say": ("--out -o", "--voice", "--model", "--language", "--speed", "--sample-rate", "--format",
+            "--pronunciation-dict", "--config -c"),
+    "init": ("--force", "DIRECTORY"),
+    "serve": ("--config -c", "--log-level"),
+    "emulate": (),
+    "emulate lightning": ("--port", "--host", "--engine", "--first-byte-ms", "--chunk-ms", "--realtime-factor",
+                          "--concurrency", "--fail-after-ms", "--stall-after-ms", "--answer-pcm", "--odd-chunks",
+                          "--wav-header", "--close-after-complete", "--any-voice"),
+    "emulate caller": ("--carrier", "--speak", "--speak-after-s", "--digits", "--hang-up-after-s", "--auth-token",
+                       "--account-sid", "--public-url", "--out -o"),
+}  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """Without the frame and the line breaks that depend on the window."""
+    return " ".join(text.translate({ord(c): " " for c in "│╭╮╰╯─"}).split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_the_first_screen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = invoke(*arguments)
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out.splitlines()) <= 24, "it fits a terminal"
+    told = plain(done.out)
+    order = [told.index(f" {name} ") for name in ("demo", "say", "init", "serve", "emulate")]
+    assert order == sorted(order), "in the order in which one needs them"
+    assert "stops the moment the caller talks" in told
+    assert "Start with bridge demo" in told
+    assert "Exit codes: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C." in told
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command(invoke: Invoke, name: str) -> None:
+    done = invoke(*name.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    told = plain(done.out)
+    assert told.startswith(f"Usage: bridge {name}")
+    assert [phrase for phrase in (*TOLD[name], *OPTIONS[name]) if phrase not in told] == []
+    assert "--no-" not in told
+    assert "--empty-" not in told
+    assert "default: False" not in told
+    assert 'default: ""' not in told
+
+
+def test_version(invoke: Invoke) -> None:
+    done = invoke("--version")
+    assert (done.code, done.out.strip()) == (0, f"bridge {package.__version__}")
+
+
+@pytest.mark.parametrize(
+    "arguments, hint",
+    [
+        (["nope"], "Available commands: demo, say, init, serve, emulate"),
+        (["demmo"], "demo"),
+        (["emulate", "nobody"], "lightning"),
+        (["demo", "--colour", "red"], "Unknown option: --colour"),
+        (["say", "hello", "--vioce", "sophia"], "Did you mean --voice?"),
+        (["say"], "TEXT"),
+        (["say", "hello", "--speed", "3"], "--speed"),
+        (["say", "hello", "--speed", "fast"], "--speed"),
+        (["say", "hello", "--sample-rate", "11025"], "--sample-rate"),
+        (["say", "hello", "--format", "mulaw"], "ulaw"),
+        (["say", "hello", "-o", "-"], "-o"),
+        (["say", "hello", "and", "more"], "more"),
+        (["serve", "--log-level", "loud"], "--log-level"),
+        (["emulate", "lightning", "--port", "70000"], "--port"),
+        (["emulate", "lightning", "--engine", "choir"], "--engine"),
+        (["emulate", "caller"], "URL"),
+        (["emulate", "caller", "http://h/answer", "--carrier", "pigeon"], "--carrier"),
+        (["emulate", "caller", "http://h/answer", "--hang-up-after-s", "0"], "--hang-up-after-s"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_exit_code_2_and_a_hint(invoke: Invoke, arguments: list[str], hint: str) -> None:
+    done = invoke(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert hint in plain(done.err)
+
+
+@pytest.mark.parametrize(
+    "raised, code, told",
+    [
+        (BridgeError("it broke"), 1, "bridge: it broke\n"),
+        (ConfigError("is wrong", key="a.b", source="f.toml"), 2, "bridge: f.toml: a.b: is wrong\n"),
+        (ConfigError("two\nlines"), 2, "bridge: two lines\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_how_a_command_ends(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, told: str
+) -> None:
+    def ends(_arguments: list[str]) -> int:
+        raise raised
+
+    monkeypatch.setattr(cli, "_run", ends)
+    done = invoke("demo")
+    assert (done.code, done.out, done.err) == (code, "", told)
+
+
+# -- as a process ------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("--help"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # before it has printed anything, as `| true` may
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 1)
+
+
+def test_python_m_bridge_is_bridge(tmp_path: Path) -> None:
+    done = bridge("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"bridge {package.__version__}\n", "")
+    assert bridge("nope", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_command_without_a_traceback(tmp_path: Path, number: int, code: int) -> None:
+    with started("emulate", "lightning", "--port", "0", "--engine", "tones", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "http://127.0.0.1:" in process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait() == code
+        assert process.stderr.read() == ""
