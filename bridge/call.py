@@ -6,8 +6,7 @@ Strategy:
   and nothing of carriers, sockets or packets.
 - The pure rooms decide (playout: which packets; barge-in: whether to stop; turns: whether the caller is done); this
   one only carries their answers to the line. It runs in one event loop and no method of it blocks.
-- A barge-in is one synchronous step, in this order: the playout drops its queue and ends its generation, the
-  carrier's `clear` goes out, the synthesis is cancelled, the agent's `say` returns. Nothing can come between.
+- Two halves: the mouth says one utterance at a time, the ears (detector, barge-in, turns) decide who has the floor.
 - When the call ends, whatever the agent waits for raises `CallEnded`. Nothing waits for ever.
 """
 
@@ -17,21 +16,20 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Audio, Dialect, Digit, Event, MarkPlayed
 from bridge.config import BargeInMode
 from bridge.errors import CallEnded, LightningError, ListenOnly
-from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpokenWord
 from bridge.lightning.voice import Voice
 from bridge.media.barge_in import BargeIn, SpeechEnded, TurnDetector, Verdict
-from bridge.media.heard import Heard, Script
+from bridge.media.heard import Heard
 from bridge.media.pacer import Pacer
-from bridge.media.playout import Mark, Outgoing, Playout
+from bridge.media.playout import Playout
 from bridge.media.vad import VadStream, Window
+from bridge.mouth import Line, Mouth, Utterance
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
@@ -40,16 +38,8 @@ from bridge.prompts import Prompt, apology
 #: What the caller said and nobody asked for is forgotten beyond this.
 MAX_TURNS: Final = 32
 MAX_DIGITS: Final = 64
-
-
-class Line(Protocol):
-    """The carrier's socket, as a call sees it."""
-
-    def send(self, messages: list[bytes]) -> None:
-        """Write `messages`, each one a WebSocket message, without waiting."""
-
-    def hang_up(self, code: int, reason: str) -> None:
-        """Close the socket soon; what has been sent goes out first."""
+#: What an utterance is over by when the call is.
+ENDED: Final = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +49,6 @@ class Turn:
     start_ms: float
     end_ms: float
     text: str = ""
-
-
-@dataclass(slots=True)
-class _Utterance:
-    number: int
-    generation: int
-    script: Script
-    asked_s: float
-    mode: BargeInMode
-    over: asyncio.Future[str]  # "" when heard whole, "speech", "digit", or "ended"
-    speech: Speech | None = None
-    heard: Heard = Heard()
 
 
 class Call:
@@ -113,17 +91,23 @@ class Call:
         #: Messages received from the carrier, for the watchdogs.
         self.messages = 0
         self.media_s = self.started_s
-        self._line, self._dialect, self._voice, self._playout = line, dialect, voice, playout
+        self._line, self._voice, self._barge_in, self._pacer = line, voice, barge_in, pacer
         #: The detector's end of the caller's audio.
         self.ear = ear
-        self._barge_in, self._pacer = barge_in, pacer
+        self._mouth = Mouth(
+            line=line,
+            dialect=dialect,
+            playout=playout,
+            pacer=pacer,
+            stats=stats,
+            clock=clock,
+            on_first_audio=self._note_first_audio,
+            on_over=self._note_over,
+        )
         self._turn_detector = turn_detector or TurnDetector()
         self._stats, self._clock = stats, clock
         self._mode, self._can_speak = mode, can_speak
         self._floor = asyncio.Lock()
-        self._utterance: _Utterance | None = None
-        self._utterances = 0
-        self._heard = Heard()
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
         self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
         self._news = asyncio.Event()  # a digit, a turn, or the end
@@ -154,10 +138,9 @@ class Call:
         if isinstance(text, str) and not text.strip():
             return Heard()
         async with self._floor:
-            utterance = self._begin(
-                self._mode_of(interruptible, barge_in), text if isinstance(text, str) else ""
-            )
-            return await self._speak(utterance, text)
+            mode = self._mode_of(interruptible, barge_in)
+            utterance = self._begin(mode, text if isinstance(text, str) else "")
+            return await self._speak(utterance, text, mode)
 
     async def play(
         self, prompt: Prompt, *, interruptible: bool = True, barge_in: BargeInMode | None = None
@@ -219,9 +202,7 @@ class Call:
     @property
     def heard(self) -> Heard:
         """What became of the last utterance; of the one that is on, what has been heard so far."""
-        if self._utterance is not None:
-            return self._heard_now(self._utterance, "")
-        return self._heard
+        return self._mouth.heard
 
     async def hang_up(self) -> None:
         """End the call. Harmless when it is over."""
@@ -232,147 +213,56 @@ class Call:
     def _mode_of(self, interruptible: bool, mode: BargeInMode | None) -> BargeInMode:
         return "off" if not interruptible else mode or self._mode
 
-    def _begin(self, mode: BargeInMode, text: str) -> _Utterance:
+    def _begin(self, mode: BargeInMode, text: str) -> Utterance:
         self._check()
         if not self._can_speak:
             raise ListenOnly(f"call {self.id}: the carrier only listens in, nothing can be played to it")
-        self._utterances += 1
-        self._stats.utterances += 1
         self._barge_in.set_mode(mode)
         self._barge_in.reset()
-        over = asyncio.get_running_loop().create_future()
-        utterance = _Utterance(self._utterances, self._playout.begin(), Script(), self._clock(), mode, over)
-        self._utterance = utterance
+        utterance = self._mouth.begin()
         self._note(tl.SpeakingAsked, utterance=utterance.number, text=text)
         return utterance
 
-    async def _speak(self, utterance: _Utterance, text: str | AsyncIterable[str]) -> Heard:
+    async def _speak(self, utterance: Utterance, text: str | AsyncIterable[str], mode: BargeInMode) -> Heard:
         try:
-            speech = utterance.speech = self._voice.speak(text)
-            speech.hand_over(partial(self._take, utterance), lambda: self._playout.queued_ms)
-            await speech.finished()
+            await self._mouth.speak(utterance, self._voice.speak(text))
             return await self._until_heard(utterance)
         except LightningError as error:
-            return await self._apologise(utterance, error)
+            return await self._apologise(utterance, mode, error)
         finally:
-            self._abandon(utterance)
+            self._mouth.abandon(utterance)
 
-    async def _play(self, utterance: _Utterance, prompt: Prompt) -> Heard:
+    async def _play(self, utterance: Utterance, prompt: Prompt) -> Heard:
         try:
-            self._take(utterance, PieceStarted(prompt.text))
-            self._take(utterance, SpeechAudio(prompt.audio))
-            self._take(utterance, PieceEnded())
+            self._mouth.play(utterance, prompt)
             return await self._until_heard(utterance)
         finally:
-            self._abandon(utterance)
+            self._mouth.abandon(utterance)
 
-    def _take(
-        self, utterance: _Utterance, part: PieceStarted | SpeechAudio | SpokenWord | PieceEnded
-    ) -> None:
-        playout, script = self._playout, utterance.script
-        if isinstance(part, SpeechAudio):
-            first = not playout.written_ms
-            if playout.write(utterance.generation, part.payload):
-                self._kick(utterance, first)
-        elif isinstance(part, SpokenWord):
-            script.add_word(part.word, part.end_ms)
-        elif isinstance(part, PieceStarted):
-            script.start_piece(part.text, playout.written_ms)
-        else:
-            script.end_piece(playout.written_ms)
-
-    def _kick(self, utterance: _Utterance, first: bool) -> None:
-        """New audio goes out at once, not with the next tick."""
-        now_s = self._clock()
-        self._send_due(now_s)
-        if first:
-            self._pacer.add(self)
-            after_ms = (now_s - utterance.asked_s) * 1000
-            self._note(tl.FirstAudio, utterance=utterance.number, after_ms=after_ms,
-                       lightning_ms=utterance.speech.first_audio_ms if utterance.speech else None)  # fmt: skip
-
-    async def _until_heard(self, utterance: _Utterance) -> Heard:
-        if not utterance.over.done():
-            self._playout.finish(utterance.generation)
-            if not self._playout.written_ms:  # then no tick will come
-                self._finish(utterance, "")
-        by = await asyncio.shield(utterance.over)  # the agent may be cancelled, the utterance's end may not
-        if by == "ended":
+    async def _until_heard(self, utterance: Utterance) -> Heard:
+        if await self._mouth.until_over(utterance) == ENDED:
             raise CallEnded(f"call {self.id} ended while it was spoken to: {self.ended}")
         return utterance.heard
 
-    async def _apologise(self, utterance: _Utterance, error: LightningError) -> Heard:
+    async def _apologise(self, utterance: Utterance, mode: BargeInMode, error: LightningError) -> Heard:
         """The voice failed: what came of it plays out, then the bundled apology, then the agent is told."""
         self._stats.voice_failures += 1
         self._note(tl.VoiceFailed, error=f"{type(error).__name__}: {error}")
         heard = await self._until_heard(utterance)
         if not heard.interrupted:
-            await self._play(self._begin(utterance.mode, apology().text), apology())
+            await self._play(self._begin(mode, apology().text), apology())
         raise error
 
-    def _abandon(self, utterance: _Utterance) -> None:
-        """The agent stopped waiting (its task was cancelled, or it failed): be silent."""
-        if not utterance.over.done():
-            self._stop_talking(utterance, "")
+    def _note_first_audio(self, utterance: Utterance) -> None:
+        after_ms = (self._clock() - utterance.asked_s) * 1000
+        lightning_ms = utterance.speech.first_audio_ms if utterance.speech else None
+        self._note(tl.FirstAudio, utterance=utterance.number, after_ms=after_ms, lightning_ms=lightning_ms)
 
-    def _stop_talking(self, utterance: _Utterance, by: str) -> None:
-        """Silence, in the one right order. See the strategy above."""
-        now_s = self._clock()
-        utterance.heard = self._heard_now(utterance, by)
-        self._playout.clear(now_s)
-        if not self.ended:
-            self._line.send([self._dialect.clear()])
-        if utterance.speech is not None:
-            utterance.speech.cancel()
-        self._finish(utterance, by)
-
-    def _finish(self, utterance: _Utterance, by: str) -> None:
-        if not by and self._playout.active:
-            utterance.heard = self._heard_now(utterance, "")
-        self._playout.close()
+    def _note_over(self, utterance: Utterance) -> None:
         self._barge_in.reset()
-        self._heard, self._utterance = utterance.heard, None
-        utterance.over.set_result(by)
         heard = utterance.heard
         self._note(tl.SpeakingEnded, utterance=utterance.number, heard_ms=heard.ms, total_ms=heard.total_ms,
-                   heard_text=heard.text, by=by)  # fmt: skip
-
-    def _heard_now(self, utterance: _Utterance, by: str) -> Heard:
-        heard_ms, written_ms = self._playout.heard_ms(self._clock()), self._playout.written_ms
-        return Heard(
-            utterance.script.heard_text(heard_ms, written_ms), round(heard_ms), round(written_ms), by
-        )
-
-    # -- the clock ---------------------------------------------------------------------------------------------
-
-    def tick(self, now_s: float) -> bool:
-        """The pacer's call, every 20 ms while there is something to say."""
-        self._send_due(now_s)
-        if self._utterance is None:
-            return False
-        speech = self._utterance.speech
-        if speech is not None and not speech.over:
-            speech.wake()
-        self._finish_if_heard(now_s)
-        return self._utterance is not None
-
-    def _send_due(self, now_s: float) -> None:
-        due = self._playout.due(now_s)
-        if due:
-            self._line.send([self._encode(item) for item in due])
-            late_ms = self._playout.late_ms
-            stats = self._stats
-            stats.lateness_count += 1
-            stats.lateness_ms_sum += late_ms
-            if late_ms > stats.lateness_ms_max:
-                stats.lateness_ms_max = late_ms
-
-    def _encode(self, item: Outgoing) -> bytes:
-        return self._dialect.mark(item.name) if isinstance(item, Mark) else self._dialect.audio(item)
-
-    def _finish_if_heard(self, now_s: float) -> None:
-        if self._utterance is not None and self._playout.done(now_s):
-            self._finish(self._utterance, "")
+                   heard_text=heard.text, by=heard.by)  # fmt: skip
 
     # -- what comes in -----------------------------------------------------------------------------------------
 
@@ -381,22 +271,20 @@ class Call:
         if isinstance(event, Audio):
             self.ear.push(event.payload)
         elif isinstance(event, MarkPlayed):
-            now_s = self._clock()
-            self._playout.mark_played(event.name, now_s)
-            self._finish_if_heard(now_s)
+            self._mouth.mark_played(event.name)
         elif isinstance(event, Digit):
             self._press(event.digit)
 
     def _press(self, digit: str) -> None:
         self._note(tl.DigitPressed, digit=digit)
         self._digits.append(digit)
-        if self._barge_in.digit(talking=self._utterance is not None) is Verdict.COMMIT:
+        if self._barge_in.digit(talking=self._mouth.utterance is not None) is Verdict.COMMIT:
             self._give_floor("digit", None)
         self._news.set()
 
     def listen(self, window: Window) -> None:
         """Take one window of the detector: the caller's last 32 ms."""
-        talking = self._utterance is not None
+        talking = self._mouth.utterance is not None
         if talking:
             self._mind(self._barge_in.window(window.probability, window.level_dbfs, talking=True), window)
         turn = self._turn_detector.window(
@@ -410,17 +298,17 @@ class Call:
             self._give_floor("speech", window.end_ms)
         elif verdict is Verdict.HOLD:
             self._stats.holds += 1
-            self._playout.hold()
+            self._mouth.playout.hold(self._clock())
         elif verdict is Verdict.RELEASE:
             self._stats.false_holds += 1
-            self._playout.release()
+            self._mouth.playout.release()
 
     def _give_floor(self, by: str, onset_ms: float | None) -> None:
-        utterance = self._utterance
+        utterance = self._mouth.utterance
         if utterance is None:
             return
         self._stats.barge_ins[by] += 1
-        self._stop_talking(utterance, by)
+        self._mouth.stop(utterance, by)
         heard = utterance.heard
         self._note(tl.BargeIn, by=by, dropped_ms=heard.total_ms - heard.ms, onset_ms=onset_ms)
 
@@ -462,10 +350,10 @@ class Call:
         if self.ended:
             return
         self.ended = reason
-        if self._utterance is not None:
-            self._stop_talking(self._utterance, "ended")
-        self._pacer.remove(self)
-        self._stats.playout.add(self._playout.stats)
+        if self._mouth.utterance is not None:
+            self._mouth.stop(self._mouth.utterance, ENDED, clear=False)
+        self._pacer.remove(self._mouth)
+        self._stats.playout.add(self._mouth.playout.stats)
         self._note(tl.CallEnded, reason=reason)
         self._news.set()
 

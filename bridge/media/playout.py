@@ -26,6 +26,8 @@ PACKET_MS: Final = 20
 MARK_EVERY_MS: Final = 1000
 #: How long after the clock says that all is played we still wait for the last mark.
 MARK_GRACE_MS: Final = 1000.0
+#: Whoever holds must decide sooner; a line that falls mute in that moment must not silence us for good.
+HOLD_LIMIT_MS: Final = 500.0
 #: Floating point may put a tick a hair before its packet; that must not cost a packet.
 _HAIR_MS: Final = 1e-6
 
@@ -68,7 +70,8 @@ class Playout:
         self._sent = 0
         self._origin_s: float | None = None
         self._complete = self._end_marked = False
-        self._held = self._was_held = self._starved = False
+        self._was_held = self._starved = False
+        self._held_until_s = 0.0
         #: How late the newest packet left, against its place on the timeline.
         self.late_ms = 0.0
         self._pending_marks: dict[str, int] = {}  # name -> position, ms; in the order sent
@@ -124,7 +127,7 @@ class Playout:
 
     def due(self, now_s: float) -> list[Outgoing]:
         """The packets and marks to send now, in order. Call it at least once per packet while `active`."""
-        if not self._active or self._held:
+        if not self._active or now_s < self._held_until_s:
             return []
         out: list[Outgoing] = []
         packets = self._packets
@@ -169,13 +172,14 @@ class Playout:
             self._pending_marks[mark.name] = position_ms
             out.append(mark)
 
-    def hold(self) -> None:
-        """Send nothing more until `release`: the caller may be about to talk."""
-        self._held = self._was_held = True
+    def hold(self, now_s: float) -> None:
+        """Send nothing more until `release`: the caller may be about to talk. Ends by itself after `HOLD_LIMIT_MS`."""
+        self._held_until_s = now_s + HOLD_LIMIT_MS / 1000
+        self._was_held = True
 
     def release(self) -> None:
         """Go on. What is due by now leaves with the next tick."""
-        self._held = False
+        self._held_until_s = 0.0
 
     # -- what was heard ----------------------------------------------------------------------------------------
 

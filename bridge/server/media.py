@@ -37,7 +37,7 @@ _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class SocketLine:
-    """The carrier's socket, as a call sees it. `bridge.call.Line` is the contract."""
+    """The carrier's socket, as a call sees it. `bridge.mouth.Line` is the contract."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport, runtime: Runtime) -> None:
         self._socket, self._transport = socket, transport

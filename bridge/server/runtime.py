@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bridge.agents.loader import Agent
-from bridge.call import Call, Line
+from bridge.call import Call
 from bridge.carriers.carrier import Ending, IncomingCall
 from bridge.carriers.dialect import Dialect
 from bridge.carriers.registry import carriers_from
@@ -31,6 +31,7 @@ from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPoli
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
 from bridge.media.vad import SpeechDetector, VadStream
+from bridge.mouth import Line
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology
 from bridge.server.admission import Admission

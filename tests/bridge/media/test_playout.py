@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from bridge.media.playout import MARK_GRACE_MS, PACKET_MS, Mark, Outgoing, Playout
-from bridge.observe.stats import PlayoutStats
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bridge.media.playout import HOLD_LIMIT_MS, MARK_GRACE_MS, PACKET_MS, Mark, Outgoing, Playout
+from bridge.observe.stats import PlayoutStats
 from telephony_codecs.formats import MULAW_8K
 
 START_S = 1000.0
@@ -281,7 +282,7 @@ class TestHold:
     def test_held_packets_wait_and_a_short_hold_is_not_heard(self) -> None:
         playout, _ = playing(2000)
         playout.due(at(0))
-        playout.hold()
+        playout.hold(at(0))
         assert run(playout, 100) == []
         playout.release()
         assert len(playout.due(at(110))) == 5
@@ -290,11 +291,17 @@ class TestHold:
     def test_a_hold_that_outlasts_the_lead_moves_the_timeline_but_is_nobodys_fault(self) -> None:
         playout, _ = playing(2000)
         playout.due(at(0))
-        playout.hold()
-        playout.release()
-        playout.hold()
+        playout.hold(at(0))
+        playout.hold(at(150))
         run(playout, 600)
         playout.release()
         assert len(playout.due(at(600))) == 10
         assert playout.stats == PlayoutStats()
         assert playout.heard_ms(at(700)) == pytest.approx(300)
+
+    def test_a_hold_that_nobody_ends_ends_by_itself(self) -> None:
+        playout, _ = playing(2000)
+        playout.due(at(0))
+        playout.hold(at(0))
+        assert run(playout, HOLD_LIMIT_MS - 1) == []
+        assert len(playout.due(at(HOLD_LIMIT_MS))) == 10

@@ -1,0 +1,204 @@
+"""The bridge's half of a conversation: one utterance at a time, from its first chunk to its last mark.
+
+Strategy:
+
+- The playout decides which packets leave when; this carries them to the line and tells who waits when it is over.
+- New audio goes out the moment it comes, not with the next tick; after that the pacer asks every 20 ms.
+- Silence comes in one synchronous step, in this order: the playout drops its queue and ends its generation, the
+  carrier's `clear` goes out, the synthesis is cancelled, whoever waits for the utterance is woken. Nothing can come
+  between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from bridge.carriers.dialect import Dialect
+from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart, SpokenWord
+from bridge.media.heard import Heard, Script
+from bridge.media.pacer import Pacer
+from bridge.media.playout import Mark, Outgoing, Playout
+from bridge.observe.stats import BridgeStats
+from bridge.prompts import Prompt
+
+
+class Line(Protocol):
+    """The carrier's socket, as a call sees it."""
+
+    def send(self, messages: list[bytes]) -> None:
+        """Write `messages`, each one a WebSocket message, without waiting."""
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Close the socket soon; what has been sent goes out first."""
+
+
+@dataclass(slots=True)
+class Utterance:
+    """Something that is being said. `over` tells what ended it: "" when it was heard whole."""
+
+    number: int
+    generation: int
+    asked_s: float
+    over: asyncio.Future[str]
+    script: Script = field(default_factory=Script)
+    speech: Speech | None = None
+    heard: Heard = Heard()
+
+
+class Mouth:
+    """What one call says.
+
+    Args:
+        line: the carrier's socket.
+        dialect: of that carrier.
+        playout: of this call; nobody else writes to it.
+        pacer: the process's clock.
+        stats: of the process.
+        clock: monotonic seconds.
+        on_first_audio: told when the first packet of an utterance has left.
+        on_over: told when an utterance is over, before whoever waits for it is woken.
+    """
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        dialect: Dialect,
+        playout: Playout,
+        pacer: Pacer,
+        stats: BridgeStats,
+        clock: Callable[[], float],
+        on_first_audio: Callable[[Utterance], None],
+        on_over: Callable[[Utterance], None],
+    ) -> None:
+        self._line, self._dialect, self.playout = line, dialect, playout
+        self._pacer, self._stats, self._clock = pacer, stats, clock
+        self._on_first_audio, self._on_over = on_first_audio, on_over
+        self._heard = Heard()
+        self._count = 0
+        #: The one that is on.
+        self.utterance: Utterance | None = None
+
+    def begin(self) -> Utterance:
+        """Open an utterance; `speak` or `play` it next, and `abandon` it when nobody waits for it any more."""
+        self._count += 1
+        self._stats.utterances += 1
+        over = asyncio.get_running_loop().create_future()
+        utterance = Utterance(self._count, self.playout.begin(), self._clock(), over)
+        self.utterance = utterance
+        return utterance
+
+    async def speak(self, utterance: Utterance, speech: Speech) -> None:
+        """Take all of `speech`. Returns when it has been taken or cancelled; it may not have been heard yet.
+
+        Raises:
+            LightningError: the voice failed; or whatever the iterator of text raised.
+        """
+        utterance.speech = speech
+        speech.hand_over(partial(self._take, utterance), lambda: self.playout.queued_ms)
+        await speech.finished()
+
+    def play(self, utterance: Utterance, prompt: Prompt) -> None:
+        """Take all of `prompt`."""
+        self._take(utterance, PieceStarted(prompt.text))
+        self._take(utterance, SpeechAudio(prompt.audio))
+        self._take(utterance, PieceEnded())
+
+    async def until_over(self, utterance: Utterance) -> str:
+        """Say that all of it has been written, and wait until it has been heard. Returns what ended it."""
+        if not utterance.over.done():
+            self.playout.finish(utterance.generation)
+            if not self.playout.written_ms:  # then no tick will come
+                self._finish(utterance, "")
+        return await asyncio.shield(utterance.over)  # who waits may be cancelled, the utterance's end may not
+
+    def abandon(self, utterance: Utterance) -> None:
+        """Nobody waits for it any more (the agent was cancelled, or failed): be silent."""
+        if not utterance.over.done():
+            self.stop(utterance, "")
+
+    def stop(self, utterance: Utterance, by: str, *, clear: bool = True) -> None:
+        """Silence, in the one right order: see above. Without `clear` when there is no line to send it on."""
+        now_s = self._clock()
+        utterance.heard = self.heard_now(utterance, by)
+        self.playout.clear(now_s)
+        if clear:
+            self._line.send([self._dialect.clear()])
+        if utterance.speech is not None:
+            utterance.speech.cancel()
+        self._finish(utterance, by)
+
+    def mark_played(self, name: str) -> None:
+        """The carrier answered a mark."""
+        now_s = self._clock()
+        self.playout.mark_played(name, now_s)
+        self._finish_if_heard(now_s)
+
+    def tick(self, now_s: float) -> bool:
+        """The pacer's call, every 20 ms while there is something to say."""
+        self._send_due(now_s)
+        if self.utterance is None:
+            return False
+        speech = self.utterance.speech
+        if speech is not None and not speech.over:
+            speech.wake()
+        self._finish_if_heard(now_s)
+        return self.utterance is not None
+
+    @property
+    def heard(self) -> Heard:
+        """What became of the last utterance; of the one that is on, what has been heard so far."""
+        return self.heard_now(self.utterance, "") if self.utterance is not None else self._heard
+
+    def heard_now(self, utterance: Utterance, by: str) -> Heard:
+        """What has been heard of `utterance`, the one that is on, by now."""
+        heard_ms, written_ms = self.playout.heard_ms(self._clock()), self.playout.written_ms
+        return Heard(
+            utterance.script.heard_text(heard_ms, written_ms), round(heard_ms), round(written_ms), by
+        )
+
+    def _take(self, utterance: Utterance, part: SpeechPart) -> None:
+        playout, script = self.playout, utterance.script
+        if isinstance(part, SpeechAudio):
+            first = not playout.written_ms
+            if playout.write(utterance.generation, part.payload):
+                self._send_due(self._clock())
+                if first:
+                    self._pacer.add(self)
+                    self._on_first_audio(utterance)
+        elif isinstance(part, SpokenWord):
+            script.add_word(part.word, part.end_ms)
+        elif isinstance(part, PieceStarted):
+            script.start_piece(part.text, playout.written_ms)
+        else:
+            script.end_piece(playout.written_ms)
+
+    def _send_due(self, now_s: float) -> None:
+        due = self.playout.due(now_s)
+        if due:
+            self._line.send([self._encode(item) for item in due])
+            late_ms = self.playout.late_ms
+            stats = self._stats
+            stats.lateness_count += 1
+            stats.lateness_ms_sum += late_ms
+            if late_ms > stats.lateness_ms_max:
+                stats.lateness_ms_max = late_ms
+
+    def _encode(self, item: Outgoing) -> bytes:
+        return self._dialect.mark(item.name) if isinstance(item, Mark) else self._dialect.audio(item)
+
+    def _finish_if_heard(self, now_s: float) -> None:
+        if self.utterance is not None and self.playout.done(now_s):
+            self._finish(self.utterance, "")
+
+    def _finish(self, utterance: Utterance, by: str) -> None:
+        if not by and self.playout.active:
+            utterance.heard = self.heard_now(utterance, "")
+        self.playout.close()
+        self._heard, self.utterance = utterance.heard, None
+        self._on_over(utterance)
+        utterance.over.set_result(by)
