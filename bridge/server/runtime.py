@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 
 #: The detector looks as soon as so many windows wait: a batch of 32 costs little more for each than one of 64.
 DETECT_WAITING: Final = 32
-#: ... and in any case on every fourth tick of 5 ms, so that few calls wait 20 ms at most.
-DETECT_EVERY_TICKS: Final = 4
+#: ... and in any case on every second tick of 5 ms, so that few calls wait 10 ms at most.
+DETECT_EVERY_TICKS: Final = 2
 #: One batch of this many windows holds the loop for some 2 ms; the rest waits for the next tick.
 DETECT_BATCH: Final = 128
 WATCH_EVERY_TICKS: Final = 200
