@@ -59,9 +59,8 @@ def _metrics(runtime: Runtime) -> Iterator[Metric]:
         yield _plain(f"bridge_{name}", f"See BridgeStats.{name}.", getattr(stats, name))
     playout = stats.playout
     for field in fields(playout):
-        yield _plain(
-            f"bridge_playout_{field.name}", f"See PlayoutStats.{field.name}.", getattr(playout, field.name)
-        )
+        name, value = _in_base_unit(field.name, getattr(playout, field.name))
+        yield _plain(f"bridge_playout_{name}", f"See PlayoutStats.{field.name}.", value)
     yield SummaryMetricFamily("bridge_packet_lateness_seconds", "How late packets left.",
                               count_value=stats.lateness_count, sum_value=stats.lateness_ms_sum / 1000)  # fmt: skip
     for field in fields(runtime.live.stats):
@@ -73,6 +72,10 @@ def _metrics(runtime: Runtime) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "bridge_lightning_units_waiting", "Syntheses waiting for a unit.", value=units.waiting
     )
+
+
+def _in_base_unit(name: str, value: float) -> tuple[str, float]:
+    return (f"{name[:-3]}_seconds", value / 1000) if name.endswith("_ms") else (name, value)
 
 
 def _plain(name: str, text: str, value: float) -> CounterMetricFamily:

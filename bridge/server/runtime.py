@@ -232,7 +232,7 @@ class Runtime:
                 call.listen(window)
 
     def _watch(self, now_s: float) -> None:
-        for call in list(self.calls.values()):
+        for call in [call for call in self.calls.values() if not call.ended]:
             seen = self._seen.get(call.id, 0)
             self._seen[call.id] = call.messages
             quiet_s = now_s - call.media_s

@@ -1,0 +1,269 @@
+"""The process's half of a call, in virtual time: watchdogs, agents, what is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from bridge.call import Call
+from bridge.carriers.carrier import Ending, IncomingCall
+from bridge.carriers.twilio import TwilioDialect
+from bridge.errors import Unavailable
+from bridge.prompts import apology
+from bridge.server.limits import Limits
+from bridge.server.runtime import REMEMBERED_ENDS, Runtime
+from tests.support.bridge import make_config
+from tests.support.call import PlayedLine
+from tests.support.twilio_frames import ACCOUNT_ID, frame
+from tests.support.virtual_time import run_virtually
+
+LIMITS = Limits()
+
+
+async def waits(_call: Call) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+class Room:
+    """A runtime whose clock is the loop's, and the lines of its calls."""
+
+    def __init__(self, agent: Callable[[Call], Awaitable[None]] = waits) -> None:
+        self.loop = asyncio.get_running_loop()
+        config = make_config("http://127.0.0.1:1", "tests.support.agents:waits_for_ever")
+        self.runtime = Runtime(config, agent, clock=self.loop.time)
+        self.trace: list[tuple[str, Any]] = []
+
+    def call(self, call_id: str = "CA1", *, can_speak: bool = True) -> tuple[Call, PlayedLine]:
+        dialect = TwilioDialect()
+        dialect.receive(frame("start"))
+        line = PlayedLine(self.loop, self.trace)
+        incoming = IncomingCall(call_id, ACCOUNT_ID, "", "", "inbound")
+        return self.runtime.open_call("twilio", incoming, line, dialect, can_speak=can_speak), line
+
+
+async def seconds(call: Call, passed: int, messages_per_s: float) -> None:
+    """Time passes, in which the carrier sends so many messages, ten times a second."""
+    sent = 0.0
+    for _ in range(passed * 10):
+        await asyncio.sleep(0.1)
+        sent += messages_per_s / 10
+        call.messages += int(sent)
+        sent -= int(sent)
+
+
+def virtual(test: Callable[..., Any]) -> Callable[[], None]:
+    def run() -> None:
+        run_virtually(test)
+
+    run.__name__ = test.__name__
+    return run
+
+
+# -- watchdogs ---------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_line_that_falls_silent_is_dropped_in_time() -> None:
+    room = Room()
+    call, line = room.call()
+    await seconds(call, 30, 50)
+    assert line.closes == []
+    await asyncio.sleep(LIMITS.dead_line_s - 1)
+    assert line.closes == []
+    await asyncio.sleep(3.5)
+    assert line.closes == [(1001, "silent_line")]
+    assert room.runtime.stats.silent_lines == 1
+
+
+@virtual
+async def test_a_line_that_never_says_anything_is_dropped_too() -> None:
+    room = Room()
+    _, line = room.call()
+    await asyncio.sleep(LIMITS.dead_line_s + 2.5)
+    assert line.closes == [(1001, "silent_line")]
+
+
+@virtual
+async def test_a_flood_is_dropped_and_a_busy_line_is_not() -> None:
+    room = Room()
+    (busy, busy_line), (flood, flood_line) = room.call("CA1"), room.call("CA2")
+    await asyncio.gather(seconds(busy, 20, 200), seconds(flood, 20, 400))
+    assert busy_line.closes == []
+    assert flood_line.closes == [(1008, "flood")]
+    assert room.runtime.stats.floods == 1
+
+
+@virtual
+async def test_what_a_stall_has_kept_back_is_no_flood() -> None:
+    room = Room()
+    call, line = room.call()
+    await seconds(call, 3, 50)
+    await asyncio.sleep(8)
+    call.messages += 8 * 50
+    await seconds(call, 3, 50)
+    assert line.closes == []
+
+
+@virtual
+async def test_the_clock_runs_only_while_there_are_calls() -> None:
+    room = Room()
+    call, _ = room.call()
+    other, _ = room.call("CA2")
+    beats: list[float] = []
+    room.runtime.pacer.every(1, beats.append)
+    await asyncio.sleep(0.1)
+    room.runtime.close_call(call, "carrier")
+    await asyncio.sleep(0.1)
+    assert len(beats) == pytest.approx(40, abs=1)
+    room.runtime.close_call(other, "carrier")
+    await asyncio.sleep(10)
+    assert len(beats) == pytest.approx(40, abs=1)
+
+
+# -- agents ------------------------------------------------------------------------------------------------------
+
+
+def raises(error: BaseException) -> Callable[[Call], Awaitable[None]]:
+    async def agent(_call: Call) -> None:
+        raise error
+
+    return agent
+
+
+async def returns(_call: Call) -> None:
+    return
+
+
+@pytest.mark.parametrize(
+    ("agent", "apologises", "errors"),
+    [
+        pytest.param(returns, False, 0, id="done"),
+        pytest.param(raises(ZeroDivisionError()), True, 1, id="broken"),
+        pytest.param(raises(SystemExit(1)), True, 1, id="wants to exit"),
+        pytest.param(raises(TimeoutError()), True, 1, id="out of patience"),
+        pytest.param(raises(Unavailable("gone")), False, 0, id="the voice failed, and that has been said"),
+    ],
+)
+def test_however_an_agent_ends_its_call_ends(
+    agent: Callable[[Call], Awaitable[None]], apologises: bool, errors: int
+) -> None:
+    async def scenario() -> None:
+        room = Room(agent)
+        call, line = room.call()
+        await room.runtime.run_agent(call)
+        assert line.closes == [(1000, "agent")]
+        assert room.runtime.stats.agent_errors == errors
+        packets = [value for kind, value in room.trace if kind == "audio"]
+        assert b"".join(packets).startswith(apology().audio) is apologises
+        room.runtime.close_call(call, "carrier_lost")
+        assert room.runtime.stats.calls_ended == {"agent": 1}
+
+    run_virtually(scenario)
+
+
+@virtual
+async def test_an_agent_that_is_cancelled_by_something_of_its_own_ends_its_call() -> None:
+    room = Room(raises(asyncio.CancelledError()))
+    call, line = room.call()
+    agent = asyncio.create_task(room.runtime.run_agent(call))
+    await asyncio.wait({agent})
+    assert agent.cancelled()
+    assert line.closes == [(1000, "agent")]
+    room.runtime.close_call(call, "agent")
+
+
+@virtual
+async def test_an_agent_that_cannot_speak_leaves_the_call_to_those_who_listen() -> None:
+    async def speaks(call: Call) -> None:
+        await call.say("Hello.")
+
+    room = Room(speaks)
+    call, line = room.call(can_speak=False)
+    await room.runtime.run_agent(call)
+    assert line.closes == []
+    assert not call.ended
+    room.runtime.close_call(call, "carrier")
+
+
+@virtual
+async def test_an_apology_to_a_call_that_only_listens_is_not_tried_twice() -> None:
+    room = Room(raises(ZeroDivisionError()))
+    call, line = room.call(can_speak=False)
+    await room.runtime.run_agent(call)
+    assert line.closes == [(1000, "agent")]
+    room.runtime.close_call(call, "carrier")
+
+
+# -- what is remembered ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "ending"),
+    [
+        ("agent", Ending.FINISHED),
+        ("carrier", Ending.FINISHED),
+        ("silent_line", Ending.FINISHED),
+        ("carrier_lost", Ending.LOST),
+        ("protocol_error", Ending.LOST),
+        ("slow_reader", Ending.LOST),
+        ("drained", Ending.LOST),
+        ("flood", Ending.LOST),
+    ],
+)
+def test_the_carrier_is_told_how_a_call_ended(reason: str, ending: Ending) -> None:
+    async def scenario() -> None:
+        room = Room()
+        call, _ = room.call()
+        assert room.runtime.ending_of(call.id) is Ending.LOST, (
+            "the stream is gone, but nobody here has ended it"
+        )
+        room.runtime.close_call(call, reason)
+        assert room.runtime.ending_of(call.id) is ending
+        assert room.runtime.ending_of("CAunknown") is Ending.LOST
+
+    run_virtually(scenario)
+
+
+@virtual
+async def test_only_so_many_ends_are_remembered() -> None:
+    room = Room()
+    for number in range(REMEMBERED_ENDS + 1):
+        call, _ = room.call(f"CA{number}")
+        room.runtime.close_call(call, "agent")
+    assert room.runtime.ending_of("CA0") is Ending.LOST
+    assert room.runtime.ending_of("CA1") is Ending.FINISHED
+
+
+@virtual
+async def test_a_call_leaves_nothing_behind() -> None:
+    room = Room()
+    ended: list[Call] = []
+    room.runtime.on_ended.append(ended.append)
+    call, _ = room.call()
+    call.ear.push(b"\xff" * 1000)
+    room.runtime.close_call(call, "carrier")
+    assert ended == [call]
+    assert not room.runtime.calls
+    assert room.runtime.detector.due == 0
+    held = [
+        dict(v) for v in vars(room.runtime).values() if isinstance(v, dict) and v != room.runtime.carriers
+    ]
+    assert [v for v in held if v] == [{call.id: "carrier"}], "nothing but how it ended"
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_drained_waits_for_every_socket() -> None:
+    runtime = Room().runtime
+    await runtime.drained()
+    with runtime.holding_a_socket():
+        with runtime.holding_a_socket():
+            waiting = asyncio.create_task(runtime.drained())
+        await asyncio.sleep(1)
+        assert not waiting.done()
+    await waiting
