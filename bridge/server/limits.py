@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """The server's patience."""
 
+    #: A connection without a whole request on it. The web server's own default is an hour.
+    keepalive_s: float = 15.0
     #: The body of a webhook: how large, and how soon it must be here.
     body_bytes: int = 64 * 1024
     body_within_s: float = 5.0

@@ -30,8 +30,6 @@ from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-#: `AppRunner` would keep an idle connection, or half a request line, for an hour.
-KEEPALIVE_S: Final = 15.0
 #: After the last call is closed: what handlers get to finish.
 SHUTDOWN_S: Final = 2.0
 
@@ -95,7 +93,7 @@ async def running(
     runner = web.AppRunner(
         build_app(runtime),
         handle_signals=False,
-        keepalive_timeout=KEEPALIVE_S,
+        keepalive_timeout=runtime.limits.keepalive_s,
         shutdown_timeout=SHUTDOWN_S,
         access_log=None,
         logger=http_log,

@@ -165,8 +165,9 @@ async def serving(folder: Path, agent: str, **server: Any) -> AsyncIterator[Proc
 
 async def draining(stranger: Stranger) -> None:
     """Wait until the process says that it takes no more calls."""
-    while (await stranger.get("/readyz")).status != 503:
-        await asyncio.sleep(0.01)
+    while True:
+        if (await stranger.get("/readyz")).status == 503:
+            return
 
 
 def assert_clean(printed: str) -> None:

@@ -142,6 +142,27 @@ async def test_a_request_that_is_left_half_way_is_nobodys_fault() -> None:
             assert (await stranger.get("/livez")).status == 200
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param(b"", b"", id="silence"),
+        pytest.param(b"GET /liv", b"", id="half a line"),
+        pytest.param(b"GET /livez HTTP/1.1\r\n", b"X-Slow: 1\r\n", id="header by header"),
+        pytest.param(b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n", b"", id="idle after a request"),
+    ],
+)
+async def test_a_connection_without_a_whole_request_is_closed(first: bytes, then: bytes) -> None:
+    async with stage(WAITS, limits=Limits(keepalive_s=0.2)) as s, asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", s.server.port)
+        writer.write(first)
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(then)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1000), 0.02)
+        writer.transport.abort()
+
+
 # -- the upgrade and the start -----------------------------------------------------------------------------------
 
 
@@ -360,6 +381,20 @@ async def test_a_frame_that_no_websocket_may_send_closes_the_call(frame: bytes) 
         assert s.server.runtime.stats.protocol_errors == {"bad_frame": 1}
 
 
+async def test_a_message_in_endless_pieces_is_too_big_as_well() -> None:
+    async with stage(WAITS) as s, Stranger(s.config) as stranger, stranger.live() as (socket, _):
+        await until(lambda: bool(s.server.runtime.calls))
+        wire = socket.get_extra_info("socket").fileno()
+        piece = b"\x00\x81\0\0\0\0x"
+        os.write(wire, b"\x01\x81\0\0\0\0x")
+        with suppress(ConnectionError):
+            for _ in range(64):
+                os.write(wire, piece * 1100)
+                await asyncio.sleep(0)
+        await until(lambda: bool(s.ended))
+        assert s.server.runtime.stats.protocol_errors == {"too_big": 1}
+
+
 async def test_a_line_that_sends_nothing_but_rubbish_is_closed() -> None:
     async with stage(WAITS) as s, Stranger(s.config) as stranger, stranger.live() as (socket, _):
         await send(socket, *["rubbish"] * (Limits().broken_messages + 1))
@@ -431,6 +466,27 @@ async def test_a_carrier_may_vanish_at_any_moment() -> None:
         async with asyncio.timeout(PATIENCE_S):
             await s.server.runtime.drained()
         assert set(s.server.runtime.stats.calls_ended) <= {"carrier_lost"}
+
+
+async def test_strangers_leave_nothing_behind() -> None:
+    async with stage(WAITS, limits=Limits(start_within_s=0.1)) as s:
+        await until(lambda: s.server.runtime.live.pool.idle == s.config.lightning.spare_connections)
+        before = asyncio.all_tasks()
+        for _ in range(3):
+            async with Stranger(s.config) as stranger:
+                async with (
+                    stranger.socket() as silent,
+                    stranger.socket() as rude,
+                    stranger.live() as (live, line),
+                ):
+                    await send(rude, "{}")
+                    await send(live, "rubbish", line.stop())
+                    assert await closed_with(silent) == await closed_with(rude) == 1008
+                await stranger.post("answer", Signature.FORGED)
+        await s.server.runtime.drained()
+        await until(lambda: {task for task in asyncio.all_tasks() if not task.done()} <= before)
+        assert s.server.runtime.admission.strangers == 0
+        assert not s.server.runtime.calls
 
 
 async def test_the_answer_names_only_public_addresses() -> None:
