@@ -26,6 +26,7 @@ import uvloop
 
 from benchmarks import sound
 from benchmarks.contenders import BRIDGE, FLOOR, PEERS_PYTHON, PIPECAT, ROOT, Contender, serving
+from benchmarks.process import loop_ms
 from benchmarks.report import Figures, figures, is_sound, markdown
 from benchmarks.scenario import QUICK, Timings, observe, short_calls
 
@@ -71,9 +72,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--floor",
         type=int,
-        default=0,
         metavar="N",
-        help="also a bare paced sender, at N calls, as a known quantity",
+        help="calls of the bare paced sender that the others are compared with (100; 0 leaves it out)",
     )
     parser.add_argument("--no-bridge", action="store_true", help="measure the peer alone")
     parser.add_argument("--no-memory", action="store_true", help="leave out the run of short calls")
@@ -83,6 +83,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures there too")
     parser.add_argument("--log-dir", type=Path, help="keep the servers' output there")
     options = parser.parse_args()
+    if options.floor is None:
+        options.floor = 0 if options.quick else 100
     if options.calls is None:
         options.calls = [1, 5] if options.quick else [1, 25, 100, 300, 500]
     if options.peers and not PEERS_PYTHON.exists():
@@ -124,11 +126,14 @@ class Bench:
     async def row(self, contender: Contender, calls: int) -> None:
         """Measure `contender` with `calls` calls."""
         log = self.logs / f"{contender.name}-{calls}.log"
+        speed = loop_ms(SERVER_CORE)
         try:
             async with serving(contender, calls, self.noise, core=SERVER_CORE, log=log) as stage:
                 clips = [] if contender is FLOOR else self.clips  # it does not listen
                 seen = await observe(stage.server, stage.load, stage.door, calls, clips, self.timings)
-                self.results.rows.append(figures(contender.name, calls, seen, stage.lightning.syntheses))
+                self.results.rows.append(
+                    figures(contender.name, calls, seen, stage.lightning.syntheses, speed)
+                )
                 if not stage.server.alive:
                     raise ChildProcessError(log.read_text(errors="replace")[-2000:])
         except (ChildProcessError, TimeoutError) as error:

@@ -60,10 +60,13 @@ class Figures:
     generator_core_percent: float
     generator_late_p99_ms: float
     waited_percent: float
+    machine_loop_ms: float
     notes: str
 
 
-def figures(server: str, calls: int, seen: Observation, syntheses: dict[int, list[Synthesis]]) -> Figures:
+def figures(
+    server: str, calls: int, seen: Observation, syntheses: dict[int, list[Synthesis]], machine_loop_ms: float
+) -> Figures:
     """The row of `seen`."""
     lines = seen.lines
     window = seen.speaking_from, seen.speaking_until
@@ -106,6 +109,7 @@ def figures(server: str, calls: int, seen: Observation, syntheses: dict[int, lis
         generator_core_percent=100 * speaking.generator if speaking else math.nan,
         generator_late_p99_ms=percentile(generator_late, 99),
         waited_percent=100 * speaking.server_waited if speaking else math.nan,
+        machine_loop_ms=machine_loop_ms,
         notes="; ".join(_notes(seen)),
     )
 
@@ -191,6 +195,7 @@ COLUMNS: Sequence[tuple[str, str]] = (
     ("false alarms", "{false_alarms}"),
     ("stale bytes", "{stale_bytes}"),
     ("generator core %, late p99 ms", "{generator_core_percent:.0f}, {generator_late_p99_ms:.1f}"),
+    ("loop ms", "{machine_loop_ms:.1f}"),
     ("notes", "{notes_full}"),
 )
 
