@@ -202,15 +202,6 @@ async def test_a_broken_agent_costs_its_own_call_and_no_other(caplog: pytest.Log
     agents.log.pop(good.call_sid)
 
 
-@pytest.mark.parametrize("agent", ["wants_to_exit", "is_cancelled"])
-async def test_an_agent_that_leaves_in_a_strange_way_ends_its_call(agent: str) -> None:
-    async with stage(f"tests.support.agents:{agent}") as s:
-        report = await call(s)
-        assert s.server.runtime.stats.agent_errors == 1
-        assert (report.outcome, report.close_code) == (Outcome.BRIDGE_CLOSED, 1000)
-        assert (apology().audio in sent(report)) == (agent == "wants_to_exit")
-
-
 @pytest.mark.parametrize("agent", ["clings_on", "cannot_be_cancelled"])
 async def test_an_agent_that_outlives_its_call_is_cancelled(
     agent: str, caplog: pytest.LogCaptureFixture

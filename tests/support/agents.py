@@ -111,17 +111,6 @@ async def is_broken_for_some(call: Call) -> None:
     await says_hello(call)
 
 
-async def wants_to_exit(call: Call) -> None:
-    raise SystemExit(3)
-
-
-async def is_cancelled(call: Call) -> None:
-    task = asyncio.create_task(waits_for_ever(call))
-    await asyncio.sleep(0)
-    task.cancel()
-    await task
-
-
 async def cannot_be_cancelled(call: Call) -> None:
     while True:
         try:
