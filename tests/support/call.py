@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall
@@ -20,13 +20,17 @@ from bridge.lightning.speech import PartSink, Synthesis
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.voice import Voice
 from bridge.media.barge_in import BargeIn, BargeInPolicy
+from bridge.media.heard import Heard
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
 from bridge.media.silero import Floats
 from bridge.media.vad import SpeechDetector, Window
 from bridge.observe.stats import BridgeStats
+from bridge.observe.timeline import Entry
 from telephony_codecs.formats import MULAW_8K
 from tests.support.twilio_frames import ACCOUNT_ID, CALL_ID, frame
+
+_E = TypeVar("_E", bound=Entry)
 
 #: Syntheses are told apart by their sound; after so many the sounds come round again.
 SOUNDS: Final = 31
@@ -142,6 +146,14 @@ class Scene:
     def audio(self) -> bytes:
         """All audio that was sent."""
         return b"".join(value for kind, value in self.trace if kind == "audio")
+
+    def say(self, text: str, **options: Any) -> asyncio.Task[Heard]:
+        """The agent says something, while the test goes on."""
+        return asyncio.create_task(self.call.say(text, **options))
+
+    def entries(self, kind: type[_E]) -> list[_E]:
+        """The timeline's entries of one kind, in order."""
+        return [entry for entry in self.call.timeline if isinstance(entry, kind)]
 
     def press(self, digits: str) -> None:
         """The caller presses keys."""

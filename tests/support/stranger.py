@@ -19,6 +19,8 @@ from bridge.emulators.twiml import parse_twiml
 from tests.support.bridge import AUTH_TOKEN
 
 SILENCE = b"\xff" * 160
+#: What a carrier says first.
+HELLO = '{"event":"connected","protocol":"Call","version":"1.0.0"}'
 #: Every wait for the bridge ends here at the latest: no call may hang.
 PATIENCE_S = 10.0
 
@@ -114,3 +116,12 @@ async def closed_with(socket: Socket) -> int:
             pass
     assert socket.close_code is not None
     return socket.close_code
+
+
+async def send(socket: Socket, *messages: str | bytes) -> None:
+    """Send `messages`; `bytes` go out as binary ones."""
+    for message in messages:
+        if isinstance(message, str):
+            await socket.send_str(message)
+        else:
+            await socket.send_bytes(message)

@@ -18,7 +18,7 @@ from bridge.server.runtime import REMEMBERED_ENDS, Runtime
 from tests.support.bridge import make_config
 from tests.support.call import PlayedLine
 from tests.support.twilio_frames import ACCOUNT_ID, frame
-from tests.support.virtual_time import run_virtually
+from tests.support.virtual_time import run_virtually, virtual
 
 LIMITS = Limits()
 
@@ -52,14 +52,6 @@ async def seconds(call: Call, passed: int, messages_per_s: float) -> None:
         sent += messages_per_s / 10
         call.messages += int(sent)
         sent -= int(sent)
-
-
-def virtual(test: Callable[..., Any]) -> Callable[[], None]:
-    def run() -> None:
-        run_virtually(test)
-
-    run.__name__ = test.__name__
-    return run
 
 
 # -- watchdogs ---------------------------------------------------------------------------------------------------
