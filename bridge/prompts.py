@@ -10,7 +10,7 @@ from pathlib import Path
 from bridge.errors import PromptError
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.transcoder import Transcoder
-from telephony_codecs.wav import read_wav
+from telephony_codecs.wav import Wav, read_wav
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,31 @@ class Prompt:
 
 
 def load_prompt(source: Path | str | bytes, text: str = "") -> Prompt:
-    """A prompt from a WAV file (mono; PCM16, mu-law or A-law at any rate the resampler knows).
+    """A prompt from a WAV file (mono; PCM16, mu-law or A-law at any rate the resampler knows), or its bytes.
+
+    Reads a file: load prompts at start, not while a call waits for them.
 
     Raises:
         PromptError: it cannot be read, or is not such a file.
     """
     name = "prompt" if isinstance(source, bytes) else str(source)
     try:
-        wav = read_wav(source if isinstance(source, bytes) else Path(source))
-        if wav.channels != 1:
-            raise PromptError(f"{name}: has {wav.channels} channels; a prompt must be mono")
-        transcoder = Transcoder(wav.format, MULAW_8K)
-        return Prompt(transcoder.feed(wav.audio) + transcoder.flush(), text)
-    except (OSError, ValueError) as error:
+        return Prompt(
+            _mulaw(read_wav(source if isinstance(source, bytes) else Path(source).read_bytes())), text
+        )
+    except OSError as error:
+        raise PromptError(f"{name}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise PromptError(f"{name}: {error}") from error
+
+
+def _mulaw(wav: Wav) -> bytes:
+    if wav.channels != 1:
+        raise ValueError(f"has {wav.channels} channels; a prompt must be mono")
+    if not wav.audio:
+        raise ValueError("holds no audio")
+    transcoder = Transcoder(wav.format, MULAW_8K)
+    return transcoder.feed(wav.audio) + transcoder.flush()
 
 
 @cache

@@ -1,22 +1,24 @@
-"""From ``module:function`` to an agent, with every mistake told at start."""
+"""From ``module:function`` to an agent, with every mistake told at start instead of in the first call."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import re
+import traceback
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
-
-import msgspec
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.config import AgentConfig
+from bridge.config_tree import convert
 from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.call import Call
 
 Agent: TypeAlias = "Callable[[Call], Awaitable[None]]"
+
+_KEY: Final = "agent.entrypoint"
 
 
 def load_agent(config: AgentConfig, source: str = "") -> Agent:
@@ -25,21 +27,41 @@ def load_agent(config: AgentConfig, source: str = "") -> Agent:
     A function may carry `options_type`, a msgspec Struct that ``[agent.options]`` must fit.
 
     Raises:
-        ConfigError: no such module or function, not an async function, or options it does not take.
+        ConfigError: no such module or function, not an async function of one argument, or options that it
+            does not take.
     """
     module_name, _, name = config.entrypoint.partition(":")
-    try:
-        agent = getattr(importlib.import_module(module_name), name)
-    except ImportError as error:
+    module = _import(module_name, source)
+    agent = getattr(module, name, None)
+    if agent is None:
+        raise ConfigError(f"{module_name} has no {name!r}", key=_KEY, source=source)
+    if not inspect.iscoroutinefunction(agent) or not _takes_one(agent):
         raise ConfigError(
-            f"cannot import {module_name!r}: {error}", key="agent.entrypoint", source=source
-        ) from error
-    except AttributeError:
-        raise ConfigError(f"{module_name} has no {name!r}", key="agent.entrypoint", source=source) from None
-    if not inspect.iscoroutinefunction(agent):
-        raise ConfigError("must name an `async def` function", key="agent.entrypoint", source=source)
+            f"{config.entrypoint} must be an `async def` of one argument, the call", key=_KEY, source=source
+        )
     _check_options(agent, config, source)
     return agent  # type: ignore[no-any-return]
+
+
+def _import(name: str, source: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        hint = "; is its folder in PYTHONPATH?" if error.name and name.startswith(error.name) else ""
+        raise ConfigError(f"cannot import {name}: {error}{hint}", key=_KEY, source=source) from error
+    except Exception as error:  # whatever an operator's own module does when it is imported
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.filename}, line {place.lineno}"
+        reason = f"cannot import {name}: {type(error).__name__}: {error} ({where})"
+        raise ConfigError(reason, key=_KEY, source=source) from error
+
+
+def _takes_one(agent: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(agent).bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def _check_options(agent: object, config: AgentConfig, source: str) -> None:
@@ -47,10 +69,6 @@ def _check_options(agent: object, config: AgentConfig, source: str) -> None:
     if wanted is None:
         return
     try:
-        msgspec.convert(config.options, wanted)
-    except msgspec.ValidationError as error:
-        message, _, at = str(error).partition(" - at `$")
-        key = f"agent.options{at.rstrip('`')}"
-        if unknown := re.search(r"unknown field `(\w+)`", message):
-            key, message = f"{key}.{unknown[1]}", "is not an option of this agent"
-        raise ConfigError(message, key=key, source=source) from None
+        convert(config.options, wanted, source)
+    except ConfigError as error:
+        raise ConfigError(error.reason, key=f"agent.options.{error.key}", source=source) from None

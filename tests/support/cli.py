@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Final, TypeAlias
 
 ROOT: Final = Path(__file__).parents[2]
@@ -28,6 +29,18 @@ class Done:
 
 #: What the fixture `invoke` is: arguments in, end out.
 Invoke: TypeAlias = Callable[..., Done]
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Within it, a command that should end and does not gets a Ctrl-C: its exit code will be 130, and wrong."""
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    signal.alarm(PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -68,13 +81,11 @@ def started(*arguments: object, cwd: Path, **env: str) -> Iterator[subprocess.Po
         text=True,
         start_new_session=True,
     )
-    try:
-        with process:
+    with process:
+        try:
             yield process
-            process.terminate()
-    finally:
-        if process.poll() is None:
-            process.kill()
+        finally:
+            process.kill()  # harmless when it has ended; a drain would make us wait
 
 
 def next_line(process: subprocess.Popen[str]) -> str:
@@ -85,7 +96,11 @@ def next_line(process: subprocess.Popen[str]) -> str:
     """
     assert process.stdout is not None
     assert process.stderr is not None
-    ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
-    line = process.stdout.readline() if ready else ""
+    impatient = Timer(PATIENCE_S, process.kill)
+    impatient.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        impatient.cancel()
     assert line, process.stderr.read() if process.poll() is not None else "nothing was printed"
     return line
