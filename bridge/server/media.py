@@ -21,19 +21,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket as sockets
-from typing import Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall
-from bridge.carriers.dialect import Audio, Dialect, Event, Ignored, Started, Stopped
+from bridge.carriers.dialect import Dialect, Event, Ignored, Started
 from bridge.errors import ProtocolError, Refused
+from bridge.server.inbound import DATA, Inbound, feed
 from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
-
-_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class SocketLine:
@@ -124,7 +122,7 @@ async def media(runtime: Runtime, carrier: str, request: web.Request) -> web.Str
 async def _until_started(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect) -> Started:
     for _ in range(runtime.limits.early_messages):
         message = await socket.receive()
-        if message.type not in _DATA:
+        if message.type not in DATA:
             _count_unreadable(runtime, message)
             raise Refused("no_start", "the socket closed before a start")
         event = _event(runtime, dialect, message.data)
@@ -197,39 +195,18 @@ async def _serve(
 
 async def _read(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect, call: Call) -> str:
     """Feed the call until its socket ends; returns why."""
-    receive, understand, hear = socket.receive, dialect.receive, call.ear.push
-    limits = runtime.limits
-    broken = 0
-    while True:
-        message = await receive()
-        if message.type not in _DATA:
-            return "protocol_error" if _count_unreadable(runtime, message) else "carrier_lost"
-        call.messages += 1
-        try:
-            event = understand(message.data)
-        except ProtocolError as error:
-            runtime.stats.protocol_errors[error.kind] += 1
-            broken += 1
-            if error.close_code is None and broken <= limits.broken_messages:
-                continue
-            log.warning("call %s: closed: %s", call.id, error.kind)
-            call.drop(error.close_code or 1008, "protocol_error")
-            return "protocol_error"
-        if isinstance(event, Audio):  # 50 times a second: straight to the detector
-            hear(event.payload)
-        elif isinstance(event, Stopped):
-            return "carrier"
-        elif isinstance(event, Ignored):
-            runtime.stats.ignored_messages[event.kind] += 1
-        else:
-            call.receive(event)
+    inbound = Inbound(runtime, dialect, call)
+    last = await feed(inbound, socket)
+    if inbound.over.done():
+        return inbound.over.result()
+    return "protocol_error" if _count_unreadable(runtime, last) else "carrier_lost"
 
 
 async def _hear_out(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect) -> None:
     """After its `stop` the carrier closes the socket. Until then, what still comes is only counted."""
     try:
         async with asyncio.timeout(runtime.limits.close_within_s):
-            while (message := await socket.receive()).type in _DATA:
+            while (message := await socket.receive()).type in DATA:
                 _event(runtime, dialect, message.data)
     except (TimeoutError, ProtocolError):
         return

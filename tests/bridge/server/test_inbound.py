@@ -1,0 +1,85 @@
+"""Messages straight from aiohttp's parser: the hook holds, and what does not take it comes the ordinary way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+
+from aiohttp import web
+from aiohttp.pytest_plugin import AiohttpClient
+
+from bridge.server.inbound import DirectQueue, feed
+
+
+class Taken:
+    """An `Inbound` that only notes what it is given, and is over at `last`."""
+
+    def __init__(self, last: bytes) -> None:
+        self.messages: list[bytes] = []
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._last = last
+
+    def take(self, data: bytes) -> None:
+        self.messages.append(data)
+        if data == self._last and not self.over.done():
+            self.over.set_result("carrier")
+
+
+def media(n: int) -> str:
+    return json.dumps({"n": n, "payload": b64encode(bytes(160)).decode()})
+
+
+async def test_the_hook_holds_and_no_message_is_lost_or_moved(aiohttp_client: AiohttpClient) -> None:
+    taken: list[bytes] = []
+    queues: list[object] = []
+    left: list[str] = []
+
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(decode_text=False)
+        await socket.prepare(request)
+        await socket.receive()  # a start; more may already wait behind it
+        inbound = Taken(media(200).encode())
+        assert await feed(inbound, socket) is None  # type: ignore[arg-type]
+        taken.extend(inbound.messages)
+        queues.append(socket._reader)
+        left.append((await socket.receive()).data)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    client = await aiohttp_client(app)
+    async with client.ws_connect("/") as socket:
+        for n in range(201):
+            await (socket.send_bytes(media(n).encode()) if n % 50 == 49 else socket.send_str(media(n)))
+        await socket.send_str("behind the end")
+        await socket.receive()
+    assert isinstance(queues[0], DirectQueue), "aiohttp has moved the name that the hook needs"
+    texts = [json.loads(message)["n"] for message in taken]
+    assert sorted(texts) == list(range(1, 201))
+    assert [n for n in texts if n % 50 != 49] == [n for n in range(1, 201) if n % 50 != 49]
+    assert left == [b"behind the end"]
+
+
+async def test_the_end_of_the_socket_is_told(aiohttp_client: AiohttpClient) -> None:
+    ends: list[object] = []
+    told = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(decode_text=False)
+        await socket.prepare(request)
+        inbound = Taken(b"never")
+        ends.append(await feed(inbound, socket))  # type: ignore[arg-type]
+        ends.append(inbound.messages)
+        told.set()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    client = await aiohttp_client(app)
+    async with client.ws_connect("/") as socket:
+        await socket.send_str("one")
+    async with asyncio.timeout(5):
+        await told.wait()
+    assert ends[1] == [b"one"]
+    assert ends[0].type.name in ("CLOSE", "CLOSING", "CLOSED")  # type: ignore[attr-defined]
