@@ -167,6 +167,7 @@ async def test_a_flood_is_no_phone() -> None:
                 await send(socket, *(line.voice(SILENCE) for _ in range(10)))
                 await asyncio.sleep(0)
         assert await closed_with(socket) == 1008
+        await until(lambda: bool(s.ended))
         assert s.server.runtime.stats.floods == 1
         assert s.the_call.ended == "flood"
 
@@ -178,6 +179,7 @@ async def test_a_line_that_says_nothing_is_dead() -> None:
             await until(lambda: bool(s.server.runtime.calls))
             late_s = Limits().dead_line_s + 1
             assert await closed_with(socket) == 1001
+        await until(lambda: bool(s.ended))
         assert s.server.runtime.stats.silent_lines == 1
         assert s.the_call.ended == "silent_line"
 
