@@ -1,19 +1,85 @@
 """The counters of a process as Prometheus text.
 
-Read from the stats structs when somebody asks: the media path counts in plain integers and knows nothing of this.
-Labels are from closed sets; nothing that a caller sent becomes one.
+Strategy:
+
+- Read from the stats structs when somebody asks: the media path counts in plain integers and knows nothing of this.
+- Every field of those structs is a series, named as the field is and in Prometheus' base units; a test holds that
+  none is forgotten here.
+- Labels are from closed sets. Nothing that a caller sent becomes one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from prometheus_client.core import CounterMetricFamily, Metric
 
+    from bridge.lightning.limits import Units
+    from bridge.lightning.stats import LightningStats
+    from bridge.observe.stats import BridgeStats, PlayoutStats
     from bridge.server.runtime import Runtime
+
+#: `BridgeStats`: what each counter counts.
+COUNTED: Final = {
+    "calls_started": "Calls admitted.",
+    "utterances": "Utterances and prompts begun.",
+    "voice_failures": "Utterances that ended in an apology.",
+    "agent_errors": "Agents that failed with an error of their own.",
+    "holds": "Times that packets were held back on the first sign of speech.",
+    "false_holds": "Of these, released again because it was no speech.",
+    "slow_readers": "Calls closed because the carrier stopped reading.",
+    "silent_lines": "Calls closed because the carrier stopped sending.",
+    "floods": "Calls closed because the carrier sent far more than real time.",
+}
+#: `BridgeStats`: series, label and meaning of what is counted by kind.
+COUNTED_BY: Final = {
+    "calls_ended": ("calls_ended", "reason", "Calls over."),
+    "webhooks_refused": ("requests_refused", "reason", "Webhooks and upgrades refused."),
+    "media_refused": ("media_refused", "reason", "Media sockets turned away."),
+    "protocol_errors": ("protocol_errors", "kind", "Broken carrier messages."),
+    "ignored_messages": ("ignored_messages", "kind", "Well-formed carrier messages without use."),
+    "stream_statuses": ("stream_statuses", "status", "Status callbacks."),
+    "barge_ins": ("barge_ins", "by", "Utterances cut short."),
+}
+PLAYOUT: Final = {
+    "packets": "Packets handed to carriers.",
+    "underruns": "Times that a carrier's buffer ran dry because the synthesis was late.",
+    "underrun_ms": "Silence that callers heard because of underruns.",
+    "slips": "Times that a timeline was reset because this process was late.",
+    "stale_writes": "Audio of an interrupted utterance that was thrown away.",
+    "stale_marks": "Marks of an interrupted utterance that came back.",
+    "unknown_marks": "Marks that came back and were never sent.",
+    "missing_marks": "Final marks that did not come back in time.",
+}
+LIGHTNING: Final = {
+    "syntheses": "Syntheses asked for.",
+    "completed": "Syntheses of which all audio came.",
+    "cancelled": "Syntheses cancelled by this side.",
+    "failed": "Syntheses that ended with an error.",
+    "retries": "Second attempts, with the text that was still unsaid.",
+    "speech_failures": "Utterances whose second attempt failed too.",
+    "connects": "Sockets opened.",
+    "connect_failures": "Sockets that could not be opened.",
+    "handshakes_refused": "Of these, refused with an HTTP answer.",
+    "waited_for_connect": "Syntheses that found no spare socket.",
+    "dropped_sockets": "Sockets closed by Lightning during a synthesis.",
+    "idle_closes": "Sockets closed by Lightning while idle.",
+    "resends": "Syntheses asked for again because a reused socket was closed.",
+    "unit_waits": "Syntheses that had to wait for lightning.concurrency.",
+    "unit_timeouts": "Syntheses that waited in vain.",
+    "busy_answers": "Times that Lightning said that the account is at its limit.",
+    "late_first_audio": "Syntheses without audio within first_audio_timeout_s.",
+    "stalls": "Syntheses that fell silent half way for stall_timeout_s.",
+    "floods": "Syntheses with more audio than their text can last.",
+    "stale_chunks": "Chunks of syntheses that were over.",
+    "foreign_chunks": "Chunks of syntheses that were not on their socket.",
+    "malformed_messages": "Messages that could not be read.",
+    "unknown_messages": "Messages of an unknown kind.",
+    "pcm_answers": "Syntheses that came as linear audio although mu-law was asked.",
+    "wav_answers": "Syntheses that came with a WAV header although none was asked.",
+}
 
 
 def exposition(runtime: Runtime) -> tuple[bytes, str]:
@@ -24,7 +90,11 @@ def exposition(runtime: Runtime) -> tuple[bytes, str]:
 
     class _FromStats(Collector):
         def collect(self) -> Iterator[Metric]:
-            yield from _metrics(runtime)
+            yield from _process(runtime)
+            yield from of_bridge(runtime.stats)
+            yield from counters("bridge_playout", PLAYOUT, runtime.stats.playout)
+            yield from counters("bridge_lightning", LIGHTNING, runtime.live.stats)
+            yield from _units(runtime.live.units)
 
     registry = CollectorRegistry()
     registry.register(_FromStats())
@@ -32,59 +102,56 @@ def exposition(runtime: Runtime) -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def _metrics(runtime: Runtime) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily, SummaryMetricFamily
+def _process(runtime: Runtime) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily as Gauge
 
     from bridge import __version__
 
-    stats = runtime.stats
-    build = GaugeMetricFamily("bridge_build_info", "Always 1; the version is the label.", labels=["version"])
+    build = Gauge("bridge_build_info", "Always 1; the version is the label.", labels=["version"])
     build.add_metric([__version__], 1)
     yield build
-    yield GaugeMetricFamily("bridge_calls_active", "Calls that are live.", value=len(runtime.calls))
-    yield GaugeMetricFamily("bridge_draining", "1 when new calls are refused.", value=int(runtime.draining))
-    yield _plain("bridge_calls_started", "Calls admitted.", stats.calls_started)
-    yield _labelled("bridge_calls_ended", "Calls over, by reason.", "reason", stats.calls_ended)
-    yield _labelled(
-        "bridge_requests_refused", "Webhooks and upgrades refused.", "reason", stats.webhooks_refused
-    )
-    yield _labelled("bridge_media_refused", "Media sockets turned away.", "reason", stats.media_refused)
-    yield _labelled("bridge_protocol_errors", "Broken carrier messages.", "kind", stats.protocol_errors)
-    yield _labelled("bridge_ignored_messages", "Well-formed carrier messages without use.", "kind",
-                    stats.ignored_messages)  # fmt: skip
-    yield _labelled("bridge_stream_statuses", "Status callbacks.", "status", stats.stream_statuses)
-    yield _labelled("bridge_barge_ins", "Utterances cut short.", "by", stats.barge_ins)
-    for name in ("utterances", "voice_failures", "agent_errors", "holds", "false_holds", "slow_readers",
-                 "silent_lines", "floods"):  # fmt: skip
-        yield _plain(f"bridge_{name}", f"See BridgeStats.{name}.", getattr(stats, name))
-    playout = stats.playout
-    for field in fields(playout):
-        name, value = _in_base_unit(field.name, getattr(playout, field.name))
-        yield _plain(f"bridge_playout_{name}", f"See PlayoutStats.{field.name}.", value)
+    yield Gauge("bridge_calls_active", "Calls that are live.", value=len(runtime.calls))
+    yield Gauge("bridge_draining", "1 when new calls are refused.", value=int(runtime.draining))
+
+
+def of_bridge(stats: BridgeStats) -> Iterator[Metric]:
+    """The series of `BridgeStats` itself, without those of its playout."""
+    from prometheus_client.core import GaugeMetricFamily, SummaryMetricFamily
+
+    yield from counters("bridge", COUNTED, stats)
+    for name, (series, label, text) in COUNTED_BY.items():
+        yield _by_label(f"bridge_{series}", text, label, getattr(stats, name))
+    count, total_s, worst_s = stats.lateness_count, stats.lateness_ms_sum / 1000, stats.lateness_ms_max / 1000
     yield SummaryMetricFamily("bridge_packet_lateness_seconds", "How late packets left.",
-                              count_value=stats.lateness_count, sum_value=stats.lateness_ms_sum / 1000)  # fmt: skip
-    for field in fields(runtime.live.stats):
-        value = getattr(runtime.live.stats, field.name)
-        if isinstance(value, int):
-            yield _plain(f"bridge_lightning_{field.name}", f"See LightningStats.{field.name}.", value)
-    units = runtime.live.units
-    yield GaugeMetricFamily("bridge_lightning_units_in_use", "Syntheses running.", value=units.in_use)
+                              count_value=count, sum_value=total_s)  # fmt: skip
     yield GaugeMetricFamily(
-        "bridge_lightning_units_waiting", "Syntheses waiting for a unit.", value=units.waiting
+        "bridge_packet_lateness_max_seconds", "The worst of it since start.", value=worst_s
     )
+
+
+def _units(units: Units) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily as Gauge
+
+    yield Gauge("bridge_lightning_units_in_use", "Syntheses running.", value=units.in_use)
+    yield Gauge("bridge_lightning_units_waiting", "Syntheses waiting for a unit.", value=units.waiting)
+
+
+def counters(
+    prefix: str, texts: Mapping[str, str], stats: BridgeStats | PlayoutStats | LightningStats
+) -> Iterator[CounterMetricFamily]:
+    """The fields of `stats` that `texts` explains, as series."""
+    from prometheus_client.core import CounterMetricFamily
+
+    for name, text in texts.items():
+        series, value = _in_base_unit(name, getattr(stats, name))
+        yield CounterMetricFamily(f"{prefix}_{series}", text, value=value)
 
 
 def _in_base_unit(name: str, value: float) -> tuple[str, float]:
     return (f"{name[:-3]}_seconds", value / 1000) if name.endswith("_ms") else (name, value)
 
 
-def _plain(name: str, text: str, value: float) -> CounterMetricFamily:
-    from prometheus_client.core import CounterMetricFamily
-
-    return CounterMetricFamily(name, text, value=value)
-
-
-def _labelled(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+def _by_label(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
     from prometheus_client.core import CounterMetricFamily
 
     family = CounterMetricFamily(name, text, labels=[label])

@@ -1,0 +1,69 @@
+"""Metrics: every counter that the bridge keeps is a series with its value. How they are served: server/test_health."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from prometheus_client.core import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from bridge.lightning.stats import LightningStats
+from bridge.observe import metrics
+from bridge.observe.stats import BridgeStats, PlayoutStats
+
+
+def names(stats: type[BridgeStats] | type[PlayoutStats] | type[LightningStats]) -> set[str]:
+    return {field.name for field in fields(stats)}
+
+
+def scraped(stats: BridgeStats) -> dict[str, float]:
+    """Sample name, with its label's value if it has one, to value; through the text that goes over the wire."""
+
+    class _Once(Collector):
+        def collect(self):  # type: ignore[no-untyped-def]
+            return metrics.of_bridge(stats)
+
+    registry = CollectorRegistry()
+    registry.register(_Once())
+    return {
+        ":".join((sample.name, *sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+
+
+def test_no_counter_is_forgotten() -> None:
+    told_otherwise = {"playout", "lateness_count", "lateness_ms_sum", "lateness_ms_max"}
+    assert metrics.COUNTED.keys() | metrics.COUNTED_BY.keys() | told_otherwise == names(BridgeStats)
+    assert metrics.PLAYOUT.keys() == names(PlayoutStats)
+    assert metrics.LIGHTNING.keys() == names(LightningStats)
+
+
+def test_values_are_those_of_the_stats_in_base_units() -> None:
+    stats = BridgeStats(calls_started=3, lateness_count=2, lateness_ms_sum=5.0, lateness_ms_max=4.0)
+    stats.barge_ins.update({"speech": 2, "digit": 1})
+    told = scraped(stats)
+    assert told["bridge_calls_started_total"] == 3
+    assert told["bridge_barge_ins_total:speech"] == 2
+    assert told["bridge_barge_ins_total:digit"] == 1
+    assert told["bridge_packet_lateness_seconds_count"] == 2
+    assert told["bridge_packet_lateness_seconds_sum"] == 0.005
+    assert told["bridge_packet_lateness_max_seconds"] == 0.004
+
+
+def test_what_has_not_happened_is_zero_and_not_missing() -> None:
+    told = scraped(BridgeStats())
+    assert {told[f"bridge_{name}_total"] for name in metrics.COUNTED} == {0}
+
+
+def test_milliseconds_become_seconds() -> None:
+    (series,) = metrics.counters("p", {"underrun_ms": "x"}, PlayoutStats(underrun_ms=1500))
+    assert (series.name, series.samples[0].value) == ("p_underrun_seconds", 1.5)
+
+
+def test_playouts_of_many_calls_add_up() -> None:
+    total = PlayoutStats(packets=1, underrun_ms=0.5)
+    total.add(PlayoutStats(packets=2, underruns=1, underrun_ms=20.0, missing_marks=3))
+    assert total == PlayoutStats(packets=3, underruns=1, underrun_ms=20.5, missing_marks=3)
