@@ -6,7 +6,7 @@ import asyncio
 import json
 from base64 import b64encode
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.pytest_plugin import AiohttpClient
 
 from bridge.server.inbound import DirectQueue, feed
@@ -61,7 +61,7 @@ async def test_the_hook_holds_and_no_message_is_lost_or_moved(aiohttp_client: Ai
     assert left == [b"behind the end"]
 
 
-async def test_the_end_of_the_socket_is_told(aiohttp_client: AiohttpClient) -> None:
+async def test_the_end_of_the_socket_is_told() -> None:
     ends: list[object] = []
     told = asyncio.Event()
 
@@ -76,10 +76,18 @@ async def test_the_end_of_the_socket_is_told(aiohttp_client: AiohttpClient) -> N
 
     app = web.Application()
     app.router.add_get("/", handler)
-    client = await aiohttp_client(app)
-    async with client.ws_connect("/") as socket:
-        await socket.send_str("one")
-    async with asyncio.timeout(5):
-        await told.wait()
+    runner = web.AppRunner(app)  # aiohttp's test server would cancel a handler whose client has gone
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with (
+            ClientSession() as session,
+            session.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/") as socket,
+        ):
+            await socket.send_str("one")
+        async with asyncio.timeout(5):
+            await told.wait()
+    finally:
+        await runner.cleanup()
     assert ends[1] == [b"one"]
     assert ends[0].type.name in ("CLOSE", "CLOSING", "CLOSED")  # type: ignore[attr-defined]
