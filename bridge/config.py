@@ -88,10 +88,10 @@ class LightningConfig(_Section, frozen=True):
     concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 1
     #: URL of an HTTP proxy, secret because it may hold a password. Empty: none, whatever the environment says.
     proxy: Secret = msgspec.field(default_factory=Secret)
-    connect_timeout_s: Timeout = 3.0
+    connect_timeout_s: Timeout = 2.0
     #: How long a synthesis may wait for its first audio, and later for its next.
-    first_audio_timeout_s: Timeout = 3.0
-    stall_timeout_s: Timeout = 2.0
+    first_audio_timeout_s: Timeout = 2.0
+    stall_timeout_s: Timeout = 1.5
 
     def with_changes(self, changes: Mapping[str, Any]) -> LightningConfig:
         """A copy with `changes`; those that are None are left out."""
