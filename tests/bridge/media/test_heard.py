@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from bridge.media.heard import Heard, Script, whole_words
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bridge.media.heard import Heard, Script, whole_words
 
 
 def script(*pieces: tuple[str, float, float | None]) -> Script:
