@@ -63,7 +63,7 @@ def demo(
     from bridge.cli.demo_picture import svg
     from bridge.cli.demo_report import tell
 
-    log_to_stderr("warning")
+    log_to_stderr("error")  # of its own ends one would only be told twice
     words = _recorded(caller) if caller else None
     if words is None and find_spec("espeakng_loader") is None:
         raise ConfigError(

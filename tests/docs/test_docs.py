@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_drawn_state_machines_are_those_of_the_code() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_states.py"))
-    assert (ROOT / "docs" / "states.md").read_text("utf-8") == made["page"](), "run: python docs/make_states.py"
+    assert (ROOT / "docs" / "states.md").read_text("utf-8") == made["page"](), (
+        "run: python docs/make_states.py"
+    )
 
 
 def test_the_agent_in_the_docs_is_the_one_that_is_tested() -> None:
