@@ -42,7 +42,8 @@ def page() -> str:
     return "\n".join(
         (
             HEAD,
-            "Arrows are labelled with what was heard, and with the verdict where there is one.\nWhat changes nothing is left out.",
+            "Arrows are labelled with what was heard, and with the verdict where there is one.",
+            "What changes nothing is left out.",
             diagram("Barge-in", "bridge/media/barge_in.py", barge_in),
             diagram("The caller's turn", "bridge/media/barge_in.py", turns),
             "\nMessages that are counted and ignored say so.",
