@@ -26,9 +26,9 @@ import uvloop
 
 from benchmarks import sound
 from benchmarks.contenders import BRIDGE, FLOOR, PEERS_PYTHON, PIPECAT, ROOT, Contender, serving
-from benchmarks.process import loop_ms
+from benchmarks.process import SpeedProbe
 from benchmarks.report import Figures, figures, is_sound, markdown
-from benchmarks.scenario import QUICK, Timings, observe, short_calls
+from benchmarks.scenario import QUICK, Meter, Timings, observe, short_calls
 
 SPEECH = ROOT / ".cache" / "speech"
 SERVER_CORE, OWN_CORE = 0, 1
@@ -126,14 +126,15 @@ class Bench:
     async def row(self, contender: Contender, calls: int) -> None:
         """Measure `contender` with `calls` calls."""
         log = self.logs / f"{contender.name}-{calls}.log"
-        speed = loop_ms(SERVER_CORE)
         try:
             async with serving(contender, calls, self.noise, core=SERVER_CORE, log=log) as stage:
                 clips = [] if contender is FLOOR else self.clips  # it does not listen
-                seen = await observe(stage.server, stage.load, stage.door, calls, clips, self.timings)
-                self.results.rows.append(
-                    figures(contender.name, calls, seen, stage.lightning.syntheses, speed)
-                )
+                with SpeedProbe(SERVER_CORE, cwd=ROOT, log=self.logs / "probe.log") as probe:
+                    meter = Meter(stage.server, stage.load, probe, (SERVER_CORE, OWN_CORE))
+                    seen = await observe(
+                        stage.server, stage.load, stage.door, calls, clips, self.timings, meter
+                    )
+                self.results.rows.append(figures(contender.name, calls, seen, stage.lightning.syntheses))
                 if not stage.server.alive:
                     raise ChildProcessError(log.read_text(errors="replace")[-2000:])
         except (ChildProcessError, TimeoutError) as error:

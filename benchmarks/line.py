@@ -144,9 +144,14 @@ class Line(asyncio.Protocol):
             int(to_interrupt and n == clip.onset_packet) for n in range(len(clip.packets))
         )
 
+    @property
+    def is_over(self) -> bool:
+        """Whether either side has closed."""
+        return self.closed.done() or self._transport.is_closing()
+
     def hang_up(self) -> None:
         """End the stream and close, as Twilio does when the caller hangs up."""
-        if self.closed.done():
+        if self.is_over:
             return
         self._send({"event": "stop", "stop": {"accountSid": ACCOUNT_SID, "callSid": self.call_sid}})
         self._transport.write(wire.client_frame(b"\x03\xe8", wire.CLOSE))

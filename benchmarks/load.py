@@ -102,7 +102,7 @@ class Load:
         now = time.monotonic()
         while (due := self._started_at + self._turn * SLOT_S) <= now:
             for line in self._slots[self._turn % SLOTS]:
-                if not line.closed.done():
+                if not line.is_over:
                     line.tick()
             self._turn += 1
             self.lateness_s.append(now - due)

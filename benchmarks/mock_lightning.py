@@ -181,10 +181,12 @@ class _Session(asyncio.Protocol):
         frame = wire.server_frame(text.encode())
         synthesis.first_byte_at = time.monotonic()
         for _ in range(self._lightning.utterance_ms // CHUNK_MS):
-            if synthesis.cancelled:
+            if synthesis.cancelled or self._transport.is_closing():
                 return
             self._transport.write(frame)
             yield True
+        if synthesis.cancelled or self._transport.is_closing():
+            return
         self._transport.write(wire.server_frame(json.dumps({**ids, "status": "complete"}).encode()))
         self._current = None
         self._next()

@@ -4,16 +4,20 @@ Strategy:
 
 - CPU time is read from the process's own CPU clock, to the nanosecond and over all its threads; the ticks of
   /proc/PID/stat are 10 ms, 1 % of a short window.
-- Time spent ready to run but not running is read too: when it is long, a neighbour had the core.
+- What the core was busy with besides is read too, and so is its speed, which on a virtual machine changes by a
+  half from one minute to the next: without both, rows do not compare.
 - Only the process started here is ever signalled.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
+import statistics
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -99,32 +103,50 @@ class Server:
         return pages * resource.getpagesize() / 1e6
 
 
-def loop_ms(core: int) -> float:
-    """How long a million passes of an empty loop take on `core` just now, at best: the speed of the machine.
+class SpeedProbe:
+    """How fast `core` is, moment by moment: `benchmarks.probe` beside the server. A context manager."""
 
-    Virtual machines change theirs by a half within the hour; without it, rows of different runs do not compare.
-    """
-    own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    def __init__(self, core: int, *, cwd: Path, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", "benchmarks.probe"),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            )
+
+    def __enter__(self) -> SpeedProbe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def pass_ns(self, since: float, until: float) -> float:
+        """The median time of one pass of an empty loop between two monotonic times; NaN when nothing was measured."""
+        lines = (line.split() for line in self._log.read_text().splitlines()[:-1])
+        taken = [float(ns) for at, ns in lines if since <= float(at) < until]
+        return statistics.median(taken) if taken else math.nan
+
+
+def core_busy_s(core: int) -> float:
+    """Time that any task has run on `core` so far. NaN where the kernel does not keep it."""
     try:
-        return min(_time_a_loop() for _ in range(5)) * 10
-    finally:
-        os.sched_setaffinity(0, own)
-
-
-def _time_a_loop() -> float:
-    begun = time.perf_counter()
-    for _ in range(100_000):
-        pass
-    return 1000 * (time.perf_counter() - begun)
+        lines = Path("/proc/schedstat").read_text().splitlines()
+    except OSError:
+        return math.nan
+    for line in lines:
+        if line.startswith(f"cpu{core} "):
+            return (
+                int(line.split()[7]) / 1e9
+            )  # Documentation/scheduler/sched-stats.rst: time spent running by tasks
+    return math.nan
 
 
 def cpu_s(pid: int) -> float:
     """CPU time that process `pid` has used so far, all its threads together."""
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
-
-
-def waited_s(pid: int) -> float:
-    """Time that the living threads of `pid` have waited for a core so far."""
-    waits = (task / "schedstat" for task in Path(f"/proc/{pid}/task").iterdir())
-    return sum(int(path.read_text().split()[1]) for path in waits) / 1e9

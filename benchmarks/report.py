@@ -2,6 +2,7 @@
 
 How each figure is defined (README.md says why):
 
+- at 15 ns: CPU speaking, times 15 ns over the time that one pass of an empty loop took meanwhile on the same core.
 - first audio: the line's first packet of a synthesis minus the mock's first byte of it, same clock.
 - lateness: of the packets beyond an utterance's first 1.2 s, arrival minus place in the utterance, minus the
   smallest such difference of that utterance. A clock that drifts shows as growing lateness.
@@ -26,6 +27,8 @@ SETTLED_MS = 1200.0
 GENERATOR_BUSY = 0.85
 GENERATOR_LATE_MS = 5.0
 NEIGHBOUR_TOOK = 0.05
+#: The speed that CPU figures are converted to: one pass of an empty loop.
+STANDARD_PASS_NS = 15.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Figures:
     calls: int
     cpu_listening_percent: float
     cpu_speaking_percent: float
+    cpu_speaking_standard_percent: float
     core_percent: float
     mb_per_call: float
     first_audio_p50_ms: float
@@ -59,14 +63,12 @@ class Figures:
     lost_calls: int
     generator_core_percent: float
     generator_late_p99_ms: float
-    waited_percent: float
-    machine_loop_ms: float
+    pass_ns: float
+    neighbours_percent: float
     notes: str
 
 
-def figures(
-    server: str, calls: int, seen: Observation, syntheses: dict[int, list[Synthesis]], machine_loop_ms: float
-) -> Figures:
+def figures(server: str, calls: int, seen: Observation, syntheses: dict[int, list[Synthesis]]) -> Figures:
     """The row of `seen`."""
     lines = seen.lines
     window = seen.speaking_from, seen.speaking_until
@@ -85,6 +87,7 @@ def figures(
         calls=calls,
         cpu_listening_percent=_each(seen.listening, calls),
         cpu_speaking_percent=_each(speaking, calls),
+        cpu_speaking_standard_percent=_each(speaking, calls) * _to_standard(speaking),
         core_percent=100 * speaking.server if speaking else math.nan,
         mb_per_call=(seen.full_mb - seen.idle_mb) / calls if seen.full_mb else math.nan,
         first_audio_p50_ms=percentile(first_ms, 50),
@@ -108,10 +111,14 @@ def figures(
         lost_calls=calls - len(lines) + sum(line.closed_code not in (None, 1000) for line in lines),
         generator_core_percent=100 * speaking.generator if speaking else math.nan,
         generator_late_p99_ms=percentile(generator_late, 99),
-        waited_percent=100 * speaking.server_waited if speaking else math.nan,
-        machine_loop_ms=machine_loop_ms,
+        pass_ns=speaking.pass_ns if speaking else math.nan,
+        neighbours_percent=100 * speaking.others_beside_server if speaking else math.nan,
         notes="; ".join(_notes(seen)),
     )
+
+
+def _to_standard(usage: Usage | None) -> float:
+    return STANDARD_PASS_NS / usage.pass_ns if usage else math.nan
 
 
 def _each(usage: Usage | None, calls: int) -> float:
@@ -167,8 +174,9 @@ def _notes(seen: Observation) -> Iterable[str]:
         yield "generator saturated"
     elif percentile(usage.generator_late_ms, 99) > GENERATOR_LATE_MS:
         yield "generator late"
-    if usage.server_waited > NEIGHBOUR_TOOK or usage.generator_waited > NEIGHBOUR_TOOK:
-        yield f"neighbours took {100 * usage.server_waited:.0f} % and {100 * usage.generator_waited:.0f} % of the cores"
+    others = usage.others_beside_server, usage.others_beside_generator
+    if max(others) > NEIGHBOUR_TOOK:
+        yield f"neighbours took {100 * others[0]:.0f} % and {100 * others[1]:.0f} % of the cores"
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -184,6 +192,7 @@ COLUMNS: Sequence[tuple[str, str]] = (
     ("N", "{calls}"),
     ("CPU % listening", "{cpu_listening_percent:.3f}"),
     ("CPU % speaking", "{cpu_speaking_percent:.3f}"),
+    ("at 15 ns", "{cpu_speaking_standard_percent:.3f}"),
     ("core %", "{core_percent:.0f}"),
     ("MB/call", "{mb_per_call:.3f}"),
     ("first audio p50/p95 ms", "{first_audio_p50_ms:.1f}/{first_audio_p95_ms:.1f}"),
@@ -195,7 +204,7 @@ COLUMNS: Sequence[tuple[str, str]] = (
     ("false alarms", "{false_alarms}"),
     ("stale bytes", "{stale_bytes}"),
     ("generator core %, late p99 ms", "{generator_core_percent:.0f}, {generator_late_p99_ms:.1f}"),
-    ("loop ms", "{machine_loop_ms:.1f}"),
+    ("pass ns", "{pass_ns:.1f}"),
     ("notes", "{notes_full}"),
 )
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from benchmarks.line import Line
 from benchmarks.load import Door, Load
-from benchmarks.process import Server, cpu_s, waited_s
+from benchmarks.process import Server, SpeedProbe, core_busy_s, cpu_s
 from benchmarks.sound import Clip
 
 #: An interruption must have this much of the utterance left to interrupt.
@@ -50,10 +50,11 @@ class Usage:
 
     seconds: float
     server: float
-    server_waited: float  # ready to run, but a neighbour had the core
     generator: float
-    generator_waited: float
+    others_beside_server: float  # what else ran on its core
+    others_beside_generator: float
     generator_late_ms: Sequence[float]
+    pass_ns: float  # speed of the server's core: one pass of an empty loop
 
 
 @dataclass
@@ -73,30 +74,36 @@ class Observation:
 
 
 class Meter:
-    """Reads a server's and our own use of the cores over a stretch of time."""
+    """Reads a server's and our own use of the cores over a stretch of time.
 
-    def __init__(self, server: Server, load: Load) -> None:
-        self._server, self._load = server, load
+    Args:
+        cores: the server's, and ours.
+    """
+
+    def __init__(self, server: Server, load: Load, probe: SpeedProbe, cores: tuple[int, int]) -> None:
+        self._server, self._load, self._probe, self._cores = server, load, probe, cores
 
     async def over(self, seconds: float) -> Usage:
+        """What the next `seconds` cost."""
         begun, first = self._read(), len(self._load.lateness_s)
         await asyncio.sleep(seconds)
-        took, *used = (after - before for after, before in zip(self._read(), begun, strict=True))
+        ended = self._read()
+        took, *used = (after - before for after, before in zip(ended, begun, strict=True))
+        server, own, server_core, own_core = (busy / took for busy in used)
         late_ms = [late * 1000 for late in self._load.lateness_s[first:]]
-        server, server_waited, own, own_waited = (seconds / took for seconds in used)
-        return Usage(took, server, server_waited, own, own_waited, late_ms)
+        speed = self._probe.pass_ns(begun[0], ended[0])
+        return Usage(took, server, own, server_core - server, own_core - own, late_ms, speed)
 
     def _read(self) -> tuple[float, ...]:
-        pid, own = self._server.pid, os.getpid()
-        return time.monotonic(), cpu_s(pid), waited_s(pid), cpu_s(own), waited_s(own)
+        used = cpu_s(self._server.pid), cpu_s(os.getpid())
+        return time.monotonic(), *used, *(core_busy_s(core) for core in self._cores)
 
 
 async def observe(
-    server: Server, load: Load, door: Door, calls: int, clips: Sequence[Clip], timings: Timings
+    server: Server, load: Load, door: Door, calls: int, clips: Sequence[Clip], timings: Timings, meter: Meter
 ) -> Observation:
     """Run the phases with `calls` calls. A failure ends them early and is told in the observation."""
     seen = Observation([])
-    meter = Meter(server, load)
     try:
         await _warm_up(load, door)
         seen.idle_mb = server.resident_mb()
@@ -173,7 +180,7 @@ async def _one_by_one(lines: Sequence[Line], seconds: float, act: Callable[[Line
     begun = time.monotonic()
     for n, line in enumerate(lines):
         await asyncio.sleep(max(0.0, begun + n * seconds / len(lines) - time.monotonic()))
-        if not line.closed.done():
+        if not line.is_over:
             act(line)
     await asyncio.sleep(max(0.0, begun + seconds - time.monotonic()))
 
@@ -187,7 +194,7 @@ async def _interruptions(lines: Sequence[Line], seconds: float, provoke: Callabl
             waiting = line.pending
             if waiting and now - waiting.at > MISSED_AFTER_S:
                 line.give_up_pending()
-            if now >= due[line] and not line.closed.done() and line.is_hearing(now, at_least_ms=REST_MS):
+            if now >= due[line] and not line.is_over and line.is_hearing(now, at_least_ms=REST_MS):
                 provoke(line)
                 due[line] = now + random.uniform(4.0, 6.0)
         await asyncio.sleep(0.02)

@@ -353,6 +353,7 @@ class Call:
         if self._mouth.utterance is not None:
             self._mouth.stop(self._mouth.utterance, ENDED, clear=False)
         self._pacer.remove(self._mouth)
+        self._mouth.close()
         self._stats.playout.add(self._mouth.playout.stats)
         self._note(tl.CallEnded, reason=reason)
         self._news.set()

@@ -132,6 +132,10 @@ class Mouth:
             utterance.speech.cancel()
         self._finish(utterance, by)
 
+    def close(self) -> None:
+        """The call is over: let go of it, so that its memory is free now and not when the collector comes round."""
+        self._on_first_audio = self._on_over = _nobody
+
     def mark_played(self, name: str) -> None:
         """The carrier answered a mark."""
         now_s = self._clock()
@@ -202,3 +206,7 @@ class Mouth:
         self._heard, self.utterance = utterance.heard, None
         self._on_over(utterance)
         utterance.over.set_result(by)
+
+
+def _nobody(_utterance: Utterance) -> None:
+    """Who is told once the call is over."""

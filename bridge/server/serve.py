@@ -147,4 +147,4 @@ def _spare_the_collector() -> None:
     """What was loaded at start lives as long as the process: no collection need walk it while packets wait."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
+    gc.set_threshold(2_000, 10, 10)
