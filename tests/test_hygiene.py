@@ -1,0 +1,317 @@
+"""What keeps the house a house: who imports whom, what is shipped, what is never in it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from ipaddress import ip_address
+from pathlib import Path
+from statistics import quantiles
+
+import pytest
+
+from tests.support.cli import environment
+from tests.support.source import (
+    MODULES,
+    ROOT,
+    function_lines,
+    imports_of,
+    outside_imports,
+    own_files,
+    room_of,
+    rooms_imported,
+    tree_of,
+)
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+# -- who imports whom --------------------------------------------------------------------------------------------------
+
+#: From the top of the house to its foundations: a room may need what stands below it, and nothing beside it.
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"server"},
+    {"emulators", "agents"},
+    {"call"},
+    {"mouth"},
+    {"media", "prompts"},
+    {"carriers", "lightning"},
+    {"store", "observe", "config"},
+    {"config_tree"},
+    {"errors", "secret", "codecs"},
+)
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+#: What stands below, and is none of its business all the same.
+KEEPS_OUT = {
+    "server": {"emulators"},
+    "agents": {"carriers", "lightning", "media", "mouth"},
+    "emulators": {"call", "lightning", "mouth", "media"},
+    "media": {"carriers", "lightning", "config"},
+    "codecs": set(FLOOR_OF) - {"codecs"},
+}
+#: Who may use a library at all.
+ONLY_FOR = {
+    "aiohttp": {"server", "emulators"},
+    "websockets": {"lightning"},
+    "onnxruntime": {"media"},
+    "prometheus_client": {"observe"},
+    "cyclopts": {"cli"},
+    "rich": {"cli", "emulators"},
+    "uvloop": {"cli"},
+    "espeakng_loader": {"emulators"},
+    "tomllib": {"config_tree"},
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_go_down(module: str) -> None:
+    room = room_of(module)
+    if not room:
+        return
+    assert room in FLOOR_OF, "a new room: say in FLOORS where it stands"
+    for other in rooms_imported(module):
+        assert FLOOR_OF[room] < FLOOR_OF[other], f"{room} needs {other}"
+        assert other not in KEEPS_OUT.get(room, ())
+
+
+@pytest.mark.parametrize(
+    "room, other", [("carriers", "lightning"), ("lightning", "carriers"), ("media", "call")]
+)
+def test_not_even_types_of_each_other(room: str, other: str) -> None:
+    modules = [module for module in MODULES if room_of(module) == room]
+    assert modules
+    assert [module for module in modules if other in rooms_imported(module, for_types_too=True)] == []
+
+
+@pytest.mark.parametrize("library", ONLY_FOR)
+def test_each_library_has_its_room(library: str) -> None:
+    users = {room_of(module) for module in MODULES if library in outside_imports(module)}
+    assert users, "nobody uses it any more"
+    assert users <= ONLY_FOR[library]
+
+
+def test_a_server_is_built_by_the_server_alone() -> None:
+    builders = {room_of(module) for module, path in MODULES.items() if "aiohttp.web" in imports_of(path)}
+    assert builders == {"server", "emulators"}
+
+
+#: Bytes, events and `now` in, values out.
+PURE = (
+    "bridge.carriers.carrier",
+    "bridge.carriers.dialect",
+    "bridge.carriers.form_signature",
+    "bridge.carriers.markup",
+    "bridge.carriers.twilio",
+    "bridge.emulators.carrier_buffer",
+    "bridge.emulators.lightning_protocol",
+    "bridge.emulators.lightning_requests",
+    "bridge.emulators.twiml",
+    "bridge.lightning.audio_guess",
+    "bridge.lightning.faults",
+    "bridge.lightning.messages",
+    "bridge.lightning.pieces",
+    "bridge.media.barge_in",
+    "bridge.media.heard",
+    "bridge.media.playout",
+    "bridge.observe.stats",
+    "bridge.observe.timeline",
+    *(module for module in MODULES if room_of(module) == "codecs"),
+)
+CLOCKS_AND_DOORS = {
+    "asyncio",
+    "datetime",
+    "logging",
+    "random",
+    "select",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_is_pure_awaits_nothing_and_asks_no_clock(module: str) -> None:
+    assert not outside_imports(module) & CLOCKS_AND_DOORS
+    waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    found = [node for node in ast.walk(tree_of(MODULES[module])) if isinstance(node, waits)]
+    assert [node for node in found if module != "bridge.lightning.pieces"] == [], (
+        "pieces_of follows an iterator"
+    )
+
+
+HEAVY = ("numpy", "aiohttp", "onnxruntime", "websockets", "uvloop", "prometheus_client", "rich.table")
+
+
+@pytest.mark.parametrize("module", ["bridge", "bridge.config", "bridge.cli.main"])
+def test_what_is_imported_often_imports_little(module: str, tmp_path: Path) -> None:
+    """In a fresh interpreter, because this one has everything."""
+    script = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    fresh = [sys.executable, "-c", script]
+    done = subprocess.run(fresh, env=environment(), cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[]"
+
+
+# -- how it is written -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_small_and_say_what_they_are(module: str) -> None:
+    path = MODULES[module]
+    assert ast.get_docstring(tree_of(path))
+    assert len(path.read_text("utf-8").splitlines()) <= 400
+
+
+def test_functions_are_small() -> None:
+    lines = {
+        f"{module}.{name}": count for module, path in MODULES.items() for name, count in function_lines(path)
+    }
+    assert max(lines.values()) <= 60, max(lines, key=lambda name: lines[name])
+    assert quantiles(lines.values(), n=10)[-1] <= 40
+
+
+# -- what is in the repository -----------------------------------------------------------------------------------------
+
+#: Addresses that a reader, an operator or a licence needs. Where packages come from is the installer's business.
+KNOWN_HOSTS = {"api.smallest.ai", "www.w3.org", "www.apache.org", "bridge.example.evil"}
+URL = re.compile(rb"\b(?:https?|wss?)://(?:[^\s/@'\"<>]*@)?([A-Za-z0-9.-]+)")
+MACHINE_PATH = re.compile(rb"(?<![\w.$}~-])/(?:home|root|Users|work|mnt)/\w")
+FILES = {path.relative_to(ROOT).as_posix(): path for path in own_files()}
+
+
+def is_made_up(host: str) -> bool:
+    """Whether `host` is one that exists for examples only, or on this machine or network only."""
+    host = host.rstrip(".")
+    if "." not in host or host.endswith((".example", "example.com", "example.org")):
+        return True
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+def test_nothing_names_a_place_that_readers_do_not_need() -> None:
+    named = {
+        (name, host)
+        for name, path in FILES.items()
+        for host in (match.decode().rstrip(".") for match in URL.findall(path.read_bytes()))
+    }
+    assert {(name, host) for name, host in named if not is_made_up(host) and host not in KNOWN_HOSTS} == set()
+    assert {host for _, host in named} >= KNOWN_HOSTS, "the net has no holes"
+
+
+def test_nothing_names_somebodys_machine() -> None:
+    assert [name for name, path in FILES.items() if MACHINE_PATH.search(path.read_bytes())] == []
+    assert MACHINE_PATH.search(b"see " + b"/".join((b"", b"home", b"me"))), "the net has no holes"
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in FILES if re.fullmatch(r"requirements/\w+\.txt", name))
+)
+def test_locks_hold_exact_versions_and_hashes_and_no_addresses(name: str) -> None:
+    text = FILES[name].read_text("utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    pins = [line for line in lines if not line.startswith(" ")]
+    assert pins
+    assert [line for line in pins if not re.match(r"^[\w.-]+==[\w.+!-]+( ; .+)? \\$", line)] == []
+    hashes = [line.strip() for line in lines if line.startswith(" ")]
+    assert [line for line in hashes if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}( \\)?", line)] == []
+    assert "://" not in text
+    assert "index" not in text
+
+
+def test_every_lock_there_must_be() -> None:
+    assert {f"requirements/{name}.txt" for name in ("base", "demo", "test", "quality")} <= FILES.keys()
+
+
+def test_the_licence_is_apache_2_word_for_word() -> None:
+    text = (ROOT / "LICENSE").read_bytes()
+    assert (
+        hashlib.sha256(text).hexdigest() == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+    )
+    assert PYPROJECT["project"]["license"] == "Apache-2.0"
+
+
+# -- what is installed -------------------------------------------------------------------------------------------------
+
+#: Below these, faults are known that reach us. aiohttp: memory holes of its WebSocket reader, before admission.
+SAFE = {"aiohttp": "3.14.4", "websockets": "17.4"}
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+@pytest.mark.parametrize("package", SAFE)
+def test_nothing_with_known_holes_is_used_or_allowed(package: str) -> None:
+    assert version(importlib.metadata.version(package)) >= version(SAFE[package])
+    (wanted,) = [line for line in PYPROJECT["project"]["dependencies"] if line.startswith(package)]
+    assert wanted == f"{package}>={SAFE[package]}"
+
+
+def test_aiohttps_parser_is_the_one_in_c() -> None:
+    """Request smuggling has been found in the one in Python, again and again."""
+    import aiohttp.http_parser
+
+    assert hasattr(aiohttp.http_parser, "HttpRequestParserC")
+    assert aiohttp.http_parser.HttpRequestParser is aiohttp.http_parser.HttpRequestParserC
+
+
+def test_what_is_gpl_is_an_extra() -> None:
+    project = PYPROJECT["project"]
+    assert not [line for line in project["dependencies"] if "espeak" in line]
+    assert [line for line in project["optional-dependencies"]["demo"] if "espeak" in line]
+
+
+# -- what is shipped ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel as it would be published."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.iterdir()
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_all_that_is_needed(wheel: zipfile.ZipFile) -> None:
+    held = set(wheel.namelist())
+    assert {path.relative_to(ROOT).as_posix().removeprefix("codecs/") for path in MODULES.values()} <= held
+    data = (
+        "bridge/sounds/apology.wav",
+        "bridge/cli/bridge.toml",
+        "bridge/py.typed",
+        "telephony_codecs/py.typed",
+    )
+    for name in data:
+        source = ROOT / name if name.startswith("bridge") else ROOT / "codecs" / name
+        assert wheel.read(name) == source.read_bytes()
+
+
+def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
+    tops = {name.partition("/")[0] for name in wheel.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"bridge", "telephony_codecs"}
+    assert {Path(name).suffix for name in wheel.namelist() if name.startswith("bridge/")} == {
+        ".py",
+        ".toml",
+        ".typed",
+        ".wav",
+    }
+
+
+def test_the_wheel_tells_what_it_is(wheel: zipfile.ZipFile) -> None:
+    (info,) = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
+    metadata = wheel.read(f"{info}/METADATA").decode()
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Requires-Python: >=3.11" in metadata
+    assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert "bridge = bridge.cli.main:main" in wheel.read(f"{info}/entry_points.txt").decode()
