@@ -26,7 +26,7 @@ SETTLED_MS = 1200.0
 #: Beyond these the generator, or a neighbour, is part of what is measured.
 GENERATOR_BUSY = 0.85
 GENERATOR_LATE_MS = 5.0
-NEIGHBOUR_TOOK = 0.05
+NEIGHBOUR_TOOK = 0.15
 #: The speed that CPU figures are converted to: one pass of an empty loop.
 STANDARD_PASS_NS = 15.0
 
@@ -176,7 +176,8 @@ def _notes(seen: Observation) -> Iterable[str]:
         yield "generator late"
     others = usage.others_beside_server, usage.others_beside_generator
     if max(others) > NEIGHBOUR_TOOK:
-        yield f"neighbours took {100 * others[0]:.0f} % and {100 * others[1]:.0f} % of the cores"
+        shares = " and ".join(f"{max(0.0, 100 * share):.0f} %" for share in others)
+        yield f"neighbours took {shares} of the cores"
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
