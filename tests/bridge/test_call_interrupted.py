@@ -13,7 +13,7 @@ from bridge.lightning.speech import Synthesis
 from bridge.media.heard import Heard
 from bridge.observe import timeline as tl
 from bridge.prompts import apology
-from tests.support.call import MS_PER_CHARACTER, build_call, sound
+from tests.support.call import MS_PER_CHARACTER, Scene, build_call, sound
 from tests.support.virtual_time import virtual
 
 TEXT = "One two three four five six."
@@ -23,6 +23,14 @@ PACKET = 160
 
 def says_nothing(_number: int, _synthesis: Synthesis) -> None:
     """Lightning takes its time."""
+
+
+def press_a_key(scene: Scene) -> None:
+    scene.press("1")
+
+
+def speak(scene: Scene) -> None:
+    scene.hear(0.9, 0.9, 0.9)
 
 
 # -- interrupted -------------------------------------------------------------------------------------------------
@@ -120,10 +128,7 @@ async def test_a_first_sign_of_speech_holds_the_packets_and_doubt_sends_them_on(
 async def test_only_what_may_interrupt_does(
     mode: BargeInMode, by_digit: bool, by_speech: bool, configured: bool
 ) -> None:
-    for wanted, interrupt in (
-        (by_digit, lambda scene: scene.press("1")),
-        (by_speech, lambda scene: scene.hear(0.9, 0.9, 0.9)),
-    ):
+    for wanted, interrupt in ((by_digit, press_a_key), (by_speech, speak)):
         scene = build_call(mode=mode if configured else "both")
         task = scene.say(TEXT) if configured else scene.say(TEXT, barge_in=mode)
         await asyncio.sleep(0.3)

@@ -223,7 +223,10 @@ API_KEY, NUMBER, TEXT = "sk-canary-5f1c", "+15550104242", "Zanzibar"
 
 async def call_with_canaries(refuse: int) -> list[str]:
     """Make a call whose every secret is known; returns the agent's error as it would be printed."""
-    sections = {"lightning": {"api_key": Secret(API_KEY)}, "agent": {"options": {"text": TEXT}}}
+    sections: dict[str, dict[str, Any]] = {
+        "lightning": {"api_key": Secret(API_KEY)},
+        "agent": {"options": {"text": TEXT}},
+    }
     options = EmulatorOptions(refuse=refuse, api_key=Secret(API_KEY))
     async with stage("tests.support.agents:says_its_option", lightning=options, sections=sections) as s:
         report = await call(s, from_number=NUMBER)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 from multidict import CIMultiDict, MultiDict
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+from twilio.request_validator import RequestValidator
 
 from bridge.carriers.carrier import Ending, IncomingCall, Reply, StreamUrls
 from bridge.carriers.form_signature import sign

@@ -49,7 +49,11 @@ VOICE = b"\x21\xa1" * 80
 
 async def call(bridge: ToyBridge, **options: Any) -> CallReport:
     """Call it; for half a second at most, if the test does not say otherwise."""
-    defaults = {"answer_url": f"{bridge.url}/answer", "auth_token": TOKEN, "hang_up_after_s": 0.5}
+    defaults: dict[str, Any] = {
+        "answer_url": f"{bridge.url}/answer",
+        "auth_token": TOKEN,
+        "hang_up_after_s": 0.5,
+    }
     return await place_call(CallPlan(**(defaults | options)))
 
 

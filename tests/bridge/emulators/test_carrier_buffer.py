@@ -184,7 +184,7 @@ def test_every_mark_comes_back_once_and_every_slot_is_filled(steps: list[Step], 
     assert sorted([name for _, name in played.marks] + played.cleared) == sorted(asked)
     assert len(played.recording.heard) == 500 * SLOT_BYTES
     if not any(what is None for _, what in steps):
-        pushed = sum(int(what * 8) for _, what in steps if isinstance(what, int))
+        pushed = sum(int(what * 8) for _, what in steps if isinstance(what, float | int))
         assert bytes(played.recording.heard).count(SOUND) == pushed
 
 

@@ -19,7 +19,7 @@ from bridge.emulators.lightning_options import EmulatorOptions
         ({"realtime_factor": 0.5}, 100, 200),
     ],
 )
-def test_when_audio_is_due(switches: dict[str, float], at_ms: float, due_ms: float) -> None:
+def test_when_audio_is_due(switches: dict[str, Any], at_ms: float, due_ms: float) -> None:
     assert EmulatorOptions(**switches).due_ms(at_ms) == due_ms
 
 

@@ -256,7 +256,7 @@ TIMED = [
 
 @pytest.mark.parametrize(("voice_id", "language", "options", "timed"), TIMED)
 def test_only_some_voices_time_their_words(
-    voice_id: str, language: str | None, options: dict[str, bool], timed: bool
+    voice_id: str, language: str | None, options: dict[str, Any], timed: bool
 ) -> None:
     line = Line(**options)
     asked = line.begin(voice_id=voice_id, language=language, word_timestamps=True)
@@ -300,7 +300,7 @@ def test_handshakes(authorization: str, options: EmulatorOptions, status: int | 
         assert "right" not in str(told)
 
 
-values = st.sampled_from(
+values: st.SearchStrategy[object] = st.sampled_from(
     [None, True, False, 0, 1, 8000, 2**70, 0.5, 1e300, "", " ", "Hello.", "ulaw", "magnus", "ping", "\0", "é",
      [], [[]], {}]
 )  # fmt: skip

@@ -123,7 +123,7 @@ class Stopped:
 
 
 async def test_a_speech_gives_its_parts_in_order() -> None:
-    parts = [PieceStarted("Hi."), SpeechAudio(b"ab"), WORD, PieceEnded()]
+    parts: list[SpeechPart] = [PieceStarted("Hi."), SpeechAudio(b"ab"), WORD, PieceEnded()]
     speech = Speech(stopped := Stopped())
     for part in parts:
         speech.deliver(part)

@@ -54,7 +54,8 @@ def vowel(seconds: float) -> Signal:
 
 def log_odds(probability: Floats) -> Floats:
     """Spreads out what crowds at 0 and 1."""
-    return np.log(probability / (1 - probability))
+    odds: Floats = np.log(probability / (1 - probability))
+    return odds
 
 
 LINES = (

@@ -33,7 +33,7 @@ def media(n: int) -> str:
 async def test_the_hook_holds_and_no_message_is_lost_or_moved(aiohttp_client: AiohttpClient) -> None:
     taken: list[bytes] = []
     queues: list[object] = []
-    left: list[str] = []
+    left: list[str | bytes] = []
 
     async def handler(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(decode_text=False)
