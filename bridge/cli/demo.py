@@ -179,15 +179,20 @@ async def _lightning(engine: str) -> AsyncIterator[str]:
     Raises:
         BridgeError: it did not start.
     """
-    process = await asyncio.create_subprocess_exec(
+    starting = asyncio.create_task(_start(engine))
+    try:
+        # A Ctrl-C at this very moment must not lose a process that is already there.
+        yield await _address(await asyncio.shield(starting))
+    finally:
+        await _stop(await starting)
+
+
+async def _start(engine: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "bridge", "emulate", "lightning", "--port", "0", "--engine", engine,
         stdout=asyncio.subprocess.PIPE,
         env=_environment(),
     )  # fmt: skip
-    try:
-        yield await _address(process)
-    finally:
-        await _stop(process)
 
 
 def _environment() -> dict[str, str]:
