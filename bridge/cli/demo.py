@@ -34,6 +34,8 @@ GREETING: Final = (
 )
 REPLY: Final = "Of course. Tuesday at ten it is. Goodbye!"
 CALLER_SAYS: Final = "Excuse me, I would just like to book a table for Tuesday at ten."
+#: To a recording, of which nothing is known.
+REPLY_TO_ANYTHING: Final = "I stopped talking the moment you began, and I have heard you. Goodbye!"
 CALLER_VOICE: Final = "sophia"
 #: How much of the greeting the caller listens to before interrupting it.
 PATIENCE_MS: Final = 2600.0
@@ -87,17 +89,17 @@ def demo(
 
 async def _demo(words: Utterance | None) -> CallStory:
     async with _lightning("auto" if words else "espeak") as url:
-        config = _config(url)
+        config = _config(url, REPLY_TO_ANYTHING if words else REPLY)
         return await _call(config, words or await _spoken(config), "" if words else CALLER_SAYS)
 
 
-def _config(url: str) -> Config:
+def _config(url: str, reply: str) -> Config:
     from msgspec.structs import replace
 
     from bridge.config import Config, Secret, TwilioConfig
 
     port, base = _free_port(), Config()
-    options = {"greeting": GREETING, "reply": REPLY, "goodbye_after_s": GOODBYE_AFTER_S}
+    options = {"greeting": GREETING, "reply": reply, "goodbye_after_s": GOODBYE_AFTER_S}
     return replace(
         base,
         server=replace(base.server, host="127.0.0.1", port=port, public_url=f"http://127.0.0.1:{port}"),

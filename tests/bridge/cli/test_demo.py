@@ -92,6 +92,7 @@ def test_without_an_interruption_the_demo_has_failed(
     )
     assert "begins to speak" in done.out
     assert "the caller has heard: “Hello" in done.out
+    assert "Tuesday" not in done.out, "a recording is not answered as if its words were known"
     assert (tmp_path / "demo" / "call.wav").stat().st_size > 10_000
     assert (tmp_path / "demo" / "call.svg").stat().st_size > 1_000
 
