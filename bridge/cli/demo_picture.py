@@ -17,22 +17,22 @@ from telephony_codecs.g711 import MULAW_TO_FLOAT
 if TYPE_CHECKING:
     from bridge.cli.demo_report import CallStory
 
-_WIDTH, _HEIGHT = 960, 272
+_WIDTH, _HEIGHT = 960, 278
 _LEFT, _RIGHT = 70, _WIDTH - 14
-_WAVE, _BOTTOM = 68, 226
-_CALLER_TOP, _BRIDGE_TOP = 42, 132
-_CALLER, _BRIDGE = "#0e7490", "#15803d"
+_ROWS, _WAVE, _BOTTOM = 3, 68, 232
+_CALLER_TOP, _BRIDGE_TOP = 48, 138
+_CALLER, _BRIDGE, _INK = "#0e7490", "#15803d", "#111827"
 _COLUMN_PX: Final = 2
 #: About what a letter of the picture's small type takes.
 _LETTER_PX: Final = 5.6
-#: A flag nearer to the right edge than this writes to its left.
-_FLAG_PX: Final = 150
+_FLAG_LETTER_PX: Final = 6.6
+#: What a mark of time needs.
+_TICK_PX: Final = 40
 
 
 class _Flag(NamedTuple):
     at_ms: float
     text: str
-    row: int
 
 
 class _Words(NamedTuple):
@@ -61,8 +61,8 @@ def svg(story: CallStory) -> str:
         _text(8, _BRIDGE_TOP + _WAVE / 2 + 4, "Bridge", _BRIDGE, "font-weight='bold'"),
         *_subtitles(_said_by_caller(story), _CALLER, _CALLER_TOP, axis),
         *_subtitles(_heard_of_bridge(story), _BRIDGE, _BRIDGE_TOP, axis),
-        *(_flag(flag, axis) for flag in _flags(story)),
-        *(_second(second, axis) for second in range(int(axis.total_ms / 1000) + 1)),
+        *_labels(_flags(story), axis),
+        *_seconds(axis),
         _text(
             _LEFT,
             _HEIGHT - 8,
@@ -83,15 +83,15 @@ def _flags(story: CallStory) -> Iterator[_Flag]:
         match entry:
             case heard.BridgeStarted():
                 spoke += 1
-                yield _Flag(entry.at_ms, "bridge greets" if spoke == 1 else "bridge answers", 0)
+                yield _Flag(entry.at_ms, "bridge greets" if spoke == 1 else "bridge answers")
             case heard.CallerStarted():
-                yield _Flag(entry.at_ms, "caller speaks", 0)
+                yield _Flag(entry.at_ms, "caller speaks")
             case heard.ClearReceived():
-                yield _Flag(entry.at_ms, "bridge is silent", 1)
+                yield _Flag(entry.at_ms, "bridge is silent")
             case heard.BridgeClosed():
-                yield _Flag(entry.at_ms, "bridge hangs up", 0)
+                yield _Flag(entry.at_ms, "bridge hangs up")
             case heard.HungUp():
-                yield _Flag(entry.at_ms, "caller hangs up", 0)
+                yield _Flag(entry.at_ms, "caller hangs up")
 
 
 def _said_by_caller(story: CallStory) -> list[_Words]:
@@ -126,7 +126,7 @@ def _reaction(story: CallStory, axis: _Axis) -> Iterator[str]:
     if took_ms is None or cut is None or clear is None:
         return
     x, width = axis.x(clear.at_ms - took_ms), axis.x(clear.at_ms) - axis.x(clear.at_ms - took_ms)
-    yield f'<path d="M{x:.1f} 36h{width:.1f}V{_BOTTOM}h-{width:.1f}z" fill="#fde68a"/>'
+    yield f'<path d="M{x:.1f} 40h{width:.1f}V{_BOTTOM}h-{width:.1f}z" fill="#fde68a"/>'
     lost = f"{took_ms:.0f} ms later: {(cut.total_ms - cut.heard_ms) / 1000:.1f} s more were made and are not played"
     yield _text(axis.x(clear.at_ms) + 6, _BRIDGE_TOP + _WAVE / 2 - 6, lost, "#6b7280", "font-size='11'")
 
@@ -141,19 +141,35 @@ def _subtitles(spoken: list[_Words], colour: str, top: int, axis: _Axis) -> Iter
             )
 
 
-def _flag(flag: _Flag, axis: _Axis) -> str:
-    x, y = axis.x(flag.at_ms), 14 + 14 * flag.row
-    label = f"{flag.text} {flag.at_ms / 1000:.2f} s"
-    aside = _text(x - 4, y, label, "#111827", "text-anchor='end'")
-    beside = _text(x + 4, y, label, "#111827")
-    pole = f'<path d="M{x:.1f} {y - 9}V{_BOTTOM}" stroke="#9ca3af" stroke-dasharray="3 3"/>'
-    return pole + (beside if x + _FLAG_PX < _WIDTH else aside)
+def _labels(flags: Iterator[_Flag], axis: _Axis) -> Iterator[str]:
+    """Each flag in the first row where it covers none before it: beside its pole, or before it near the edge.
+
+    Where there is no such row, the pole stands alone: the table has its time.
+    """
+    rows: list[list[tuple[float, float]]] = [[] for _ in range(_ROWS)]
+    for flag in flags:
+        x, label = axis.x(flag.at_ms), f"{flag.text} {flag.at_ms / 1000:.2f} s"
+        width = len(label) * _FLAG_LETTER_PX
+        fits = x + width < _WIDTH
+        left, right = (x, x + width) if fits else (x - width, x)
+        free = (n for n, row in enumerate(rows) if all(right < start or end < left for start, end in row))
+        row = next(free, _ROWS)
+        y = 14 + 14 * row
+        yield f'<path d="M{x:.1f} {y - 9}V{_BOTTOM}" stroke="#9ca3af" stroke-dasharray="3 3"/>'
+        if row == _ROWS:
+            continue
+        rows[row].append((left, right))
+        yield _text(x + 4, y, label, _INK) if fits else _text(x - 4, y, label, _INK, "text-anchor='end'")
 
 
-def _second(second: int, axis: _Axis) -> str:
-    x = axis.x(second * 1000)
-    mark = f'<path d="M{x:.1f} {_BOTTOM}v5" stroke="#6b7280"/>'
-    return mark + _text(x, _BOTTOM + 18, f"{second} s", "#6b7280", "text-anchor='middle'")
+def _seconds(axis: _Axis) -> Iterator[str]:
+    """Marks of time, as many as have room for their numbers."""
+    wanted_s = axis.total_ms / 1000 * _TICK_PX / (_RIGHT - _LEFT)
+    step_s = next((step for step in (1, 2, 5, 10, 20, 60, 300) if step >= wanted_s), 1800)
+    for second in range(0, int(axis.total_ms / 1000) + 1, step_s):
+        x = axis.x(second * 1000)
+        yield f'<path d="M{x:.1f} {_BOTTOM}v5" stroke="#6b7280"/>'
+        yield _text(x, _BOTTOM + 18, f"{second} s", "#6b7280", "text-anchor='middle'")
 
 
 def _text(x: float, y: float, text: str, colour: str, more: str = "") -> str:

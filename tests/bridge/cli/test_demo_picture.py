@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from itertools import combinations
+from typing import NamedTuple, cast
 from xml.etree import ElementTree
 
 import pytest
@@ -76,6 +77,22 @@ def texts(picture: str) -> dict[str, ElementTree.Element]:
     return {text.text or "": text for text in ElementTree.fromstring(picture).iter(f"{SVG}text")}
 
 
+class Box(NamedTuple):
+    left: float
+    right: float
+    y: float
+
+
+def boxes(picture: str) -> dict[str, Box]:
+    """Where each text is, by a generous guess of how wide a letter is."""
+    found = {}
+    for text, element in texts(picture).items():
+        x, width = float(element.attrib["x"]), len(text) * 6.2
+        left = {"end": x - width, "middle": x - width / 2}.get(element.get("text-anchor", ""), x)
+        found[text] = Box(left, left + width, float(element.attrib["y"]))
+    return found
+
+
 def test_the_story_in_order() -> None:
     told = [(moment.at_ms, moment.who, moment.what) for moment in story().moments()]
     assert told == [
@@ -144,13 +161,20 @@ def test_the_picture_says_who_did_what_when_and_what_was_heard() -> None:
 
 
 def test_nothing_in_the_picture_is_cut_off() -> None:
-    """By a generous guess of how wide a letter is."""
-    for text, element in texts(svg(story())).items():
-        x, width = float(element.attrib["x"]), len(text) * 6.2
-        left = {"end": x - width, "middle": x - width / 2}.get(element.get("text-anchor", ""), x)
-        assert left >= 0, text
-        assert left + width <= 960, text
-        assert 0 < float(element.attrib["y"]) < 272, text
+    for box in boxes(svg(story())).values():
+        assert box.left >= 0
+        assert box.right <= 960
+        assert 0 < box.y < 278
+
+
+@pytest.mark.parametrize("lasts_s", [10, 40, 600])
+def test_no_flag_and_no_second_covers_another(lasts_s: int) -> None:
+    told = story([*SEEN[:-1], BridgeClosed(at_ms=lasts_s * 1000 - 10, code=1000)])
+    told.report.recording.said.extend(b"\xff" * 8000 * (lasts_s - 10))
+    placed = [box for text, box in boxes(svg(told)).items() if text.endswith(" s")]
+    assert len(placed) > 10
+    for one, other in combinations(placed, 2):
+        assert one.y != other.y or one.right <= other.left or other.right <= one.left
 
 
 def test_strokes_are_where_the_sound_is() -> None:
