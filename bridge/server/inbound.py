@@ -31,13 +31,13 @@ DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class DirectQueue(WebSocketDataQueue):
-    """aiohttp's queue, but for text messages while there is a `sink`."""
+    """aiohttp's queue, but for messages while there is a `sink`: those go there, in the order they came."""
 
     sink: Callable[[bytes], None] | None = None
 
     def feed_data(self, data: Any, size: int) -> None:
         sink = self.sink
-        if sink is not None and data.type is WSMsgType.TEXT:
+        if sink is not None and data.type in DATA:
             sink(data.data)
         else:
             super().feed_data(data, size)
