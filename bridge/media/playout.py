@@ -232,11 +232,6 @@ class Playout:
         return self._active
 
     @property
-    def started(self) -> bool:
-        """Whether any packet of this utterance has been sent."""
-        return self._origin_s is not None
-
-    @property
     def written_ms(self) -> float:
         """Milliseconds written to this utterance so far, without the padding of the tail."""
         return self.audio_format.ms_in(self._written_bytes)
@@ -245,11 +240,6 @@ class Playout:
     def queued_ms(self) -> int:
         """Milliseconds waiting here to be sent."""
         return len(self._packets) * PACKET_MS
-
-    @property
-    def sent(self) -> int:
-        """Packets of this utterance that have been sent."""
-        return self._sent
 
     def buffered_ms(self, now_s: float) -> float:
         """Milliseconds in the carrier's buffer by the clock; negative for how long it has been dry."""
