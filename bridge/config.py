@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
 from bridge.secret import Secret
@@ -35,10 +36,12 @@ __all__ = [
     "BargeInMode",
     "CarriersConfig",
     "Config",
+    "FallbackConfig",
     "LightningConfig",
     "PlayoutConfig",
     "Secret",
     "ServerConfig",
+    "SpeechConfig",
     "TwilioConfig",
     "load_config",
     "require_for_serving",
@@ -52,8 +55,6 @@ BargeInMode: TypeAlias = Literal["off", "digits", "speech", "both"]
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
-Timeout: TypeAlias = Annotated[float, Meta(gt=0, le=600)]
-Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class _Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -73,29 +74,11 @@ class ServerConfig(_Section, frozen=True):
     admin_token: Secret = msgspec.field(default_factory=Secret)
 
 
-class LightningConfig(_Section, frozen=True):
-    """``[lightning]``: Smallest AI's text-to-speech."""
+class SpeechConfig(_Section, frozen=True):
+    """``[speech]``: how text is prepared for the voice."""
 
-    base_url: Name = "https://api.smallest.ai"
-    api_key: Secret = msgspec.field(default_factory=Secret)
-    model: Name = "lightning_v3.1"
-    voice_id: Name = "magnus"
-    language: Name = "en"
-    speed: Annotated[float, Meta(ge=0.5, le=2.0)] = 1.0
-    #: Sockets held open and idle, so that neither a first word nor a barge-in waits for a handshake.
-    spare_connections: Annotated[int, Meta(ge=0, le=500)] = 2
-    #: Syntheses that the account may run at once; more wait here instead of being refused there.
-    concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 1
-    #: URL of an HTTP proxy, secret because it may hold a password. Empty: none, whatever the environment says.
-    proxy: Secret = msgspec.field(default_factory=Secret)
-    connect_timeout_s: Timeout = 2.0
-    #: How long a synthesis may wait for its first audio, and later for its next.
-    first_audio_timeout_s: Timeout = 2.0
-    stall_timeout_s: Timeout = 1.5
-
-    def with_changes(self, changes: Mapping[str, Any]) -> LightningConfig:
-        """A copy with `changes`; those that are None are left out."""
-        return msgspec.structs.replace(self, **{k: v for k, v in changes.items() if v is not None})
+    #: Strip markdown and emoji, group phone numbers. No word is dropped.
+    normalise: bool = False
 
 
 class BargeInConfig(_Section, frozen=True):
@@ -144,6 +127,7 @@ class Config(_Section, frozen=True):
 
     server: ServerConfig = ServerConfig()
     lightning: LightningConfig = LightningConfig()
+    speech: SpeechConfig = SpeechConfig()
     barge_in: BargeInConfig = BargeInConfig()
     playout: PlayoutConfig = PlayoutConfig()
     carriers: CarriersConfig = CarriersConfig()

@@ -44,6 +44,7 @@ FLOORS = (
     {"media", "prompts"},
     {"carriers", "lightning"},
     {"store", "observe", "config"},
+    {"config_lightning"},
     {"config_tree"},
     {"errors", "secret", "codecs"},
 )
@@ -58,7 +59,7 @@ KEEPS_OUT = {
 }
 #: Who may use a library at all.
 ONLY_FOR = {
-    "aiohttp": {"server", "emulators"},
+    "aiohttp": {"server", "emulators", "lightning"},
     "websockets": {"lightning"},
     "onnxruntime": {"media"},
     "prometheus_client": {"observe"},

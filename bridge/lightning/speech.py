@@ -17,8 +17,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
+from bridge.errors import LightningError
 from bridge.lightning.mailbox import Mailbox
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.stats import LightningStats
@@ -152,15 +153,59 @@ class Synthesis(PartStream[SynthesisPart]):
         super().deliver(part)
 
 
+class TextSynthesis(Synthesis):
+    """A synthesis whose text comes bit by bit while its audio goes out. `request.text` is empty."""
+
+    @property
+    def text(self) -> str:
+        """All the text that has been given so far."""
+        raise NotImplementedError
+
+    async def say(self, text: str) -> None:
+        """Give more text, white space and all. Returns when it is on its way, or when the synthesis is over."""
+        raise NotImplementedError
+
+    def end_text(self) -> None:
+        """Say that no more text will come. What has been given is still spoken."""
+        raise NotImplementedError
+
+
 class Synthesizer(Protocol):
-    """A door to Lightning."""
+    """A door to Lightning: one for a process and entry of the configuration."""
 
     @property
     def stats(self) -> LightningStats:
         """Where everything that goes other than well is counted."""
 
-    def synthesize(self, request: SynthesisRequest, into: PartSink | None = None) -> Synthesis:
-        """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
+    @property
+    def last_error(self) -> LightningError | None:
+        """Why it cannot be reached; None when it could be, the last time it was tried."""
+
+    async def start(self) -> None:
+        """Get ready in the background. Does not wait, and does not fail."""
+
+    async def close(self) -> None:
+        """Close every connection. What is being synthesised, or waits for it, fails."""
+
+    def synthesize(
+        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
+    ) -> Synthesis:
+        """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis.
+
+        Args:
+            into: where parts go, instead of being iterated over.
+            wait_s: how long to wait for a unit of concurrency, instead of `queue_timeout_s`.
+        """
+
+
+@runtime_checkable
+class StreamingSynthesizer(Synthesizer, Protocol):
+    """A door that takes text as it comes."""
+
+    def open_text(
+        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
+    ) -> TextSynthesis:
+        """Begin a synthesis whose text is still to come. Returns at once."""
 
 
 class Speech(PartStream[SpeechPart]):

@@ -15,6 +15,7 @@ from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Digit, MarkPlayed
 from bridge.carriers.twilio import TwilioDialect
 from bridge.config import BargeInMode, LightningConfig
+from bridge.errors import LightningError
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
 from bridge.lightning.stats import LightningStats
@@ -66,8 +67,17 @@ class PlayedLightning:
     syntheses: list[PlayedSynthesis] = field(default_factory=list)
     #: What to do about each synthesis; replace it to be worse.
     script: Callable[[int, Synthesis], None] | None = None
+    last_error: LightningError | None = None
 
-    def synthesize(self, request: SynthesisRequest, into: PartSink | None = None) -> Synthesis:
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def synthesize(
+        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
+    ) -> Synthesis:
         synthesis = PlayedSynthesis(request, into)
         synthesis.trace = self.trace
         self.syntheses.append(synthesis)

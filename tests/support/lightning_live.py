@@ -34,8 +34,8 @@ async def talking(
     *scripts: Script, keepalive_s: float = 25.0, queue_timeout_s: float = 10.0, **changes: Any
 ) -> AsyncIterator[tuple[LightningLive, ScriptedLightning]]:
     async with ScriptedLightning(*scripts) as lightning:
-        wanted = config(lightning.url, **changes)
-        async with LightningLive(wanted, keepalive_s=keepalive_s, queue_timeout_s=queue_timeout_s) as live:
+        wanted = config(lightning.url, queue_timeout_s=queue_timeout_s, **changes)
+        async with LightningLive(wanted, keepalive_s=keepalive_s) as live:
             yield live, lightning
 
 

@@ -1,0 +1,38 @@
+"""Which door is which: from an entry of the configuration to a `Synthesizer`, and what to ask it for.
+
+Strategy:
+
+- A door is imported when it is opened: a bridge with one door pays for one.
+- Doors of one account share its units of concurrency; all doors of a process share its counters.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.config import LightningConfig
+from bridge.lightning.limits import Units
+from bridge.lightning.speech import Synthesizer
+from bridge.lightning.stats import LightningStats
+from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
+
+#: Doors that know `ulaw`. The others answer PCM, which is converted here.
+SPEAKS_MULAW: Final = frozenset({"live", "sse", "http", "v3.1", "v3.1-sse"})
+_ENCODINGS: Final = {"ulaw": Encoding.MULAW, "alaw": Encoding.ALAW, "pcm": Encoding.PCM16}
+
+
+def wanted_format(config: LightningConfig) -> AudioFormat:
+    """What to ask of `config`'s door for a telephone line."""
+    if config.output != "auto":
+        return AudioFormat(_ENCODINGS[config.output], config.sample_rate)
+    if config.door in SPEAKS_MULAW and config.sample_rate == MULAW_8K.rate_hz:
+        return MULAW_8K
+    return AudioFormat(Encoding.PCM16, config.sample_rate)
+
+
+def open_door(config: LightningConfig, stats: LightningStats, units: Units) -> Synthesizer:
+    """The door that `config` names, not started yet."""
+    from bridge.lightning.live import LightningLive
+
+    assert config.door == "live", "the other doors are not open yet"
+    return LightningLive(config, stats=stats, units=units)

@@ -1,0 +1,163 @@
+"""What every synthesis that goes over a network needs: a unit, deadlines, and one place where all is let go of.
+
+Strategy:
+
+- A synthesis goes through four stages, each with a deadline: a unit of concurrency, a connection, the first
+  audio, the next audio. However it ends, everything it holds is let go of in that very moment, in one place.
+- A door's own synthesis subclasses this: it says how to `_ask`, and how to `_hang_up`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from bridge.config import LightningConfig
+from bridge.errors import LightningError, TimedOut, Unavailable
+from bridge.lightning.limits import Unit, Units
+from bridge.lightning.messages import SynthesisRequest
+from bridge.lightning.speech import PartSink, Synthesis
+from bridge.lightning.stats import LightningStats
+
+logger = logging.getLogger(__name__)
+
+#: More audio than this for a text is no speech of it: the slowest voice takes a quarter of it.
+_FLOOD_S, _FLOOD_S_PER_CHAR = 20.0, 0.5
+
+
+class WatchedSynthesis(Synthesis):
+    """A synthesis of one door.
+
+    Args:
+        config: of the door: its deadlines.
+        units: the account's; one is held from before the request until the end.
+        on_over: told when it is over.
+        wait_s: how long to wait for a unit, instead of `queue_timeout_s`.
+    """
+
+    def __init__(
+        self,
+        request: SynthesisRequest,
+        into: PartSink | None,
+        *,
+        config: LightningConfig,
+        stats: LightningStats,
+        units: Units,
+        on_over: Callable[[Synthesis], None],
+        wait_s: float | None = None,
+    ) -> None:
+        super().__init__(request, into)
+        self._config, self._stats, self._units, self._on_over = config, stats, units, on_over
+        self._wait_s = config.queue_timeout_s if wait_s is None else wait_s
+        self._unit: Unit | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at_s = 0.0
+        stats.syntheses += 1
+        self._task = asyncio.create_task(self._run())
+
+    # -- what a door adds ------------------------------------------------------------------------------
+
+    async def _ask(self) -> None:
+        """Send the request, and see to it that what comes is given to `_take_audio` and `deliver`, up to `finish`.
+
+        Calls `_sent` in between. May go on until all has come, or return as soon as somebody else sees to it.
+
+        Raises:
+            LightningError: why it cannot be had.
+        """
+        raise NotImplementedError
+
+    def _hang_up(self) -> None:
+        """Let go of the connection: `cancelled` and `error` say how it ended. Must be quick and not raise."""
+
+    # -- for the door ----------------------------------------------------------------------------------
+
+    def _start_over(self) -> None:
+        """Ask again, with the unit that is held."""
+        self._unwatch()
+        self._task = asyncio.create_task(self._run())
+
+    def _sent(self) -> None:
+        """The request is about to go out: the deadline for its first audio begins."""
+        if self.requested_at_s is None:
+            self.requested_at_s = time.monotonic()
+        self._heard_at_s = time.monotonic()
+        self._watch()
+
+    def _take_audio(self, audio: bytes) -> None:
+        if not audio:
+            return  # nor does it count as a sign of life
+        self._heard_at_s = time.monotonic()
+        first = not self.audio_bytes
+        self.deliver(audio)
+        if first:
+            self._watch()  # by the other deadline from now on
+        if self.audio_bytes > self._flood_bytes():
+            self._stats.floods += 1
+            self.finish(self._unavailable("far more audio than the text can last", "flood"))
+
+    def _complete(self) -> None:
+        """All has come."""
+        self._stats.completed += 1
+        self.finish()
+
+    def _unavailable(self, reason: str, code: str) -> Unavailable:
+        return Unavailable(reason, code=code, request_id=self.request_id)
+
+    def _flood_bytes(self) -> float:
+        request = self.request
+        seconds = _FLOOD_S + _FLOOD_S_PER_CHAR * len(request.text) / request.speed
+        return seconds * request.sample_rate * 2
+
+    # -- from the unit to the end ----------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            if self._unit is None:
+                self._unit = await self._units.acquire(self._wait_s)
+            await self._ask()
+        except LightningError as error:
+            self.finish(error)
+        except Exception:  # a bug of ours, but nobody may wait for ever because of it
+            logger.exception("a synthesis could not be asked for")
+            self.finish(self._unavailable("internal error", "internal"))
+
+    def _watch(self) -> None:
+        """Look whether the current deadline has passed; come back when it may have."""
+        self._unwatch()
+        if self.over:
+            return
+        first = not self.audio_bytes
+        limit_s = self._config.first_audio_timeout_s if first else self._config.stall_timeout_s
+        quiet_s = time.monotonic() - self._heard_at_s
+        if quiet_s < limit_s:
+            self._timer = asyncio.get_running_loop().call_later(limit_s - quiet_s, self._watch)
+            return
+        self._stats.late_first_audio += first
+        self._stats.stalls += not first
+        what, code = ("no audio", "first_audio_timeout") if first else ("no more audio", "stall_timeout")
+        self.finish(TimedOut(f"{what} for {limit_s:g} s", code=code, request_id=self.request_id))
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _let_go(self) -> None:
+        self._on_over(self)
+        self._unwatch()
+        self._stats.cancelled += self.cancelled
+        self._stats.failed += self.error is not None
+        if self._task is not _current_task():
+            self._task.cancel()
+        self._hang_up()
+        if self._unit is not None:
+            self._unit.release()
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # outside of any loop, at its very end
+        return None
