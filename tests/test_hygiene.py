@@ -44,6 +44,7 @@ FLOORS = (
     {"media", "prompts"},
     {"carriers", "lightning"},
     {"store", "observe", "config"},
+    {"catalogue"},
     {"config_lightning"},
     {"config_tree"},
     {"errors", "secret", "codecs"},
@@ -105,6 +106,7 @@ def test_a_server_is_built_by_the_server_alone() -> None:
 
 #: Bytes, events and `now` in, values out.
 PURE = (
+    "bridge.catalogue",
     "bridge.carriers.carrier",
     "bridge.carriers.dialect",
     "bridge.carriers.form_signature",
@@ -118,6 +120,7 @@ PURE = (
     "bridge.lightning.faults",
     "bridge.lightning.messages",
     "bridge.lightning.pieces",
+    "bridge.lightning.refusals",
     "bridge.media.barge_in",
     "bridge.media.heard",
     "bridge.media.playout",

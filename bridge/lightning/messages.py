@@ -19,12 +19,11 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Raw, Struct
 
+from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest, ProtocolError
 from bridge.lightning.faults import Fault, fault_of
+from bridge.lightning.refusals import refuse
 
-MAX_TEXT_CHARS: Final = 8000
-OUTPUT_FORMATS: Final = ("pcm", "wav", "mp3", "ulaw", "alaw")
-SAMPLE_RATES_HZ: Final = (8000, 16000, 24000, 44100)
 #: The voices that time their words, and the languages they do it in. Others ignore the wish.
 WORD_TIMED_VOICES: Final = frozenset({"meher", "devansh", "kartik", "maithili", "liam", "avery"})
 WORD_TIMED_LANGUAGES: Final = frozenset({"en", "hi"})
@@ -62,13 +61,15 @@ class _Cancel(Struct):
 _encoder: Final = msgspec.json.Encoder()
 
 
-def encode_request(request: SynthesisRequest) -> bytes:
+def encode_request(request: SynthesisRequest, door: DoorName = "live") -> bytes:
     """The message that asks for a synthesis.
 
     Raises:
         InvalidRequest: Lightning would refuse it; names the field.
     """
-    if problem := _problem(request):
+    refuse(request, door)
+    if not _ID.fullmatch(request.request_id):
+        problem = "request_id: must be 1 to 128 letters, digits, '_', '-' or '.'"
         raise InvalidRequest(problem, code="local_check", request_id=request.request_id)
     try:
         return _encoder.encode(request)
@@ -80,23 +81,6 @@ def encode_request(request: SynthesisRequest) -> bytes:
 def encode_cancel(request_id: str) -> bytes:
     """The message that stops a synthesis. Nothing acknowledges it."""
     return _encoder.encode(_Cancel(request_id))
-
-
-def _problem(request: SynthesisRequest) -> str:
-    if not request.text.strip():
-        return "text: is empty or only whitespace"
-    if len(request.text) > MAX_TEXT_CHARS:
-        return f"text: {len(request.text)} characters, more than {MAX_TEXT_CHARS}"
-    if request.output_format not in OUTPUT_FORMATS:
-        hint = " (mu-law is called `ulaw`)" if request.output_format == "mulaw" else ""
-        return f"output_format: {request.output_format!r} is none of {', '.join(OUTPUT_FORMATS)}{hint}"
-    if request.sample_rate not in SAMPLE_RATES_HZ:
-        return f"sample_rate: {request.sample_rate} is none of {', '.join(map(str, SAMPLE_RATES_HZ))}"
-    if not 0.5 <= request.speed <= 2:
-        return f"speed: {request.speed:g} is not within 0.5 to 2"
-    if not _ID.fullmatch(request.request_id):
-        return "request_id: must be 1 to 128 letters, digits, '_', '-' or '.'"
-    return ""
 
 
 @dataclass(frozen=True, slots=True)

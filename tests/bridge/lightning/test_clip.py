@@ -152,7 +152,7 @@ TWO_PIECES = "a" * 200 + ". " + "b" * 200 + "."
 async def test_what_is_asked_for_each_piece() -> None:
     async with ScriptedLightning(each_in_three_chunks) as lightning:
         wanted = ClipFormat("mp3", 44100)
-        changed = config(lightning.url, voice_id="sophia", model="m", language="hi", speed=1.5)
+        changed = config(lightning.url, voice_id="rhea", model="lightning_v3.1_pro", language="hi", speed=1.5)
         clip = await synthesise_clip(TWO_PIECES, wanted, changed, pronunciation_dicts=["names"])
         assert len(lightning.handshakes) == 1, "over one socket"
     first, second = lightning.requests
@@ -161,8 +161,8 @@ async def test_what_is_asked_for_each_piece() -> None:
     for asked in (first, second):
         del asked["text"], asked["request_id"]
         assert asked == {
-            "voice_id": "sophia",
-            "model": "m",
+            "voice_id": "rhea",
+            "model": "lightning_v3.1_pro",
             "language": "hi",
             "speed": 1.5,
             "sample_rate": 44100,

@@ -168,8 +168,8 @@ async def test_what_the_stream_raises_comes_out_after_what_it_said() -> None:
 
 async def test_options_of_one_utterance() -> None:
     async with emulated() as (voice, emulator, _):
-        await heard(voice.speak(HELLO, voice_id="liam", language="hi", speed=1.5, model="lightning_v3.1_pro"))
-        wanted = {"voice_id": "liam", "language": "hi", "speed": 1.5, "model": "lightning_v3.1_pro"}
+        await heard(voice.speak(HELLO, voice_id="rhea", language="hi", speed=1.5, model="lightning_v3.1_pro"))
+        wanted = {"voice_id": "rhea", "language": "hi", "speed": 1.5, "model": "lightning_v3.1_pro"}
         assert {name: emulator.stats.last_request[name] for name in wanted} == wanted
 
 
