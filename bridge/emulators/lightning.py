@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal, TypeAlias
 
-import msgspec
 from aiohttp import WSCloseCode, web
 
 from bridge.config import API_KEY_VARIABLE, Secret
 from bridge.emulators.espeak import EspeakEngine
+from bridge.emulators.lightning_account import AccountRoutes
 from bridge.emulators.lightning_audio import Studio, Utterance, script_of, wire_format_of
 from bridge.emulators.lightning_connection import Connection
+from bridge.emulators.lightning_http import HttpDoors, refusal_response
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import (
     Account,
@@ -32,7 +32,7 @@ from bridge.emulators.lightning_protocol import (
     handshake_refusal,
     idle_timeout_s,
 )
-from bridge.emulators.lightning_requests import BASE_VOICES, LANGUAGES, PRO_VOICES
+from bridge.emulators.lightning_v4 import V4_PATH, V4Connection
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
 from bridge.errors import ConfigError
 
@@ -69,7 +69,8 @@ class EmulatedLightning:
         self._host, self._port = host, port
         self._account = Account(self.options, self.stats)
         self._studio = Studio(self.engine)
-        self._connections: set[Connection] = set()
+        self._connections: set[Connection | V4Connection] = set()
+        self._http_doors = HttpDoors(self, self._account, self._refusal)
         self._engine_thread: ThreadPoolExecutor | None = None
         self._runner: web.AppRunner | None = None
 
@@ -96,7 +97,12 @@ class EmulatedLightning:
             OSError: the address cannot be had, mostly because the port is taken.
         """
         self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="speech-engine")
-        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
+        self._runner = web.AppRunner(
+            self._app(),
+            access_log=None,
+            shutdown_timeout=_CLOSE_TIMEOUT_S,
+            handler_cancellation=True,  # an HTTP client that hangs up frees its unit at once
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
@@ -107,6 +113,7 @@ class EmulatedLightning:
 
     async def stop(self) -> None:
         """Close every socket with 1001, and the port. Harmless when it is not running."""
+        self._http_doors.abort()
         await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._connections))
         if self._runner:
             await self._runner.cleanup()
@@ -116,9 +123,10 @@ class EmulatedLightning:
             self._engine_thread = None
 
     def drop_connections(self) -> None:
-        """Cut every open socket without a goodbye, as a crash or a broken network would."""
+        """Cut every open socket and every answer without a goodbye, as a crash or a broken network would."""
         for connection in self._connections:
             connection.abort()
+        self._http_doors.abort()
 
     async def utterance(self, synthesis: Synthesis) -> Utterance:
         """What `synthesis` sends, out of the cache or out of the engine.
@@ -136,47 +144,51 @@ class EmulatedLightning:
         app = web.Application()
         app.router.add_get("/", self._health)
         app.router.add_get(LIVE_PATH, self._live)
-        app.router.add_get("/waves/v1/lightning-v3.1/get_voices", self._voices(BASE_VOICES))
-        app.router.add_get("/waves/v1/lightning-v3.1-pro/get_voices", self._voices(PRO_VOICES))
+        app.router.add_get(V4_PATH, self._live_v4)
+        self._http_doors.add_routes(app.router)
+        AccountRoutes(self._refusal).add_routes(app.router)
         return app
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "emulates": "lightning", "engine": self.engine.name})
 
-    def _voices(self, voice_ids: tuple[str, ...]) -> Callable[[web.Request], Awaitable[web.Response]]:
-        listed = [{"voiceId": name, "displayName": name.title(), "tags": _TAGS} for name in voice_ids]
-        body = msgspec.json.encode({"voices": listed})
-
-        async def answer(request: web.Request) -> web.Response:
-            return self._refusal(request) or web.Response(body=body, content_type="application/json")
-
-        return answer
-
     async def _live(self, request: web.Request) -> web.StreamResponse:
         if refusal := self._refusal(request):
             return refusal
+        session_id, socket = await self._open_socket(request)
+        await self._serve(Connection(self, socket, request.transport, self._session(request, session_id)))
+        return socket
+
+    async def _live_v4(self, request: web.Request) -> web.StreamResponse:
+        if refusal := self._refusal(request):
+            return refusal
+        session_id, socket = await self._open_socket(request)
+        session = V4Connection(
+            self, self._account, socket, request.transport, session_id=session_id, query=request.query
+        )
+        await self._serve(session)
+        return socket
+
+    async def _open_socket(self, request: web.Request) -> tuple[str, web.WebSocketResponse]:
         session_id = f"ws_{self.stats.connections + 1:08x}"
         socket = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT_S, compress=False)
         socket.headers["x-trace-id"] = session_id
         await socket.prepare(request)
-        await self._serve(Connection(self, socket, request.transport, self._session(request, session_id)))
-        return socket
+        return session_id, socket
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         refusal = handshake_refusal(request.headers.get("Authorization", ""), self.options)
         if refusal is None:
             return None
         self.stats.refused_handshakes += 1
-        status, body = refusal
-        headers = {"Retry-After": "1"} if status == 429 else {}
-        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+        return refusal_response(refusal)
 
     def _session(self, request: web.Request, session_id: str) -> LightningSession:
         timeout_s = idle_timeout_s(request.query.get("timeout"), self.options.idle_timeout_s)
         now = asyncio.get_running_loop().time()
         return LightningSession(self._account, session_id, idle_timeout_s=timeout_s, now=now)
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: Connection | V4Connection) -> None:
         self.stats.connections += 1
         self.stats.open_connections += 1
         self._connections.add(connection)
@@ -188,16 +200,6 @@ class EmulatedLightning:
         finally:
             self._connections.discard(connection)
             self.stats.open_connections -= 1
-
-
-_TAGS: Final = {
-    "language": list(LANGUAGES[1:]),
-    "accent": "",
-    "gender": "",
-    "age": "",
-    "emotions": [],
-    "usecases": [],
-}
 
 
 def engine_named(name: EngineName) -> SpeechEngine:

@@ -48,20 +48,30 @@ class EmulatorOptions:
     wav_header: bool = False
     #: Tell errors as ``{"error": {"message", "code"}}`` instead of a `message` at the top.
     nested_errors: bool = False
-    #: Answer every handshake with this HTTP status instead of a socket; 0 is off.
+    #: Answer every handshake, and every request over HTTP, with this HTTP status; 0 is off.
     refuse: int = 0
+    #: Wrap server-sent events as messages of the socket are wrapped, as older documentation has them.
+    old_sse: bool = False
+    #: Answer all doors of Lightning v2 with 410, as the real service does since May 2026.
+    v2_retired: bool = False
     #: Drop the TCP connection after this much audio of a synthesis.
     fail_after_ms: float | None = None
     #: Go silent, with the socket open, after this much audio of a synthesis.
     stall_after_ms: float | None = None
-    #: Only so many first syntheses fail or stall; 0 is all of them.
+    #: Send one message that cannot be read after this much audio of a synthesis, then go on.
+    garble_after_ms: float | None = None
+    #: Only so many first syntheses fail, stall or are garbled; 0 is all of them.
     faulty_requests: int = 0
-    #: Chunks still sent after `cancel_request`, to prove that the client drops them.
+    #: Chunks still sent after `cancel_request` or `interrupt`, to prove that the client drops them.
     late_chunks_after_cancel: int = 0
+    #: Whether the account may use Lightning v4, which is a gated beta.
+    v4_access: bool = True
+    #: How long Lightning v4 takes to acknowledge an `interrupt`.
+    interrupted_after_ms: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("first_byte_ms", "realtime_factor", "concurrency", "sockets_per_unit", "faulty_requests",
-                     "late_chunks_after_cancel"):  # fmt: skip
+                     "late_chunks_after_cancel", "interrupted_after_ms"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         for name in ("chunk_ms", "idle_timeout_s"):
@@ -92,7 +102,7 @@ class EmulatorOptions:
         return self.first_byte_ms + (at_ms / self.realtime_factor if self.realtime_factor else 0.0)
 
     def is_faulty(self, number: int) -> bool:
-        """Whether `fail_after_ms` and `stall_after_ms` hold for the synthesis `number`, counted from 1."""
+        """Whether `fail_after_ms` and its like hold for the synthesis `number`, counted from 1."""
         return not self.faulty_requests or number <= self.faulty_requests
 
 

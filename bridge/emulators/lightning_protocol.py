@@ -24,6 +24,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
+from bridge.emulators.lightning_refusals import Refusal, refused
 from bridge.emulators.lightning_requests import (
     TIMED_LANGUAGES,
     TIMED_VOICES,
@@ -303,25 +304,11 @@ def idle_timeout_s(query: str | None, default_s: float) -> float:
     return min(float(asked[:9]), MAX_IDLE_TIMEOUT_S)
 
 
-def handshake_refusal(authorization: str, options: EmulatorOptions) -> tuple[int, bytes] | None:
-    """The HTTP status and JSON body that a handshake is refused with, or None."""
+def handshake_refusal(authorization: str, options: EmulatorOptions) -> Refusal | None:
+    """What a handshake, or a request over HTTP, is refused with, or None."""
     if options.refuse:
-        return options.refuse, _body(*_REFUSALS.get(options.refuse, ("ERROR", "Refused by the emulator")))
+        return refused(options.refuse)
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() == "bearer" and key.strip() and options.accepts(key.strip()):
         return None
-    return 401, _body(*_REFUSALS[401])
-
-
-_REFUSALS: Final = {
-    401: ("UNAUTHORIZED", "Invalid or missing API key"),
-    402: ("INSUFFICIENT_CREDITS", "Insufficient credits"),
-    403: ("FORBIDDEN", "Usage limit reached"),
-    410: ("MODEL_DEPRECATED", "This model has been retired"),
-    429: ("RATE_LIMITED", "Too many requests"),
-    503: ("SERVICE_UNAVAILABLE", "Service unavailable"),
-}
-
-
-def _body(code: str, message: str) -> bytes:
-    return msgspec.json.encode({"status": "error", "error_code": code, "message": message})
+    return refused(401)

@@ -292,9 +292,9 @@ HANDSHAKES = [
 @pytest.mark.parametrize(("authorization", "options", "status"), HANDSHAKES)
 def test_handshakes(authorization: str, options: EmulatorOptions, status: int | None) -> None:
     refusal = handshake_refusal(authorization, options)
-    assert (refusal and refusal[0]) == status
+    assert (refusal and refusal.status) == status
     if refusal:
-        told = json.loads(refusal[1])
+        told = json.loads(refusal.body)
         assert told["status"] == "error"
         assert told["message"]
         assert "right" not in str(told)

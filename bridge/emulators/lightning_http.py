@@ -1,0 +1,300 @@
+"""The HTTP doors of the emulated Lightning: a JSON body in, and the audio out, as events or as raw bytes.
+
+Strategy:
+
+- A `Door` is data: a path, the model that the path implies, and how the audio is wrapped (lightning.md 5, 6).
+  What may be asked is what may be asked on the socket; what only the socket knows is ignored.
+- The headers go out with the first audio, so whatever is refused, and whatever the engine fails at, is still
+  an HTTP error with a JSON body.
+- Pace and faults are those of the socket. A client that hangs up cancels its handler (the server is set up
+  so), and the handler returns its unit on every way out, just before the client can see the end.
+- `Content-Type` of raw audio is ``audio/wav`` whatever the format is, because that was recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import web
+
+from bridge.emulators.lightning_audio import Utterance
+from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
+from bridge.emulators.lightning_protocol import Account, Synthesis
+from bridge.emulators.lightning_refusals import Refusal, invalid, over_concurrency, refused, retired
+from bridge.emulators.lightning_requests import (
+    Fields,
+    Issue,
+    SpeechRequest,
+    blank_text,
+    external_ids,
+    issues_in,
+    request_from,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Fields that steer a socket. Over HTTP they are ignored, as is what is in no schema at all.
+_SOCKET_ONLY: Final = frozenset(
+    ("continue", "flush", "max_buffer_flush_ms", "complete_backoff_ms", "cancel_request")
+    + ("context_id", "context_close", "max_buffer_delay_ms")
+)
+GARBLED_EVENT: Final = b'event: audio\ndata: {"audio":"AAAA\n\n'
+_EXPIRE_HEADER, _EXPIRY_HEADER = "x-expire-content", "x-content-expiry"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One path that can be posted to."""
+
+    path: str
+    #: Server-sent events, or else raw audio.
+    events: bool
+    #: What the path implies; empty where the body says it.
+    model: str = ""
+
+
+DOORS: Final = (
+    Door("/waves/v1/tts/live", events=True),
+    Door("/waves/v1/tts", events=False),
+    Door("/waves/v1/lightning-v3.1/stream", events=True, model="lightning_v3.1"),
+    Door("/waves/v1/lightning-v3.1/get_speech", events=False, model="lightning_v3.1"),
+    Door("/waves/v1/lightning-v2/stream", events=True, model="lightning_v2"),
+    Door("/waves/v1/lightning-v2/get_speech", events=False, model="lightning_v2"),
+)
+#: Doors of models that were retired before there was a bridge. Clients still have methods for them.
+RETIRED_PATHS: Final = (
+    "/waves/v1/lightning/get_speech",
+    "/waves/v1/lightning-large/get_speech",
+    "/waves/v1/lightning-large/stream",
+)
+
+
+class Emulator(Protocol):
+    """What the doors need of their server."""
+
+    options: EmulatorOptions
+    stats: EmulatorStats
+
+    async def utterance(self, synthesis: Synthesis) -> Utterance:
+        """What `synthesis` sends. Raises whatever the engine raises."""
+
+
+def refusal_response(refusal: Refusal) -> web.Response:
+    """`refusal` as aiohttp sends it."""
+    return web.Response(
+        status=refusal.status,
+        body=refusal.body,
+        headers=refusal.headers,
+        content_type="application/json",
+    )
+
+
+class HttpDoors:
+    """All doors of one emulator."""
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        account: Account,
+        admit: Callable[[web.Request], web.Response | None],
+    ) -> None:
+        """`admit` refuses a bad key, or gives None."""
+        self._emulator, self._account, self._admit = emulator, account, admit
+        self._transports: set[asyncio.Transport] = set()
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Open every door."""
+        for door in DOORS:
+            router.add_post(door.path, functools.partial(self._answer, door))
+        for path in RETIRED_PATHS:
+            router.add_post(path, self._retired)
+
+    def abort(self) -> None:
+        """Cut every answer that is under way, without an end."""
+        for transport in self._transports:
+            transport.abort()
+
+    async def _retired(self, request: web.Request) -> web.Response:
+        return self._admit(request) or self._refuse(retired(request.path))
+
+    async def _answer(self, door: Door, request: web.Request) -> web.StreamResponse:
+        if refusal := self._admit(request):
+            return refusal
+        options = self._emulator.options
+        if door.model == "lightning_v2" and options.v2_retired:
+            return self._refuse(retired("Lightning v2"))
+        fields = read_body(await request.read(), door)
+        issues = None if isinstance(fields, Refusal) else self._issues(fields)
+        if isinstance(fields, Refusal) or issues:
+            return self._refuse(fields if isinstance(fields, Refusal) else invalid(issues or ()))
+        if not self._account.take_unit():
+            return self._refuse(over_concurrency(options.concurrency))
+        return await self._speak(door, request, fields)
+
+    def _issues(self, fields: Fields) -> list[Issue]:
+        return body_issues(fields, strict_voices=self._emulator.options.strict_voices)
+
+    def _refuse(self, refusal: Refusal) -> web.Response:
+        self._emulator.stats.errors += 1
+        return refusal_response(refusal)
+
+    async def _speak(self, door: Door, request: web.Request, fields: Fields) -> web.StreamResponse:
+        """Answer a request that has its unit."""
+        answer = _Answer(self._emulator, door, request, self._begun(request_from(fields), fields))
+        transport = request.transport
+        if transport:
+            self._transports.add(transport)
+        stats, ended_well = self._emulator.stats, False
+        try:
+            await answer.speak()
+            ended_well = True
+        except ConnectionError:
+            pass  # the client left, or was left on purpose; there is nobody to tell
+        except RuntimeError:
+            logger.exception("the speech engine failed")
+            return self._refuse(refused(500, "INTERNAL_ERROR", "The speech engine failed"))
+        finally:
+            self._account.return_unit()
+            stats.completed += ended_well
+            stats.cancelled += not ended_well
+            if transport:
+                self._transports.discard(transport)
+        return await answer.end() if ended_well else answer.response
+
+    def _begun(self, speech: SpeechRequest, fields: Fields) -> Synthesis:
+        """Count a synthesis that has its unit."""
+        stats = self._emulator.stats
+        stats.requests += 1
+        stats.chars += len(speech.text)
+        stats.texts.append(speech.text)
+        stats.last_request = dict(fields)
+        number = stats.requests
+        own = {"session_id": f"http_{number:08x}", "request_id": f"task_{number:08x}"}
+        head = msgspec.json.encode({**own, **external_ids(fields)})[:-1]
+        return Synthesis(speech, number, timed=False, head=head)
+
+
+class _Answer:
+    """One synthesis on its way out over HTTP."""
+
+    def __init__(self, emulator: Emulator, door: Door, request: web.Request, synthesis: Synthesis) -> None:
+        self._emulator, self._door, self._request, self._synthesis = emulator, door, request, synthesis
+        self._options, self._stats = emulator.options, emulator.stats
+        self._loop = asyncio.get_running_loop()
+        self._asked_at = self._loop.time()
+        self._garbled = False
+        content_type = "text/event-stream" if door.events else "audio/wav"
+        headers = {"Content-Type": content_type, **_answer_headers(synthesis, request.headers)}
+        self.response = web.StreamResponse(headers=headers)
+
+    async def speak(self) -> None:
+        """Send all audio, each piece when it is due.
+
+        Raises:
+            ConnectionError: the client is gone, or a fault cut the connection.
+            RuntimeError: the engine failed; nothing was sent.
+        """
+        utterance = await self._emulator.utterance(self._synthesis)
+        for chunk in utterance.chunks:
+            await self._until_due(chunk.at_ms)
+            if not self.response.prepared:
+                await self.response.prepare(self._request)
+            if self._options.is_faulty(self._synthesis.number):
+                await self._suffer_fault(chunk.at_ms)
+            self._stats.chunks += 1
+            await self.response.write(self._wrapped(chunk.audio_base64))
+
+    async def end(self) -> web.StreamResponse:
+        """Say that it was all."""
+        if self._door.events:
+            await self._write_quietly(end_event(self._synthesis, old=self._options.old_sse))
+        return self.response
+
+    async def _write_quietly(self, event: bytes) -> None:
+        try:
+            await self.response.write(event)
+        except ConnectionError:
+            logger.debug("the client left before the end")
+
+    def _wrapped(self, audio_base64: bytes) -> bytes:
+        if not self._door.events:
+            return b64decode(audio_base64)
+        return audio_event(self._synthesis, audio_base64, old=self._options.old_sse)
+
+    async def _until_due(self, at_ms: float) -> None:
+        due = self._asked_at + self._options.due_ms(at_ms) / 1000
+        # At full speed too the loop gets its turn, to see a client that has left.
+        await asyncio.sleep(max(0.0, due - self._loop.time()))
+
+    async def _suffer_fault(self, at_ms: float) -> None:
+        options = self._options
+        if options.fail_after_ms is not None and at_ms >= options.fail_after_ms:
+            self._stats.faults += 1
+            if self._request.transport:
+                self._request.transport.abort()
+            raise ConnectionAbortedError("dropped on purpose")
+        if options.stall_after_ms is not None and at_ms >= options.stall_after_ms:
+            self._stats.faults += 1
+            await self._loop.create_future()  # until the client leaves
+        if options.garble_after_ms is not None and at_ms >= options.garble_after_ms and not self._garbled:
+            self._garbled = True
+            self._stats.faults += 1
+            if self._door.events:  # raw audio has no messages that could be told from others
+                await self.response.write(GARBLED_EVENT)
+
+
+# -- pure --------------------------------------------------------------------------------------------------------------
+
+
+def read_body(body: bytes, door: Door) -> Fields | Refusal:
+    """The fields of a posted body, with the model that `door` implies and without what steers a socket."""
+    try:
+        fields = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        fields = None
+    if not isinstance(fields, dict):
+        return refused(400, "INVALID_JSON", "The body is not a JSON object")
+    kept = {name: value for name, value in fields.items() if name not in _SOCKET_ONLY}
+    return {**kept, "model": door.model} if door.model else kept
+
+
+def body_issues(fields: Fields, *, strict_voices: bool) -> list[Issue]:
+    """Everything wrong with a posted body: what the socket would find, and text that is not there."""
+    text = fields.get("text")
+    if text is None:
+        detail = {"expected": "string", "received": "undefined"}
+        return [Issue("invalid_type", "text", "Required", detail)]
+    if issues := issues_in(fields, strict_voices=strict_voices):
+        return issues
+    return [] if str(text).strip() else [blank_text()]
+
+
+def audio_event(synthesis: Synthesis, audio_base64: bytes, *, old: bool) -> bytes:
+    """The event with a piece of audio. The `old` envelope is that of the socket."""
+    if old:
+        return b"data: %b\n\n" % synthesis.chunk(audio_base64)
+    return b'event: audio\ndata: {"audio":"%b","done":false,"status":"206"}\n\n' % audio_base64
+
+
+def end_event(synthesis: Synthesis, *, old: bool) -> bytes:
+    """The event after the last audio."""
+    if old:
+        told = b'%b,"status":"complete","message":"All chunks sent","done":true}' % synthesis.head
+        return b"data: %b\n\n" % told
+    return b'data: {"status":"200","done":true}\n\n'
+
+
+def _answer_headers(synthesis: Synthesis, asked: Mapping[str, str]) -> dict[str, str]:
+    """The ids as headers, and what became of a wish for content to expire."""
+    ids = msgspec.json.decode(synthesis.head + b"}", type=dict[str, str])
+    headers = {"X-" + name.replace("_", "-").title(): value for name, value in ids.items()}
+    if asked.get(_EXPIRE_HEADER) == "true":
+        headers[_EXPIRY_HEADER] = "not-entitled"
+    return headers
