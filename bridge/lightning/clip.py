@@ -2,7 +2,8 @@
 
 Strategy:
 
-- Long texts go piece by piece over one socket, like a call's; there is no limit to their sum.
+- Long texts go piece by piece over one connection, like a call's; there is no limit to their sum.
+- Every door will do. One that knows nothing but PCM is asked for that, and the rest is done here.
 - A recording is in the format that was asked for, whatever came. A header says what came. Without one, `ulaw` that
   is PCM is told by its bytes: the sources disagree whether the socket honours it.
 - MP3 is passed on as it comes. Its frames join, and nothing here looks into them.
@@ -12,17 +13,22 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
 from bridge.errors import InvalidRequest, Unavailable
 from bridge.lightning.audio_guess import MOST_BYTES, evidence_bits
-from bridge.lightning.live import LightningLive
+from bridge.lightning.doors import open_door
+from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.pieces import split
+from bridge.lightning.speech import Synthesizer
+from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import WavStripper, wav_bytes
@@ -94,30 +100,60 @@ async def synthesise_clip(
         progress: told, as audio comes, about how many seconds of it there are; 0 for MP3.
 
     Raises:
-        InvalidRequest: the text is blank, or Lightning would refuse something; names the field.
+        InvalidRequest: the text is blank, the door cannot give the format, or Lightning would refuse something;
+            names the field.
         LightningError: it could not be had.
     """
     pieces = split(text)
     if not pieces:
         raise InvalidRequest("text: is empty or only whitespace", code="local_check")
+    asked = asked_format(wanted, config)
     audio = bytearray()
     began_s = time.monotonic()
     first_s = None
-    async with LightningLive(config.with_changes({"spare_connections": 0})) as door:
+    async with _opened(config) as door:
         for piece in pieces:
             answer = bytearray()
-            async for part in door.synthesize(_request(piece, wanted, config, pronunciation_dicts)):
+            async for part in door.synthesize(_request(piece, asked, config, pronunciation_dicts)):
                 if isinstance(part, bytes):
                     first_s = first_s or time.monotonic()
                     answer += part
-                    progress(_seconds(wanted, len(audio) + len(answer)))
-            audio += as_wanted(bytes(answer), wanted.audio)
+                    progress(_seconds(wanted, len(audio)) + _seconds(asked, len(answer)))
+            audio += as_wanted(bytes(answer), wanted.audio, asked.audio)
         now_s = time.monotonic()
     return Clip(bytes(audio), wanted, (first_s or now_s) - began_s, now_s - began_s)
 
 
-def as_wanted(answer: bytes, wanted: AudioFormat | None) -> bytes:
+def asked_format(wanted: ClipFormat, config: LightningConfig) -> ClipFormat:
+    """What to ask of `config`'s door so that the clip can be in the format `wanted`.
+
+    Raises:
+        InvalidRequest: it cannot.
+    """
+    if config.door not in PCM_DOORS and config.door != "local":
+        return wanted
+    if wanted.audio is None:
+        reason = f'output_format: door "{config.door}" answers PCM, which is not made into MP3 here; take another door'
+        raise InvalidRequest(reason, code="local_check")
+    return ClipFormat("pcm", wanted.rate_hz)
+
+
+@asynccontextmanager
+async def _opened(config: LightningConfig) -> AsyncIterator[Synthesizer]:
+    stats = LightningStats()
+    door = open_door(config.with_changes({"spare_connections": 0}), stats, Units(config.concurrency, stats))
+    await door.start()
+    try:
+        yield door
+    finally:
+        await door.close()
+
+
+def as_wanted(answer: bytes, wanted: AudioFormat | None, asked: AudioFormat | None = None) -> bytes:
     """A piece's whole audio in the format `wanted`, from whatever Lightning answered; None leaves it as it is.
+
+    Args:
+        asked: what Lightning was asked for, where that was another format.
 
     Raises:
         Unavailable: it answered with audio that nothing can be done with.
@@ -126,7 +162,7 @@ def as_wanted(answer: bytes, wanted: AudioFormat | None) -> bytes:
         return answer
     try:
         came, audio = _unwrapped(answer)
-        came = came or _guessed(audio, wanted)
+        came = came or _guessed(audio, asked or wanted)
         audio = audio[: len(audio) - len(audio) % came.sample_bytes]
         if came == wanted:
             return audio

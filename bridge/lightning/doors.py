@@ -32,6 +32,22 @@ def wanted_format(config: LightningConfig) -> AudioFormat:
 
 def open_door(config: LightningConfig, stats: LightningStats, units: Units) -> Synthesizer:
     """The door that `config` names, not started yet."""
+    if config.door in ("sse", "v3.1-sse", "v2-sse"):
+        from bridge.lightning.sse import LightningSse
+
+        return LightningSse(config, stats=stats, units=units)
+    if config.door == "http":
+        from bridge.lightning.rest import LightningHttp
+
+        return LightningHttp(config, stats=stats, units=units)
+    if config.door == "v3.1":
+        from bridge.lightning.v31 import LightningV31
+
+        return LightningV31(config, stats=stats, units=units)
+    if config.door == "v2":
+        from bridge.lightning.v2 import LightningV2
+
+        return LightningV2(config, stats=stats, units=units)
     from bridge.lightning.live import LightningLive
 
     assert config.door == "live", "the other doors are not open yet"

@@ -1,0 +1,131 @@
+"""Doors that answer with server-sent events: `/waves/v1/tts/live` by POST, and the older paths of each model.
+
+Strategy:
+
+- One request is one POST; audio comes in events as it is made. Where the paths differ stands in `_WIRES` and nowhere
+  else.
+- The stream ends with the event that says so, or with the body. A body that the network cut is an error; one that
+  ends in order without a word of the end is not, because older servers do not say it.
+- Words are not timed here, and text cannot come bit by bit (lightning.md 5).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from bridge.config import LightningConfig
+from bridge.errors import ProtocolError
+from bridge.lightning.http_door import HttpDoor, HttpSynthesis
+from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest, Unknown
+from bridge.lightning.speech import PartSink
+from bridge.lightning.sse_events import MAX_MALFORMED, Event, EventParser, meaning
+from bridge.lightning.wire import Fields, Wire, live_fields
+
+logger = logging.getLogger(__name__)
+
+ACCEPT: Final = "text/event-stream"
+
+
+def posted_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    """A request as `/waves/v1/tts` and `/waves/v1/tts/live` take it by POST: without what is the socket's own."""
+    fields = live_fields(request, config)
+    for name in ("complete_backoff_ms", "word_timestamps"):
+        fields.pop(name, None)
+    return fields
+
+
+def _v31_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    fields = posted_fields(request, config)
+    del fields["model"]  # the path implies it
+    return fields
+
+
+def _v2_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    from bridge.lightning.v2 import v2_fields  # which brings a library of sockets along
+
+    return v2_fields(request, config)
+
+
+_WIRES: Final = {
+    wire.door: wire
+    for wire in (
+        Wire("sse", "/waves/v1/tts/live", posted_fields),
+        Wire("v3.1-sse", "/waves/v1/lightning-v3.1/stream", _v31_fields),
+        Wire("v2-sse", "/waves/v1/lightning-v2/stream", _v2_fields),
+    )
+}
+
+
+class LightningSse(HttpDoor):
+    """A `Synthesizer` on server-sent events."""
+
+    async def __aenter__(self) -> LightningSse:
+        await self.start()
+        return self
+
+    def _synthesis(
+        self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
+    ) -> _SseSynthesis:
+        return _SseSynthesis(self, request, into, wait_s)
+
+
+class _SseSynthesis(HttpSynthesis):
+    """A synthesis that comes in events."""
+
+    accept = ACCEPT
+
+    def __init__(
+        self, door: LightningSse, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
+    ) -> None:
+        super().__init__(door, _WIRES[door.config.door], request, into, wait_s)
+        self._parser = EventParser()
+        self._malformed = 0
+
+    def _take(self, chunk: bytes) -> None:
+        try:
+            events = self._parser.feed(chunk)
+        except ProtocolError as broken:
+            self._stats.malformed_messages += 1
+            self.finish(self._unavailable(broken.reason, "protocol"))
+            return
+        for event in events:
+            self._receive(event)
+
+    def _body_ended(self) -> None:
+        for event in self._parser.flush():
+            self._receive(event)
+        if not self.over and not self.audio_bytes:
+            self.finish(self._unavailable("ended before it began", "no_audio"))
+        elif not self.over:
+            self._complete()
+
+    def _receive(self, event: Event) -> None:
+        if self.over:
+            return
+        try:
+            messages = meaning(event)
+        except ProtocolError as broken:
+            self._count_malformed(broken)
+            return
+        self._malformed = 0
+        for message in messages:
+            self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        if isinstance(message, Chunk):
+            self._take_audio(message.audio)
+        elif isinstance(message, Complete):
+            if not self.over:
+                self._complete()
+        elif isinstance(message, Failed):
+            self._refused(message.fault)
+        else:
+            self._stats.unknown_messages += isinstance(message, Unknown)
+
+    def _count_malformed(self, broken: ProtocolError) -> None:
+        self._stats.malformed_messages += 1
+        self._malformed += 1
+        logger.debug("skipped an event: %s", broken)
+        if self._malformed >= MAX_MALFORMED:
+            self.finish(self._unavailable(f"{self._malformed} broken events in a row", "protocol"))
