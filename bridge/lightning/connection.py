@@ -1,4 +1,4 @@
-"""One socket to `/waves/v1/tts/live`: how it is opened, and what comes in on it.
+"""One socket to Lightning: how it is opened, and what comes in on it.
 
 Strategy:
 
@@ -25,7 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from bridge import __version__
 from bridge.config import LightningConfig
 from bridge.errors import LightningError, ProtocolError, TimedOut, Unavailable
-from bridge.lightning.faults import fault_of, fault_of_http
+from bridge.lightning.faults import fault_of_close, fault_of_http, with_mend
 from bridge.lightning.messages import Chunk, Complete, Failed, Message, Unknown, Word, decode
 from bridge.lightning.stats import LightningStats
 
@@ -59,11 +59,11 @@ class Rider(Protocol):
 
 
 class Dialer:
-    """Opens sockets, all with the same settings."""
+    """Opens sockets to `path`, all with the same settings."""
 
-    def __init__(self, config: LightningConfig, stats: LightningStats) -> None:
-        self._config, self._stats = config, stats
-        self.url = config.base_url.replace("http", "ws", 1).rstrip("/") + LIVE_PATH
+    def __init__(self, config: LightningConfig, stats: LightningStats, path: str = LIVE_PATH) -> None:
+        self._config, self._stats, self._path = config, stats, path
+        self.url = config.base_url.replace("http", "ws", 1).rstrip("/") + path
 
     @cached_property
     def tls(self) -> ssl.SSLContext | None:
@@ -104,8 +104,9 @@ class Dialer:
         if isinstance(failure, InvalidStatus):
             self._stats.handshakes_refused += 1
             answer = failure.response
-            fault = fault_of_http(answer.status_code, bytes(answer.body), answer.headers.get("Retry-After"))
-            return fault.as_error(secret=self._config.api_key.reveal())
+            retry_after = answer.headers.get("Retry-After")
+            fault = fault_of_http(answer.status_code, bytes(answer.body), retry_after, now_s=time.time())
+            return with_mend(fault, self._path).as_error(secret=self._config.api_key.reveal())
         if isinstance(failure, TimeoutError):
             limit_s = self._config.connect_timeout_s
             return TimedOut(f"no connection within {limit_s:g} s", code="connect_timeout")
@@ -213,5 +214,4 @@ class Link:
         frame = closed.rcvd
         if frame is None:
             return Unavailable("the connection was lost", code="dropped")
-        fault = fault_of(frame.reason or f"closed with {frame.code}", None, str(frame.code))
-        return fault.as_error(secret=self._secret)
+        return fault_of_close(frame.code, frame.reason).as_error(secret=self._secret)

@@ -6,7 +6,9 @@ Strategy:
   ``error`` as text, ``error`` as a list of issues with ``path``. All of them are read, over HTTP and on the
   socket.
 - The number decides where there is one; else the code and the words do, by the table below, first match
-  first.
+  first; and for a socket that was closed without a word, its close code.
+- A field that is at fault is named, also where the message leaves it out. Something that is retired is told with
+  what has taken its place (`with_mend`).
 - What Lightning wrote is text from outside: it is cut short, and the key is taken out of it.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Final, TypeAlias
 
 import msgspec
@@ -51,6 +54,16 @@ _BY_WORDS: Final[tuple[tuple[re.Pattern[str], _Kind], ...]] = tuple(
 )
 
 
+#: Close codes that ask to come back: over the account's sockets (the speech-to-text socket does so), and a server
+#: that is full. Lightning advises to begin with half a second.
+_BUSY_CLOSES: Final = frozenset({1008, 1013})
+_BUSY_CLOSE_RETRY_S: Final = 0.5
+#: A date further away than this is a clock that is wrong.
+_MOST_RETRY_S: Final = 24 * 3600.0
+#: Paths that name their model: Lightning takes them out of service one after the other.
+_MODEL_PATH: Final = re.compile(r"/lightning-v(2|3\.1)/")
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What went wrong, in Lightning's words."""
@@ -60,6 +73,13 @@ class Fault:
     #: HTTP status, or a code that is a number of that kind; 0 when there is none.
     status: int = 0
     retry_after_s: float | None = None
+    #: The path that has taken the place of a retired one.
+    instead: str = ""
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it is no longer there, and will not come back."""
+        return self.status == 410 or self.code == "MODEL_DEPRECATED"
 
     @property
     def is_idle_timeout(self) -> bool:
@@ -83,21 +103,31 @@ class Fault:
         return next((kind for pattern, kind in _BY_WORDS if pattern.search(told)), Unavailable)
 
 
-def fault_of(message: object, error: object, code: object, *, status: int = 0) -> Fault:
-    """The fault that the fields `message`, `error` and `error_code` of a decoded answer tell."""
+def fault_of(
+    message: object, error: object, code: object, *, status: int = 0, instead: object = None
+) -> Fault:
+    """The fault that the fields `message`, `error`, `error_code` and `recommended_endpoint` of an answer tell."""
     if isinstance(error, list):
         error = error[0] if error else None
+    path: object = None
     if isinstance(error, dict):
         code = code or error.get("code")
-        message = message or _with_path(error.get("message"), error.get("path"))
+        message, path = message or error.get("message"), error.get("path")
     message = message or error
     text = message if isinstance(message, str) else ""
-    message = _short(text) or "an error without a message"
-    return Fault(message, _short(_text(code)), status or _status_in(code))
+    message = _short(_with_path(text, path)) or "an error without a message"
+    return Fault(message, _short(_text(code)), status or _status_in(code), instead=_short(_text(instead)))
 
 
-def fault_of_http(status: int, body: bytes, retry_after: str | None = None) -> Fault:
-    """The fault that an HTTP answer tells. `retry_after`: its header, when it is there."""
+def fault_of_http(
+    status: int, body: bytes, retry_after: str | None = None, *, now_s: float | None = None
+) -> Fault:
+    """The fault that an HTTP answer tells.
+
+    Args:
+        retry_after: its header, when it is there.
+        now_s: the time in seconds since 1970; without it, a `retry_after` that is a date says nothing.
+    """
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
@@ -106,13 +136,42 @@ def fault_of_http(status: int, body: bytes, retry_after: str | None = None) -> F
         fields = {}
     message = fields.get("message") or ("" if fields.get("error") else f"HTTP {status}")
     code = fields.get("error_code") or fields.get("code")
-    fault = fault_of(message, fields.get("error"), code, status=status)
-    return replace(fault, retry_after_s=_seconds(retry_after))
+    instead = fields.get("recommended_endpoint")
+    fault = fault_of(message, fields.get("error"), code, status=status, instead=instead)
+    return replace(fault, retry_after_s=_seconds(retry_after, now_s))
 
 
-def _with_path(message: object, path: object) -> str:
+def fault_of_close(code: int, reason: str) -> Fault:
+    """The fault that closing a socket with `code` and `reason` tells: the words first, then the number."""
+    fault = fault_of(reason or f"closed with {code}", None, str(code))
+    if code in _BUSY_CLOSES and fault._kind() in (Busy, Unavailable) and not fault.is_idle_timeout:
+        return replace(fault, status=429, retry_after_s=_BUSY_CLOSE_RETRY_S)
+    return fault
+
+
+def with_mend(fault: Fault, path: str) -> Fault:
+    """`fault`, which the request to `path` met; when that is retired, with what to do about it."""
+    own_path = _MODEL_PATH.search(path)
+    told = fault.message
+    if told == f"HTTP {fault.status}" and own_path and fault.status in (404, 410):
+        told += f": most likely the endpoint of Lightning v{own_path[1]} has been retired"
+    elif not fault.is_retired:
+        return fault
+    if fault.instead:
+        told += f"; Lightning recommends {fault.instead}"
+    if own_path:
+        told += '; set lightning.door = "live" and a voice of lightning_v3.1'
+    elif fault.instead:
+        told += "; set another lightning.model and a voice of it"
+    return replace(fault, message=told)
+
+
+def _with_path(message: str, path: object) -> str:
+    """`message` with the name of the field at fault, unless it names it itself."""
     where = ".".join(str(part) for part in path) if isinstance(path, list) else ""
-    return ": ".join(part for part in (where, _text(message)) if part)
+    if where and re.search(rf"\b{re.escape(where)}\b", message):
+        return message
+    return ": ".join(part for part in (where, message) if part)
 
 
 def _text(value: object) -> str:
@@ -129,6 +188,14 @@ def _status_in(code: object) -> int:
     return int(text) if re.fullmatch(r"[45]\d\d", text) else 0
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    # Its other form, a date, is not worth a clock here.
-    return float(retry_after) if retry_after and re.fullmatch(r"\d{1,6}(\.\d+)?", retry_after) else None
+def _seconds(retry_after: str | None, now_s: float | None) -> float | None:
+    if not retry_after:
+        return None
+    if re.fullmatch(r"\d{1,6}(\.\d+)?", retry_after):
+        return float(retry_after)
+    try:
+        until_s = parsedate_to_datetime(retry_after).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    wait_s = until_s - now_s if now_s is not None else _MOST_RETRY_S
+    return max(0.0, wait_s) if wait_s < _MOST_RETRY_S else None

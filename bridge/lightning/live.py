@@ -1,37 +1,31 @@
-"""The `/waves/v1/tts/live` door: a synthesis is a message out and chunks back, on a socket of the pool.
+"""Doors that are sockets, and the first of them, `/waves/v1/tts/live`: a message out, chunks back.
 
 Strategy:
 
-- Once the request is out no task is left: the socket's reader hands on what comes, one timer looks after it.
-- A reused socket may have been closed by the other end just before we wrote. Nothing has been heard then, so
-  the request is made again on a fresh one, and nobody is told.
-- Cancelled or failed: the socket is told to stop and never used again.
+- A door is a pool of sockets to its `Wire`. What a synthesis does on one of them stands in `riding`; here is what
+  differs when the whole text is known: one message asks for all of it, and `complete` ends it.
+- Text that comes bit by bit is another kind of synthesis, on the same pool: `continuations`.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar, Self
+
 from bridge.config import LightningConfig
-from bridge.errors import Busy, LightningError, Unavailable
-from bridge.lightning.connection import Link
+from bridge.errors import LightningError, Unavailable
+from bridge.lightning.continuations import ContinuedSynthesis
+from bridge.lightning.end_of_text import ExpectedMs
 from bridge.lightning.limits import Units
-from bridge.lightning.messages import (
-    Chunk,
-    Complete,
-    Failed,
-    Message,
-    SynthesisRequest,
-    Word,
-    encode_cancel,
-    encode_request,
-)
+from bridge.lightning.messages import Complete, SynthesisRequest
 from bridge.lightning.pool import KEEPALIVE_S, Pool
-from bridge.lightning.speech import PartSink, SpokenWord, Synthesis
+from bridge.lightning.riding import RidingSynthesis
+from bridge.lightning.speech import PartSink, Synthesis, TextSynthesis
 from bridge.lightning.stats import LightningStats
-from bridge.lightning.watched import WatchedSynthesis
+from bridge.lightning.wire import LIVE, Wire
 
 
-class LightningLive:
-    """A `Synthesizer` on warm WebSockets. One for a process.
+class SocketDoor:
+    """A `Synthesizer` on warm WebSockets. One for a process and entry of the configuration.
 
     Args:
         config: address, key, deadlines, spares, concurrency.
@@ -39,6 +33,8 @@ class LightningLive:
         units: the account's concurrency; shared by the doors of an account.
         keepalive_s: idle seconds after which a socket is pinged.
     """
+
+    wire: ClassVar[Wire]
 
     def __init__(
         self,
@@ -51,7 +47,7 @@ class LightningLive:
         self.config = config
         self._stats = stats or LightningStats()
         self.units = units or Units(config.concurrency, self.stats)
-        self.pool = Pool(config, self.stats, keepalive_s)
+        self.pool = Pool(config, self.stats, keepalive_s, self.wire)
         self._active: set[Synthesis] = set()
 
     async def start(self) -> None:
@@ -64,7 +60,7 @@ class LightningLive:
             synthesis.finish(Unavailable("the client is closed", code="closed"))
         await self.pool.close()
 
-    async def __aenter__(self) -> LightningLive:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -85,73 +81,62 @@ class LightningLive:
         self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
     ) -> Synthesis:
         """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
-        synthesis = _LiveSynthesis(self, request, into, wait_s)
+        synthesis = _WholeSynthesis(
+            request,
+            into,
+            pool=self.pool,
+            config=self.config,
+            stats=self.stats,
+            units=self.units,
+            on_over=self._active.discard,
+            wait_s=wait_s,
+        )
         self._active.add(synthesis)
         return synthesis
 
-    def forget(self, synthesis: Synthesis) -> None:
-        """It is over."""
-        self._active.discard(synthesis)
 
+class LightningLive(SocketDoor):
+    """A `StreamingSynthesizer` on `/waves/v1/tts/live`."""
 
-class _LiveSynthesis(WatchedSynthesis):
-    """A synthesis on a socket."""
+    wire: ClassVar[Wire] = LIVE
 
-    def __init__(
-        self, live: LightningLive, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
-    ) -> None:
-        super().__init__(
+    def open_text(
+        self,
+        request: SynthesisRequest,
+        into: PartSink | None = None,
+        *,
+        wait_s: float | None = None,
+        expected_ms: ExpectedMs | None = None,
+    ) -> TextSynthesis:
+        """Begin a synthesis whose text is still to come, in the style of `text_streaming`. Returns at once.
+
+        Args:
+            expected_ms: how long a text takes in this voice; by default what English takes. Lightning does not say
+                when it has spoken everything, and this is how that is told from a pause.
+        """
+        synthesis = ContinuedSynthesis(
             request,
             into,
-            config=live.config,
-            stats=live.stats,
-            units=live.units,
-            on_over=live.forget,
+            pool=self.pool,
+            config=self.config,
+            stats=self.stats,
+            units=self.units,
+            on_over=self._active.discard,
             wait_s=wait_s,
+            expected_ms=expected_ms,
         )
-        self._live = live
-        self._link: Link | None = None
-        self._resent = False
+        self._active.add(synthesis)
+        return synthesis
+
+
+class _WholeSynthesis(RidingSynthesis):
+    """A synthesis whose text is known from the start."""
 
     async def _ask(self) -> None:
-        message = encode_request(self.request)
-        link = await self._live.pool.take(fresh=self._resent)
-        self._link = link
-        link.carry(self)
+        message = self._wire.encode(self.request, self._config)
+        link = await self._board()
         self._sent()
         await link.send(message)
-
-    # -- what the socket tells -------------------------------------------------------------------------
-
-    def receive(self, message: Message) -> None:
-        """Take a message that is for this synthesis."""
-        if isinstance(message, Chunk):
-            self._take_audio(message.audio)
-        elif isinstance(message, Word):
-            self.deliver(SpokenWord(message.word, message.start_ms, message.end_ms))
-        elif isinstance(message, Complete):
-            self._completed(message)
-        elif isinstance(message, Failed):
-            error = message.fault.as_error(self.request_id, secret=self._config.api_key.reveal())
-            if message.fault.is_idle_timeout:
-                self.dropped(error)
-            else:
-                self._stats.busy_answers += isinstance(error, Busy)
-                self.finish(error)
-
-    def dropped(self, error: LightningError) -> None:
-        """The socket is gone, or as good as."""
-        link = self._link
-        if link is None or self.over:
-            return
-        if link.was_idle and not self.audio_bytes and not self._resent:
-            self._stats.resends += 1
-            self._resent = True
-            self._leave(link)
-            self._live.pool.retire(link)
-            self._start_over()
-        else:
-            self.finish(error)
 
     def _completed(self, message: Complete) -> None:
         if not self.audio_bytes and message.request_id is None and self._link and self._link.was_idle:
@@ -159,19 +144,3 @@ class _LiveSynthesis(WatchedSynthesis):
             self.dropped(self._unavailable("ended before it began", "no_audio"))
         else:
             self._complete()
-
-    # -- the end ---------------------------------------------------------------------------------------
-
-    def _hang_up(self) -> None:
-        link = self._link
-        if link is None:
-            return
-        self._leave(link)
-        if self.cancelled or self.error:
-            self._live.pool.retire(link, encode_cancel(self.request_id))
-        else:
-            self._live.pool.give_back(link)
-
-    def _leave(self, link: Link) -> None:
-        link.release()
-        self._link = None

@@ -53,9 +53,10 @@ class SynthesisRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     complete_backoff_ms: int = msgspec.field(default_factory=int)
 
 
-class _Cancel(Struct):
+class _Cancel(Struct, omit_defaults=True):
     request_id: str
-    cancel_request: bool = True
+    cancel_request: bool
+    context_id: str = ""
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -68,19 +69,37 @@ def encode_request(request: SynthesisRequest, door: DoorName = "live") -> bytes:
         InvalidRequest: Lightning would refuse it; names the field.
     """
     refuse(request, door)
-    if not _ID.fullmatch(request.request_id):
+    check_id(request.request_id)
+    return encode(request, request.request_id)
+
+
+def check_id(request_id: str) -> None:
+    """Refuse an id that Lightning would.
+
+    Raises:
+        InvalidRequest: it is no id.
+    """
+    if not _ID.fullmatch(request_id):
         problem = "request_id: must be 1 to 128 letters, digits, '_', '-' or '.'"
-        raise InvalidRequest(problem, code="local_check", request_id=request.request_id)
+        raise InvalidRequest(problem, code="local_check", request_id=request_id)
+
+
+def encode(message: object, request_id: str) -> bytes:
+    """`message` of the request `request_id` as JSON.
+
+    Raises:
+        InvalidRequest: its text cannot be sent.
+    """
     try:
-        return _encoder.encode(request)
+        return _encoder.encode(message)
     except UnicodeEncodeError:
         problem = "text: holds half of a surrogate pair, which no JSON can carry"
-    raise InvalidRequest(problem, code="local_check", request_id=request.request_id)
+    raise InvalidRequest(problem, code="local_check", request_id=request_id)
 
 
-def encode_cancel(request_id: str) -> bytes:
+def encode_cancel(request_id: str, context_id: str = "") -> bytes:
     """The message that stops a synthesis. Nothing acknowledges it."""
-    return _encoder.encode(_Cancel(request_id))
+    return _encoder.encode(_Cancel(request_id, True, context_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +164,13 @@ class _Envelope(Struct):
     external_request_id: str | None = None
     data: _Data | None = None
     # Read only when they are needed, and then in any shape.
+    done: Raw = Raw()
+    payload: Raw = Raw()
     message: Raw = Raw()
     error: Raw = Raw()
     error_code: Raw = Raw()
     code: Raw = Raw()
+    recommended_endpoint: Raw = Raw()
 
 
 _decoder: Final = msgspec.json.Decoder(_Envelope)
@@ -172,19 +194,41 @@ def decode(message: bytes | str) -> Message:
 
 
 def _meaning(envelope: _Envelope) -> Message:
-    status, data, request_id = envelope.status, envelope.data, envelope.external_request_id
+    status, request_id = envelope.status, envelope.external_request_id
+    if status is None and envelope.type is None:
+        envelope = _unwrapped(envelope)
+        status, request_id = envelope.status, request_id or envelope.external_request_id
+    data = envelope.data
     if status == "chunk":
         if data is None or data.audio is None:
             raise _broken("a chunk without audio", "bad_message")
         return Chunk(data.audio, request_id)
-    if status == "complete":
+    if status == "complete" or (status == "comp" and _plain(envelope.done) is True):
         return Complete(request_id)
     if status == "word_timestamp":
         return _word(data, request_id)
     if status == "error" or envelope.type == "error":
         code = _plain(envelope.error_code) or _plain(envelope.code)
-        return Failed(fault_of(_plain(envelope.message), _plain(envelope.error), code), request_id)
+        instead = _plain(envelope.recommended_endpoint)
+        fault = fault_of(_plain(envelope.message), _plain(envelope.error), code, instead=instead)
+        return Failed(fault, request_id)
     return Pong() if envelope.type == "pong" else Unknown(status or envelope.type or "")
+
+
+def _unwrapped(envelope: _Envelope) -> _Envelope:
+    """An envelope without a status: older ones keep it in `payload`, and an error may have none at all."""
+    if envelope.payload and (inner := _inside(envelope.payload)):
+        return msgspec.structs.replace(inner, data=inner.data or envelope.data)
+    if _plain(envelope.error):
+        return msgspec.structs.replace(envelope, status="error")
+    return envelope
+
+
+def _inside(payload: Raw) -> _Envelope | None:
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
 
 
 def _word(data: _Data | None, request_id: str | None) -> Word:

@@ -25,8 +25,8 @@ from typing import Final
 from bridge.config import LightningConfig
 from bridge.errors import LightningError, Unavailable
 from bridge.lightning.connection import Dialer, Link
-from bridge.lightning.messages import PING
 from bridge.lightning.stats import LightningStats
+from bridge.lightning.wire import LIVE, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +47,19 @@ class Pool:
 
     Args:
         config: address, key, how many spares.
-        keepalive_s: idle seconds after which a socket is pinged.
+        keepalive_s: idle seconds after which a socket is pinged; or replaced, where there is no ping.
+        wire: where the sockets go, and what is said on them.
     """
 
     def __init__(
-        self, config: LightningConfig, stats: LightningStats, keepalive_s: float = KEEPALIVE_S
+        self,
+        config: LightningConfig,
+        stats: LightningStats,
+        keepalive_s: float = KEEPALIVE_S,
+        wire: Wire = LIVE,
     ) -> None:
-        self._config, self._stats, self._keepalive_s = config, stats, keepalive_s
-        self._dialer = Dialer(config, stats)
+        self._config, self._stats, self.keepalive_s, self.wire = config, stats, keepalive_s, wire
+        self._dialer = Dialer(config, stats, wire.path)
         self._idle: deque[Link] = deque()
         self._lent: set[Link] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -219,15 +224,16 @@ class Pool:
     async def _tend(self) -> None:
         """Ping the idle sockets that are due; let go of old and surplus ones."""
         now_s = time.monotonic()
-        for link in [link for link in self._idle if now_s - link.used_at_s >= self._keepalive_s]:
-            if self.idle > self._spares_wanted or now_s - link.opened_at_s > MAX_AGE_S:
+        for link in [link for link in self._idle if now_s - link.used_at_s >= self.keepalive_s]:
+            surplus = self.idle > self._spares_wanted or now_s - link.opened_at_s > MAX_AGE_S
+            if surplus or not self.wire.ping:
                 self.retire(link)
             else:
-                await link.send(PING)
+                await link.send(self.wire.ping)
 
     def _next_look_s(self) -> float:
         now_s = time.monotonic()
-        looks = [link.used_at_s + self._keepalive_s for link in self._idle]
+        looks = [link.used_at_s + self.keepalive_s for link in self._idle]
         if self._retry_at_s > now_s and self.idle < self._spares_wanted:
             looks.append(self._retry_at_s)
-        return max(0.0, min(looks, default=now_s + self._keepalive_s) - now_s)
+        return max(0.0, min(looks, default=now_s + self.keepalive_s) - now_s)

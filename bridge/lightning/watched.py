@@ -106,9 +106,13 @@ class WatchedSynthesis(Synthesis):
     def _unavailable(self, reason: str, code: str) -> Unavailable:
         return Unavailable(reason, code=code, request_id=self.request_id)
 
+    def _text_chars(self) -> int:
+        """How much there is to speak."""
+        return len(self.request.text)
+
     def _flood_bytes(self) -> float:
         request = self.request
-        seconds = _FLOOD_S + _FLOOD_S_PER_CHAR * len(request.text) / request.speed
+        seconds = _FLOOD_S + _FLOOD_S_PER_CHAR * self._text_chars() / request.speed
         return seconds * request.sample_rate * 2
 
     # -- from the unit to the end ----------------------------------------------------------------------
@@ -135,6 +139,11 @@ class WatchedSynthesis(Synthesis):
         if quiet_s < limit_s:
             self._timer = asyncio.get_running_loop().call_later(limit_s - quiet_s, self._watch)
             return
+        self._time_out(limit_s)
+
+    def _time_out(self, limit_s: float) -> None:
+        """Nothing has come for `limit_s`."""
+        first = not self.audio_bytes
         self._stats.late_first_audio += first
         self._stats.stalls += not first
         what, code = ("no audio", "first_audio_timeout") if first else ("no more audio", "stall_timeout")
