@@ -12,6 +12,7 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal, TypeAlias
@@ -23,20 +24,17 @@ from bridge.emulators.espeak import EspeakEngine
 from bridge.emulators.lightning_account import AccountRoutes
 from bridge.emulators.lightning_audio import Studio, Utterance, script_of, wire_format_of
 from bridge.emulators.lightning_connection import Connection
+from bridge.emulators.lightning_dialects import DIALECTS, LIVE, Dialect
 from bridge.emulators.lightning_http import HttpDoors, refusal_response
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
-from bridge.emulators.lightning_protocol import (
-    Account,
-    LightningSession,
-    Synthesis,
-    handshake_refusal,
-    idle_timeout_s,
-)
+from bridge.emulators.lightning_protocol import Account, Synthesis, handshake_refusal, idle_timeout_s
+from bridge.emulators.lightning_refusals import retired
+from bridge.emulators.lightning_session import LightningSession
 from bridge.emulators.lightning_v4 import V4_PATH, V4Connection
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
 from bridge.errors import ConfigError
 
-LIVE_PATH: Final = "/waves/v1/tts/live"
+LIVE_PATH: Final = LIVE.path
 DEFAULT_PORT: Final = 9001
 #: How long a closing socket waits for the client's side of it.
 _CLOSE_TIMEOUT_S: Final = 1.0
@@ -143,7 +141,8 @@ class EmulatedLightning:
     def _app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/", self._health)
-        app.router.add_get(LIVE_PATH, self._live)
+        for dialect in DIALECTS:
+            app.router.add_get(dialect.path, functools.partial(self._live, dialect))
         app.router.add_get(V4_PATH, self._live_v4)
         self._http_doors.add_routes(app.router)
         AccountRoutes(self._refusal).add_routes(app.router)
@@ -152,11 +151,15 @@ class EmulatedLightning:
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "emulates": "lightning", "engine": self.engine.name})
 
-    async def _live(self, request: web.Request) -> web.StreamResponse:
+    async def _live(self, dialect: Dialect, request: web.Request) -> web.StreamResponse:
         if refusal := self._refusal(request):
             return refusal
+        if dialect.is_v2 and self.options.v2_retired:
+            self.stats.refused_handshakes += 1
+            return refusal_response(retired("Lightning v2"))
         session_id, socket = await self._open_socket(request)
-        await self._serve(Connection(self, socket, request.transport, self._session(request, session_id)))
+        session = self._session(dialect, request, session_id)
+        await self._serve(Connection(self, socket, request.transport, session))
         return socket
 
     async def _live_v4(self, request: web.Request) -> web.StreamResponse:
@@ -183,10 +186,10 @@ class EmulatedLightning:
         self.stats.refused_handshakes += 1
         return refusal_response(refusal)
 
-    def _session(self, request: web.Request, session_id: str) -> LightningSession:
+    def _session(self, dialect: Dialect, request: web.Request, session_id: str) -> LightningSession:
         timeout_s = idle_timeout_s(request.query.get("timeout"), self.options.idle_timeout_s)
         now = asyncio.get_running_loop().time()
-        return LightningSession(self._account, session_id, idle_timeout_s=timeout_s, now=now)
+        return LightningSession(self._account, session_id, idle_timeout_s=timeout_s, now=now, dialect=dialect)
 
     async def _serve(self, connection: Connection | V4Connection) -> None:
         self.stats.connections += 1

@@ -22,7 +22,8 @@ from aiohttp import WSMsgType, web
 
 from bridge.emulators.lightning_audio import Chunk, Utterance
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
-from bridge.emulators.lightning_protocol import Action, Begin, Close, LightningSession, Send, Stop, Synthesis
+from bridge.emulators.lightning_protocol import Action, Begin, Close, Send, Stop, Synthesis
+from bridge.emulators.lightning_session import LightningSession
 from bridge.emulators.speech_engine import TimedWord
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Connection:
 
     async def failed(self, synthesis: Synthesis) -> None:
         """The engine could not speak it."""
-        await self._do(self._session.failed(synthesis, "The speech engine failed"))
+        await self._do(self._session.failed(synthesis, "The speech engine failed", self._loop.time()))
 
     def forget(self, synthesis: Synthesis) -> None:
         """The delivery of `synthesis` has ended, one way or the other."""
@@ -106,8 +107,9 @@ class Connection:
             match action:
                 case Send(message):
                     await self.send(message)
-                case Begin(synthesis):
-                    self._deliveries[synthesis] = Delivery(self, synthesis, self._loop.time())
+                case Begin(synthesis, waited_s):
+                    ahead_s = min(waited_s, self.emulator.options.first_byte_ms / 1000)
+                    self._deliveries[synthesis] = Delivery(self, synthesis, self._loop.time() - ahead_s)
                 case Stop(synthesis):
                     if delivery := self._deliveries.get(synthesis):
                         delivery.stop(self.emulator.options.late_chunks_after_cancel)

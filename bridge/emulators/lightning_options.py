@@ -46,6 +46,12 @@ class EmulatorOptions:
     odd_chunks: bool = False
     #: Put a RIFF header before the audio although nobody asked.
     wav_header: bool = False
+    #: Whether `cancel_request` stops what is being spoken, or drops only what is buffered; sources differ.
+    cancel_stops_audio: bool = True
+    #: Add `message` and `done` to ``complete``, as older documentation has them.
+    old_complete: bool = False
+    #: Refuse a lone space as text, which one public client sends as its keepalive.
+    refuse_spaces: bool = False
     #: Tell errors as ``{"error": {"message", "code"}}`` instead of a `message` at the top.
     nested_errors: bool = False
     #: Answer every handshake, and every request over HTTP, with this HTTP status; 0 is off.

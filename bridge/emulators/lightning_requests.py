@@ -79,6 +79,10 @@ class SpeechRequest:
     flush: bool = False
     max_buffer_flush_ms: float = 0
     complete_backoff_ms: float = 4000
+    cancel_request: bool = False
+    context_id: str = ""
+    context_close: bool = False
+    max_buffer_delay_ms: float = 3000
 
 
 Check: TypeAlias = Callable[[str, object], Issue | None]
@@ -180,12 +184,24 @@ FIELDS: Final[Mapping[str, Check]] = {
 }
 
 
-def issues_in(message: Fields, *, strict_voices: bool = True) -> list[Issue]:
+def issues_in(
+    message: Fields,
+    *,
+    strict_voices: bool = True,
+    table: Mapping[str, Check] = FIELDS,
+    required: Sequence[str] = (),
+) -> list[Issue]:
     """Everything wrong with `message`, except that blank text is judged by who knows what is buffered."""
-    present = {name: value for name, value in message.items() if value is not None}
-    found = [check(name, present[name]) for name, check in FIELDS.items() if name in present]
-    issues = [issue for issue in found if issue]
+    present = {name: value for name, value in message.items() if value is not None and name in table}
+    found = [check(name, present[name]) for name, check in table.items() if name in present]
+    issues = [missing(name) for name in required if name not in present]
+    issues += [issue for issue in found if issue]
     return issues or list(_across(present, strict_voices))
+
+
+def missing(name: str) -> Issue:
+    """The refusal of a request without the field `name`."""
+    return Issue("invalid_type", name, "Required", {"expected": "string", "received": "undefined"})
 
 
 def _across(present: Fields, strict_voices: bool) -> Sequence[Issue]:
@@ -195,14 +211,11 @@ def _across(present: Fields, strict_voices: bool) -> Sequence[Issue]:
         issues.append(Issue("custom", "voice_id", "Invalid Voice ID"))
     if present.get("output_format") == "mp3":
         issues.append(Issue("custom", "output_format", "mp3 is not available in the emulator"))
-    if "context_id" in present:
-        clash = present.get("flush") or present.get("max_buffer_flush_ms")
-        why = (
-            "cannot be combined with flush or max_buffer_flush_ms"
-            if clash
-            else "is not available in the emulator"
-        )
-        issues.append(Issue("custom", "context_id", f"context_id {why}"))
+    if "context_id" in present and (present.get("flush") or present.get("max_buffer_flush_ms")):
+        message = "context_id cannot be combined with flush or max_buffer_flush_ms"
+        issues.append(Issue("custom", "context_id", message))
+    if present.get("context_close") and "context_id" not in present:
+        issues.append(Issue("custom", "context_id", "context_close needs a context_id"))
     return issues
 
 

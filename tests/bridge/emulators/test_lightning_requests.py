@@ -25,6 +25,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"complete_backoff_ms": 0},
     {"enhancement": 2, "similarity": 0.5, "math_notation": True, "save_history": False},
     {"pronunciation_dicts": ["0123456789abcdef01234567"]},
+    {"context_id": "turn-1", "continue": True, "max_buffer_delay_ms": 5000, "text": "Hello "},
+    {"context_id": "turn-1", "context_close": True, "flush": False, "max_buffer_flush_ms": 0},
     {"something_new": {"deep": [1]}, "internal_voice_id": 7},
     dict.fromkeys(FIELDS),
 ]
@@ -54,8 +56,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"complete_backoff_ms": -1}, "too_small", "complete_backoff_ms"),
     ({"enhancement": 1.5}, "invalid_type", "enhancement"),
     ({"pronunciation_dicts": {}}, "invalid_type", "pronunciation_dicts"),
-    ({"context_id": "turn-1"}, "custom", "context_id"),
+    ({"context_id": "no spaces"}, "invalid_string", "context_id"),
     ({"context_id": "turn-1", "flush": True}, "custom", "context_id"),
+    ({"context_id": "turn-1", "continue": True, "max_buffer_flush_ms": 1}, "custom", "context_id"),
+    ({"context_close": True}, "custom", "context_id"),
+    ({"max_buffer_delay_ms": 5001}, "too_big", "max_buffer_delay_ms"),
 ]
 
 

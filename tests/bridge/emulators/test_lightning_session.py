@@ -7,21 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.config import Secret
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.lightning_protocol import (
     Account,
     Action,
     Begin,
     Close,
-    LightningSession,
     Send,
     Stop,
     Synthesis,
-    handshake_refusal,
-    idle_timeout_s,
 )
 from bridge.emulators.lightning_requests import FIELDS
+from bridge.emulators.lightning_session import LightningSession
 from bridge.emulators.speech_engine import TimedWord
 
 HELLO: dict[str, Any] = {"text": "Hello there.", "voice_id": "magnus"}
@@ -168,10 +165,10 @@ def test_a_closed_socket_gives_its_units_back() -> None:
 def test_an_engine_that_failed_is_an_error_of_that_request() -> None:
     line = Line()
     synthesis = line.begin(request_id="r-1")
-    (action,) = line.session.failed(synthesis, "no voice")
+    (action,) = line.session.failed(synthesis, "no voice", 1.0)
     told = read(action)
     assert (told["status"], told["message"], told["external_request_id"]) == ("error", "no voice", "r-1")
-    assert line.session.failed(synthesis, "no voice") == []
+    assert line.session.failed(synthesis, "no voice", 1.0) == []
     assert line.account.stats.active == 0
 
 
@@ -262,42 +259,6 @@ def test_only_some_voices_time_their_words(
     asked = line.begin(voice_id=voice_id, language=language, word_timestamps=True)
     assert asked.timed is timed
     assert line.begin(voice_id=voice_id, language=language).timed is False
-
-
-@pytest.mark.parametrize(
-    ("query", "seconds"),
-    [(None, 60), ("", 60), ("20", 20), ("1", 1), ("180", 180), ("999", 180), ("9" * 400, 180), ("0", 60),
-     ("-5", 60), ("1.5", 60), ("²", 60), ("x", 60)],
-)  # fmt: skip
-def test_the_idle_timeout_of_the_query(query: str | None, seconds: float) -> None:
-    assert idle_timeout_s(query, 60) == seconds
-
-
-KEYED = EmulatorOptions(api_key=Secret("right"))
-HANDSHAKES = [
-    ("Bearer right", KEYED, None),
-    ("bearer right", KEYED, None),
-    ("Bearer wrong", KEYED, 401),
-    ("Bearer righ", KEYED, 401),
-    ("Bearer \udcff", KEYED, 401),
-    ("Basic right", KEYED, 401),
-    ("Bearer any", EmulatorOptions(), None),
-    ("Bearer ", EmulatorOptions(), 401),
-    ("", EmulatorOptions(), 401),
-    ("Bearer any", EmulatorOptions(refuse=503), 503),
-    ("Bearer any", EmulatorOptions(refuse=418), 418),
-]
-
-
-@pytest.mark.parametrize(("authorization", "options", "status"), HANDSHAKES)
-def test_handshakes(authorization: str, options: EmulatorOptions, status: int | None) -> None:
-    refusal = handshake_refusal(authorization, options)
-    assert (refusal and refusal.status) == status
-    if refusal:
-        told = json.loads(refusal.body)
-        assert told["status"] == "error"
-        assert told["message"]
-        assert "right" not in str(told)
 
 
 values: st.SearchStrategy[object] = st.sampled_from(
