@@ -23,7 +23,7 @@ from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Audio, Dialect, Digit, Event, MarkPlayed
 from bridge.config import BargeInMode
 from bridge.errors import CallEnded, LightningError, ListenOnly
-from bridge.lightning.voice import Voice
+from bridge.lightning.voice import CallVoice
 from bridge.media.barge_in import BargeIn, SpeechEnded, TurnDetector, Verdict
 from bridge.media.heard import Heard
 from bridge.media.pacer import Pacer
@@ -65,7 +65,7 @@ class Call:
         carrier: str,
         line: Line,
         dialect: Dialect,
-        voice: Voice,
+        voice: CallVoice,
         playout: Playout,
         barge_in: BargeIn,
         ear: VadStream,

@@ -18,7 +18,15 @@ from functools import partial
 from typing import Protocol
 
 from bridge.carriers.dialect import Dialect
-from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart, SpokenWord
+from bridge.lightning.speech import (
+    MoreText,
+    PieceEnded,
+    PieceStarted,
+    Speech,
+    SpeechAudio,
+    SpeechPart,
+    SpokenWord,
+)
 from bridge.media.heard import Heard, Script
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Mark, Outgoing, Playout
@@ -99,7 +107,9 @@ class Mouth:
             LightningError: the voice failed; or whatever the iterator of text raised.
         """
         utterance.speech = speech
-        speech.hand_over(partial(self._take, utterance), lambda: self.playout.queued_ms)
+        playout = self.playout
+        take_back = partial(playout.take_back, utterance.generation)
+        speech.hand_over(partial(self._take, utterance), lambda: playout.queued_ms, take_back)
         await speech.finished()
 
     def play(self, utterance: Utterance, prompt: Prompt) -> None:
@@ -178,6 +188,8 @@ class Mouth:
             script.add_word(part.word, part.end_ms)
         elif isinstance(part, PieceStarted):
             script.start_piece(part.text, playout.written_ms)
+        elif isinstance(part, MoreText):
+            script.add_text(part.text)
         else:
             script.end_piece(playout.written_ms)
 

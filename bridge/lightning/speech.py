@@ -52,11 +52,18 @@ class SpokenWord:
 
 
 @dataclass(frozen=True, slots=True)
+class MoreText:
+    """The piece's text goes on with `text`: it came while its beginning was already being spoken."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PieceEnded:
     """All audio of the piece has been given."""
 
 
-SpeechPart: TypeAlias = PieceStarted | SpeechAudio | SpokenWord | PieceEnded
+SpeechPart: TypeAlias = PieceStarted | MoreText | SpeechAudio | SpokenWord | PieceEnded
 #: Raw audio, in the format that was asked for or whatever came instead; the words, when they were asked for.
 SynthesisPart: TypeAlias = bytes | SpokenWord
 PartSink: TypeAlias = Callable[[SynthesisPart], None]
@@ -105,6 +112,10 @@ class PartStream(Generic[T]):
         if not self.over:
             self.cancelled = True
             self._end()
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Have `then` called soon after it is over."""
+        self._over.add_done_callback(lambda _: then())
 
     # -- for whoever fills it --------------------------------------------------------------------------
 
@@ -228,6 +239,7 @@ class Speech(PartStream[SpeechPart]):
         self._on_cancel = on_cancel
         self._unread_bytes = 0
         self._backlog_ms: Callable[[], float] = lambda: self.unread_ms
+        self._take_back: Callable[[float], float] = lambda _ms: 0.0
         self._taken = asyncio.Event()
 
     @property
@@ -249,7 +261,12 @@ class Speech(PartStream[SpeechPart]):
             self._taken.set()
         return part
 
-    def hand_over(self, into: Callable[[SpeechPart], None], backlog_ms: Callable[[], float]) -> None:
+    def hand_over(
+        self,
+        into: Callable[[SpeechPart], None],
+        backlog_ms: Callable[[], float],
+        take_back: Callable[[float], float] = lambda _ms: 0.0,
+    ) -> None:
         """Have parts handed `into` a function the moment they arrive, instead of iterating for them.
 
         Saves a wake-up of the reader for every chunk. Call it before anything has arrived: right after `speak`.
@@ -257,8 +274,9 @@ class Speech(PartStream[SpeechPart]):
         Args:
             into: called from the event loop; must return at once and not raise.
             backlog_ms: how much audio waits where the parts went. Whoever lowers it calls `wake`.
+            take_back: drops up to so many milliseconds of the newest audio and returns how many it did.
         """
-        self._into, self._backlog_ms = into, backlog_ms
+        self._into, self._backlog_ms, self._take_back = into, backlog_ms, take_back
 
     def wake(self) -> None:
         """Say that the backlog has shrunk."""
@@ -271,6 +289,12 @@ class Speech(PartStream[SpeechPart]):
         if isinstance(part, SpeechAudio):
             self._unread_bytes += len(part.payload)
         super().deliver(part)
+
+    def take_back(self, ms: float) -> float:
+        """Take back up to `ms` of the newest audio, where it has not gone out yet. Returns how much it was."""
+        taken_ms = 0.0 if self.over else self._take_back(ms)
+        self._unread_bytes -= self.audio_format.bytes_in(taken_ms)
+        return taken_ms
 
     async def room(self, ahead_ms: float) -> None:
         """Wait until at most `ahead_ms` of the audio given so far wait to be heard."""

@@ -17,7 +17,12 @@ class LightningStats:
     cancelled: int = 0  #: by our side, before all their audio had come
     failed: int = 0  #: ended with an error; a retry may still have saved the speech
     retries: int = 0  #: by a voice, on a fresh socket, with the text that was still unsaid
-    speech_failures: int = 0  #: the retry failed too, so somebody had to apologise
+    fallbacks: int = 0  #: by a call, to another entry of the configuration
+    hedges: int = 0  #: the same asked once more because the first byte was late
+    hedges_won: int = 0  #: and the second was first
+    breakers_opened: int = 0  #: an entry failed so often that it is left alone
+    probes: int = 0  #: to see whether it works again
+    speech_failures: int = 0  #: nobody was left to ask, so somebody had to apologise
 
     connects: int = 0
     connect_failures: int = 0

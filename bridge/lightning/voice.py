@@ -1,100 +1,164 @@
-"""One voice: text in, mu-law out, piece after piece without a gap, with one second chance.
+"""One voice: text in, mu-law out, piece after piece without a gap, whatever becomes of a door.
 
 Strategy:
 
 - One task for an utterance. It asks for a piece, waits until all of it has arrived, and asks for the next
   while the first is still being heard; but not while more than 20 s of audio are unread. Audio does not pass
   through it: it goes from the socket's callback to the reader's mailbox.
-- Pieces come in order because there is never more than one synthesis at a time for an utterance.
-- One retry for an utterance, with the text that is still unsaid: by the words' times when Lightning sends
-  them, else by how long this voice takes for a character, which is learnt from what it has said.
-- A voice is shared by all calls of a process. What it learns (the pace, and whether `ulaw` is honoured) holds
-  for all.
+- Pieces come in order because there is never more than one synthesis at a time for an utterance. Text that streams
+  in may instead be one synthesis whose text comes bit by bit, where the door knows that.
+- When a door fails, the text that is still unsaid is spoken by the next entry of the configuration, and the call
+  stays there: a voice that comes and goes is worse than another voice. Without a next entry there is one retry.
+- A voice is shared by all calls of a process, and so is what it learns. Where a call stands is its own: `for_call`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
-from collections.abc import AsyncIterable
-from typing import Final, TypedDict, Unpack
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Container, Sequence
+from typing import Final, TypeAlias, Unpack
 
 from bridge.config import LightningConfig
-from bridge.errors import Busy, InvalidRequest, LightningError, Unavailable
-from bridge.lightning.audio_guess import MulawAnswer
-from bridge.lightning.limits import QUEUE_TIMEOUT
-from bridge.lightning.messages import WORD_TIMED_LANGUAGES, WORD_TIMED_VOICES, SynthesisRequest
-from bridge.lightning.pieces import pieces_of, rest_after_chars, rest_after_words
+from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut
+from bridge.lightning.attempt import Attempt
+from bridge.lightning.entries import Entry, VoiceOptions, accounts_of, open_entries
+from bridge.lightning.limits import QUEUE_TIMEOUT, Units
+from bridge.lightning.pieces import Splitter, pieces_of
+from bridge.lightning.probes import Prober
 from bridge.lightning.speech import (
+    MoreText,
+    PartSink,
     PieceEnded,
     PieceStarted,
     Speech,
-    SpeechAudio,
-    SpokenWord,
+    StreamingSynthesizer,
     Synthesis,
-    SynthesisPart,
-    Synthesizer,
+    TextSynthesis,
 )
+from bridge.lightning.stats import LightningStats
+from bridge.lightning.text_queue import TextQueue
 from telephony_codecs.formats import MULAW_8K, AudioFormat
+
+log = logging.getLogger(__name__)
 
 #: Audio that may be unread before the next piece is asked for.
 AHEAD_MS: Final = 20_000.0
-#: English at its usual pace; other voices and languages are learnt.
-MS_PER_CHAR: Final = 65.0
 BUSY_BACKOFF_S: Final = 0.5
 #: Told to come back later than this, we apologise instead: a caller does not wait longer in silence.
 MAX_BUSY_WAIT_S: Final = 2.0
-
-
-class VoiceOptions(TypedDict, total=False):
-    """What a single utterance may have otherwise than the configuration says."""
-
-    voice_id: str
-    model: str
-    language: str
-    speed: float
-    word_timestamps: bool
-    pronunciation_dicts: list[str]
-
-
-class Pace:
-    """How long a character takes, by voice and language, at speed 1."""
-
-    def __init__(self) -> None:
-        self._ms_per_char: dict[tuple[str, str], float] = {}
-
-    def ms_per_char(self, request: SynthesisRequest) -> float:
-        """Milliseconds that a character of `request` takes."""
-        return self._ms_per_char.get((request.voice_id, request.language), MS_PER_CHAR) / request.speed
-
-    def learn(self, request: SynthesisRequest, spoken_ms: float) -> None:
-        """`request` was spoken whole, in `spoken_ms`."""
-        if len(request.text) < 20:
-            return  # the silence around a short text says more than its characters
-        now = spoken_ms / len(request.text) * request.speed
-        before = self._ms_per_char.get((request.voice_id, request.language), now)
-        self._ms_per_char[request.voice_id, request.language] = 0.7 * before + 0.3 * now
+#: ... and not even so long when somebody else can speak.
+MAX_BUSY_WAIT_WITH_FALLBACK_S: Final = 0.5
+#: What it means that a unit did not become free in time.
+_QUEUED: Final = Busy("", code=QUEUE_TIMEOUT)
+#: What `speech.normalise` does to a piece: text and language in, text out.
+Normaliser: TypeAlias = Callable[[str, str], str]
 
 
 class Voice:
     """A voice for all calls of a process.
 
     Args:
-        door: where syntheses come from.
-        config: voice, model, language and speed.
+        entries: who speaks, and who does when that fails; at least one.
+        stats: where to count.
+        normalise: what is done to text before it is spoken.
         busy_backoff_s: wait before the retry when Lightning said that it is busy, and not for how long.
     """
 
     audio_format: Final[AudioFormat] = MULAW_8K
 
     def __init__(
-        self, door: Synthesizer, config: LightningConfig, *, busy_backoff_s: float = BUSY_BACKOFF_S
+        self,
+        entries: Sequence[Entry],
+        stats: LightningStats,
+        *,
+        normalise: Normaliser | None = None,
+        busy_backoff_s: float = BUSY_BACKOFF_S,
     ) -> None:
-        self.door, self.config, self.busy_backoff_s = door, config, busy_backoff_s
-        self.pace = Pace()
-        #: What Lightning answered last when it was asked for `ulaw`.
-        self.answer_format: AudioFormat | None = None
+        self.entries, self.stats = list(entries), stats
+        self.normalise, self.busy_backoff_s = normalise, busy_backoff_s
+        self._prober = Prober(self.entries, stats)
+
+    async def start(self) -> None:
+        """Have every door get ready. Does not wait, and does not fail."""
+        for entry in self.entries:
+            await entry.door.start()
+
+    async def close(self) -> None:
+        """Close every door. What is being spoken fails."""
+        await self._prober.close()
+        for entry in self.entries:
+            await entry.door.close()
+
+    async def __aenter__(self) -> Voice:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    @property
+    def able(self) -> bool:
+        """Whether any entry is believed to work."""
+        return any(not entry.breaker.open for entry in self.entries)
+
+    @property
+    def accounts(self) -> list[Units]:
+        """The units of each account."""
+        return accounts_of(self.entries)
+
+    def for_call(self) -> CallVoice:
+        """The voice of one call."""
+        return CallVoice(self)
+
+    def after(self, entry: Entry, error: LightningError, failed: Container[Entry] = ()) -> Entry | None:
+        """Who is asked when `entry` failed with `error`: the next in order that works, can help, is not in `failed`."""
+        at = self.entries.index(entry)
+        others = [other for other in (*self.entries[at + 1 :], *self.entries[:at]) if other not in failed]
+        if isinstance(error, Busy):  # the others of that account are as busy
+            others = [other for other in others if other.units is None or other.units is not entry.units]
+        return next((other for other in others if not other.breaker.open), None)
+
+    def note_failure(self, entry: Entry, error: LightningError) -> None:
+        """`entry` failed: perhaps it is left alone from now on."""
+        if entry.failed(error, time.monotonic()):
+            self.stats.breakers_opened += 1
+            log.warning("voice %s is left alone for now: %s: %s", entry, type(error).__name__, error)
+            self._prober.wake()
+
+
+def open_voice(
+    config: LightningConfig, stats: LightningStats | None = None, *, normalise: Normaliser | None = None
+) -> Voice:
+    """The voice that `config` describes, with all its fallbacks. `start` it next."""
+    stats = stats or LightningStats()
+    return Voice(open_entries(config, stats), stats, normalise=normalise)
+
+
+class CallVoice:
+    """The voice of one call: once it has fallen back, it stays there."""
+
+    audio_format: Final[AudioFormat] = MULAW_8K
+
+    def __init__(self, voice: Voice) -> None:
+        self.voice = voice
+        self._entry = voice.entries[0]
+
+    def pick(self) -> Entry:
+        """Who speaks next. Moves on for good when that one is known not to work and another one does."""
+        if self._entry.breaker.open:
+            works = next((entry for entry in self.voice.entries if not entry.breaker.open), None)
+            if works is not None:
+                self.fall_back(works)
+        return self._entry
+
+    def fall_back(self, entry: Entry) -> None:
+        """From now on, `entry` speaks."""
+        log.warning("a call's voice falls back from %s to %s", self._entry, entry)
+        self.voice.stats.fallbacks += 1
+        self._entry = entry
 
     def speak(self, text: str | AsyncIterable[str], **options: Unpack[VoiceOptions]) -> Speech:
         """Speak `text`. Returns at once; iterate the speech for its parts.
@@ -103,161 +167,247 @@ class Voice:
         """
         return _Speaking(self, text, options).speech
 
-    def request(self, text: str, options: VoiceOptions | None = None) -> SynthesisRequest:
-        """What Lightning is asked for `text`: always 8000 Hz `ulaw`."""
-        config, options = self.config, options or {}
-        voice_id = options.get("voice_id", config.voice_id)
-        language = options.get("language", config.language)
-        timed = voice_id in WORD_TIMED_VOICES and language in WORD_TIMED_LANGUAGES
-        return SynthesisRequest(
-            text=text,
-            voice_id=voice_id,
-            model=options.get("model", config.model),
-            language=language,
-            speed=options.get("speed", config.speed),
-            word_timestamps=options.get("word_timestamps", timed),
-            pronunciation_dicts=options.get("pronunciation_dicts", []),
-            sample_rate=MULAW_8K.rate_hz,
-            output_format="ulaw",
-            request_id=uuid.uuid4().hex,
-        )
+    def options_for(self, entry: Entry, options: VoiceOptions) -> VoiceOptions:
+        """Of an utterance's own wishes, those that `entry` can fulfil: the first one's voices are not all's."""
+        if entry is self.voice.entries[0] or entry.stands_in_for(self.voice.entries[0]):
+            return options
+        kept = options.copy()
+        kept.pop("voice_id", None)
+        kept.pop("model", None)
+        kept.pop("pronunciation_dicts", None)
+        return kept
 
 
 class _Speaking:
     """The task behind a `Speech`."""
 
-    def __init__(self, voice: Voice, text: str | AsyncIterable[str], options: VoiceOptions) -> None:
-        self._voice, self._stats, self._options = voice, voice.door.stats, options
+    def __init__(self, voice: CallVoice, text: str | AsyncIterable[str], options: VoiceOptions) -> None:
+        self._call, self._voice, self._stats, self._options = voice, voice.voice, voice.voice.stats, options
         self.speech = Speech(self._stop)
-        self._attempt: _Attempt | None = None
+        self._attempt: Attempt | None = None
         self._retried = False
+        #: Entries that failed during this utterance: none of them is asked again.
+        self._failed: set[Entry] = set()
         self._task = asyncio.create_task(self._run(text))
 
     def _stop(self) -> None:
         if self._attempt is not None:
-            self._attempt.synthesis.cancel()
+            self._attempt.cancel()
         self._task.cancel()
 
     async def _run(self, text: str | AsyncIterable[str]) -> None:
         try:
             if isinstance(text, str) and not text.strip():
                 raise InvalidRequest("text: is empty or only whitespace", code="local_check")
-            async with contextlib.aclosing(pieces_of(text)) as pieces:
-                async for piece in pieces:
-                    await self.speech.room(AHEAD_MS)
-                    await self._speak(piece)
+            if isinstance(text, str) or not self._streams:
+                await self._speak_pieces(text)
+            else:
+                async with TextQueue(text) as queue:
+                    await self._speak_stream(queue)
         except Exception as error:  # of Lightning, or of the agent's iterator: the reader must know
             self._stats.speech_failures += isinstance(error, LightningError)
             self.speech.finish(error)
         else:
             self.speech.finish()
 
+    # -- piece by piece --------------------------------------------------------------------------------
+
+    async def _speak_pieces(self, text: str | AsyncIterable[str]) -> None:
+        async with contextlib.aclosing(pieces_of(text)) as pieces:
+            async for piece in pieces:
+                if said := self.prepared(piece).strip():
+                    await self.speech.room(AHEAD_MS)
+                    await self._speak(said)
+
     async def _speak(self, piece: str) -> None:
         self.speech.deliver(PieceStarted(piece))
         rest, spoken_ms = piece, 0.0
         while rest:
-            attempt = self._attempt = _Attempt(self._voice, self.speech, rest, self._options, spoken_ms)
+            attempt = self._begin(rest, spoken_ms)
             try:
                 await attempt.finished()
                 break
             except LightningError as error:
-                rest = attempt.unsaid()
-                if rest:
-                    await self._before_retry(error)
+                rest = await self._after_failure(attempt, error)
             spoken_ms += attempt.spoken_ms
         self.speech.deliver(PieceEnded())
 
-    async def _before_retry(self, error: LightningError) -> None:
-        """Wait as long as the retry asks for.
+    def _begin(self, text: str, offset_ms: float) -> Attempt:
+        entry = self._call.pick()
+        options = self._call.options_for(entry, self._options)
+
+        def ask(into: PartSink, wait_s: float | None) -> Synthesis:
+            return entry.door.synthesize(entry.request(text, options), into, wait_s=wait_s)
+
+        wait_s = self._patience_s(entry)
+        self._attempt = Attempt(entry, self.speech, self._stats, ask, offset_ms=offset_ms, wait_s=wait_s)
+        return self._attempt
+
+    def _patience_s(self, entry: Entry) -> float | None:
+        """How long to wait for a unit of `entry`: not long, when somebody with other units can speak."""
+        if self._voice.after(entry, _QUEUED, self._failed) is None:
+            return None
+        return min(MAX_BUSY_WAIT_WITH_FALLBACK_S, entry.config.queue_timeout_s)
+
+    # -- after a failure -------------------------------------------------------------------------------
+
+    async def _after_failure(self, attempt: Attempt, error: LightningError) -> str:
+        """What is left to say, when it is clear who says it.
 
         Raises:
-            LightningError: `error`, when there is no second chance.
+            LightningError: `error`, when nobody can.
         """
+        self._voice.note_failure(attempt.entry, error)
+        attempt.cut_back()
+        rest = attempt.unsaid()
+        if rest:
+            await self._decide(attempt, error)
+        return rest
+
+    async def _decide(self, attempt: Attempt, error: LightningError) -> None:
+        if error.code == "local_check":  # asked for something wrong: nobody else can speak that either
+            raise error
+        entry = attempt.entry
+        following = self._voice.after(entry, error, self._failed)
+        wait_s = self._wait_s(error)
+        if self._worth_a_retry(attempt, error, wait_s, following):
+            self._retried = True
+            self._stats.retries += 1
+            await asyncio.sleep(wait_s)
+        elif following is not None:
+            self._failed.add(entry)
+            self._call.fall_back(following)
+        else:
+            raise error
+
+    def _worth_a_retry(
+        self, attempt: Attempt, error: LightningError, wait_s: float, following: Entry | None
+    ) -> bool:
+        """Whether the same entry is asked once more."""
         if self._retried or not error.retryable or error.code == QUEUE_TIMEOUT:
-            raise error
-        wait_s = 0.0
-        if isinstance(error, Busy):
-            wait_s = self._voice.busy_backoff_s if error.retry_after_s is None else error.retry_after_s
-        if wait_s > MAX_BUSY_WAIT_S:
-            raise error
-        self._retried = True
-        self._stats.retries += 1
-        await asyncio.sleep(wait_s)
+            return False
+        if following is None:
+            return wait_s <= MAX_BUSY_WAIT_S
+        # Time was lost already, or half a sentence: the caller does not wait to see whether it happens again.
+        slow = isinstance(error, TimedOut) or attempt.spoken_ms > 0 or attempt.entry.breaker.open
+        return not slow and wait_s <= MAX_BUSY_WAIT_WITH_FALLBACK_S
+
+    def _wait_s(self, error: LightningError) -> float:
+        if not isinstance(error, Busy):
+            return 0.0
+        return self._voice.busy_backoff_s if error.retry_after_s is None else error.retry_after_s
+
+    # -- as it comes -----------------------------------------------------------------------------------
+
+    @property
+    def _streams(self) -> bool:
+        entry = self._call.pick()
+        return entry.config.text_streaming != "sentences" and isinstance(entry.door, StreamingSynthesizer)
+
+    async def _speak_stream(self, queue: TextQueue) -> None:
+        """Hand the text on as it comes; when that fails, what is left goes piece by piece."""
+        if not (first := await _first_of(queue)):
+            return
+        self.speech.deliver(PieceStarted(""))
+        attempt, synthesis = self._begin_stream()
+        hand_on = _HandOn(self, attempt, synthesis, Splitter() if self._voice.normalise else None)
+        pump = asyncio.create_task(hand_on.run(first, queue))
+        rest = ""
+        try:
+            await attempt.finished()
+        except LightningError as error:
+            rest = await self._after_failure(attempt, error)
+        finally:
+            pump.cancel()
+            await asyncio.wait([pump])
+        self.speech.deliver(PieceEnded())
+        rest += hand_on.held_back()
+        if rest or not queue.drained:
+            await self._speak_pieces(_joined(rest, queue))
+
+    def _begin_stream(self) -> tuple[Attempt, TextSynthesis]:
+        entry = self._call.pick()
+        assert isinstance(entry.door, StreamingSynthesizer)
+        request = entry.request("", self._call.options_for(entry, self._options))
+        synthesis: TextSynthesis | None = None
+        door = entry.door
+
+        def ask(into: PartSink, wait_s: float | None) -> TextSynthesis:
+            nonlocal synthesis
+            synthesis = door.open_text(request, into, wait_s=wait_s)
+            return synthesis
+
+        wait_s = self._patience_s(entry)
+        self._attempt = Attempt(entry, self.speech, self._stats, ask, wait_s=wait_s, hedge=False)
+        assert synthesis is not None
+        return self._attempt, synthesis
+
+    def prepared(self, text: str) -> str:
+        """`text` as it is to be spoken."""
+        normalise = self._voice.normalise
+        if normalise is None:
+            return text
+        language = self._options.get("language", self._call.pick().config.language)
+        return normalise(text, language)
 
 
-class _Attempt:
-    """One synthesis of a piece, or of what is left of it, on its way into the speech.
+class _HandOn:
+    """Hands text that streams in on to a synthesis, and knows what it was given.
 
     Args:
-        offset_ms: audio of the piece that came before.
+        splitter: cuts it into sentences first, when it is to be normalised.
     """
 
     def __init__(
-        self, voice: Voice, speech: Speech, text: str, options: VoiceOptions, offset_ms: float
+        self, speaking: _Speaking, attempt: Attempt, synthesis: TextSynthesis, splitter: Splitter | None
     ) -> None:
-        self._voice, self._speech, self._stats, self._offset_ms = voice, speech, voice.door.stats, offset_ms
-        self._spoken_bytes = 0
-        self._words: list[SpokenWord] = []
-        self._answer = MulawAnswer(voice.answer_format)
-        self.synthesis: Synthesis = voice.door.synthesize(voice.request(text, options), self._take)
+        self._speaking, self._attempt, self._synthesis = speaking, attempt, synthesis
+        self._splitter = splitter
 
-    @property
-    def spoken_ms(self) -> float:
-        """Its audio so far."""
-        return MULAW_8K.ms_in(self._spoken_bytes)
-
-    async def finished(self) -> None:
-        """Wait until all of it is in the speech.
-
-        Raises:
-            LightningError: it is not, and will not be.
-        """
+    async def run(self, first: str, queue: TextQueue) -> None:
+        """Until `queue` ends, or it is cancelled."""
+        speech = self._speaking.speech
         try:
-            await self.synthesis.finished()
-        finally:
-            self._note_timing()
-        self._give(self._answer.flush())
-        if not self.spoken_ms and any(c.isalnum() for c in self.synthesis.request.text):
-            raise Unavailable("no audio for the text", code="no_audio", request_id=self.synthesis.request_id)
-        self._learn()
+            await self._say(self._cut(first))
+            while True:
+                await speech.room(AHEAD_MS)
+                # What has been taken off the queue is given in the same step: a failure cannot come between.
+                text = await anext(queue, None)
+                if text is None:
+                    break
+                await self._say(self._cut(text))
+            await self._say(self._prepared(self._splitter.flush() if self._splitter else []))
+        except Exception as error:  # the agent's own iterator failed
+            self._attempt.fail(error)
+        else:
+            self._synthesis.end_text()
 
-    def unsaid(self) -> str:
-        """What is left to say after it failed."""
-        request = self.synthesis.request
-        words = [word.word for word in self._words if word.end_ms <= self.spoken_ms]
-        if words:
-            return rest_after_words(request.text, words)
-        return rest_after_chars(request.text, self.spoken_ms / self._voice.pace.ms_per_char(request))
+    def held_back(self) -> str:
+        """Text that was taken off the queue and not given."""
+        return "".join(f"{piece} " for piece in self._splitter.flush()) if self._splitter else ""
 
-    def _take(self, part: SynthesisPart) -> None:
-        if isinstance(part, SpokenWord):
-            self._words.append(part)
-            offset_ms = self._offset_ms
-            self._speech.deliver(SpokenWord(part.word, part.start_ms + offset_ms, part.end_ms + offset_ms))
-            return
-        try:
-            self._give(self._answer.feed(part))
-        except ValueError as error:
-            self.synthesis.finish(Unavailable(f"unusable audio: {error}", code="audio_format"))
+    async def _say(self, text: str) -> None:
+        if text:
+            self._attempt.given += text
+            self._speaking.speech.deliver(MoreText(text))
+            await self._synthesis.say(text)
 
-    def _give(self, audio: bytes) -> None:
-        if audio:
-            self._note_timing()
-            self._spoken_bytes += len(audio)
-            self._speech.deliver(SpeechAudio(audio))
+    def _cut(self, text: str) -> str:
+        return self._prepared(self._splitter.feed(text)) if self._splitter else text
 
-    def _note_timing(self) -> None:
-        if self._speech.first_audio_at_s is None:
-            if self._speech.requested_at_s is None:
-                self._speech.requested_at_s = self.synthesis.requested_at_s
-            self._speech.first_audio_at_s = self.synthesis.first_audio_at_s
+    def _prepared(self, pieces: list[str]) -> str:
+        return "".join(f"{self._speaking.prepared(piece)} " for piece in pieces)
 
-    def _learn(self) -> None:
-        answer, voice = self._answer, self._voice
-        if not self.spoken_ms:
-            return
-        voice.pace.learn(self.synthesis.request, self.spoken_ms)
-        self._stats.wav_answers += answer.had_header
-        self._stats.pcm_answers += answer.format != MULAW_8K
-        if not answer.had_header:
-            voice.answer_format = answer.format
+
+async def _first_of(queue: TextQueue) -> str:
+    """The beginning of a text, without the white space before it; empty when there is none."""
+    async for text in queue:
+        if text.strip():
+            return text.lstrip()
+    return ""
+
+
+async def _joined(rest: str, queue: TextQueue) -> AsyncGenerator[str, None]:
+    yield rest
+    async for text in queue:
+        yield text

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 from bridge.config import LightningConfig
-from bridge.errors import LightningError, TimedOut, Unavailable
-from bridge.lightning.limits import Unit, Units
+from bridge.errors import Busy, LightningError, TimedOut, Unavailable
+from bridge.lightning.limits import QUEUE_TIMEOUT, Unit, Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
 from bridge.lightning.stats import LightningStats
@@ -71,6 +71,10 @@ class WatchedSynthesis(Synthesis):
 
     def _hang_up(self) -> None:
         """Let go of the connection: `cancelled` and `error` say how it ended. Must be quick and not raise."""
+
+    def _first_audio_limit_s(self) -> float:
+        """How long the first audio may take. A door that makes all of it before it sends any allows more."""
+        return self._config.first_audio_timeout_s
 
     # -- for the door ----------------------------------------------------------------------------------
 
@@ -134,7 +138,7 @@ class WatchedSynthesis(Synthesis):
         if self.over:
             return
         first = not self.audio_bytes
-        limit_s = self._config.first_audio_timeout_s if first else self._config.stall_timeout_s
+        limit_s = self._first_audio_limit_s() if first else self._config.stall_timeout_s
         quiet_s = time.monotonic() - self._heard_at_s
         if quiet_s < limit_s:
             self._timer = asyncio.get_running_loop().call_later(limit_s - quiet_s, self._watch)
@@ -155,6 +159,8 @@ class WatchedSynthesis(Synthesis):
 
     def _let_go(self) -> None:
         self._on_over(self)
+        if isinstance(self.error, Busy) and self.error.retry_after_s and self.error.code != QUEUE_TIMEOUT:
+            self._units.hold(self.error.retry_after_s)
         self._unwatch()
         self._stats.cancelled += self.cancelled
         self._stats.failed += self.error is not None

@@ -54,6 +54,11 @@ class Script:
         """A piece begins at `at_ms` of the utterance."""
         self._pieces.append(_Piece(text, at_ms))
 
+    def add_text(self, text: str) -> None:
+        """The text of the current piece goes on."""
+        if self._pieces:
+            self._pieces[-1].text += text
+
     def add_word(self, word: str, end_ms: float) -> None:
         """Lightning said that `word` ends `end_ms` into the current piece."""
         if self._pieces:

@@ -101,6 +101,19 @@ class Playout:
         self._packets.extend(self._reframer.feed(audio))
         return True
 
+    def take_back(self, generation: int, ms: float) -> float:
+        """Drop up to `ms` of the newest audio, as far as it is still here. Returns how many milliseconds it was."""
+        if generation != self.generation or not self._active or self._complete:
+            return 0.0
+        packets, wanted = self._packets, self.audio_format.bytes_in(ms)
+        tail = self._reframer.take()
+        while len(tail) < wanted and packets:
+            tail = packets.pop() + tail
+        taken = min(wanted, len(tail))
+        packets.extend(self._reframer.feed(tail[: len(tail) - taken]))
+        self._written_bytes -= taken
+        return self.audio_format.ms_in(taken)
+
     def finish(self, generation: int) -> None:
         """Say that all of the utterance is written: the tail is padded and will be marked."""
         if generation == self.generation and self._active and not self._complete:

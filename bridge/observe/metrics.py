@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from prometheus_client.core import CounterMetricFamily, Metric
 
-    from bridge.lightning.limits import Units
     from bridge.lightning.stats import LightningStats
+    from bridge.lightning.voice import Voice
     from bridge.observe.stats import BridgeStats, PlayoutStats
     from bridge.server.runtime import Runtime
 
@@ -59,7 +59,12 @@ LIGHTNING: Final = {
     "cancelled": "Syntheses cancelled by this side.",
     "failed": "Syntheses that ended with an error.",
     "retries": "Second attempts, with the text that was still unsaid.",
-    "speech_failures": "Utterances whose second attempt failed too.",
+    "fallbacks": "Times that a call went on with another entry of the configuration.",
+    "hedges": "Syntheses asked for once more because the first byte was late.",
+    "hedges_won": "Of these, the ones whose second answer was first.",
+    "breakers_opened": "Times that an entry failed so often that it was left alone.",
+    "probes": "Syntheses made to see whether an entry works again.",
+    "speech_failures": "Utterances that nobody could speak to their end.",
     "connects": "Sockets opened.",
     "connect_failures": "Sockets that could not be opened.",
     "handshakes_refused": "Of these, refused with an HTTP answer.",
@@ -93,8 +98,8 @@ def exposition(runtime: Runtime) -> tuple[bytes, str]:
             yield from _process(runtime)
             yield from of_bridge(runtime.stats)
             yield from counters("bridge_playout", PLAYOUT, runtime.stats.playout)
-            yield from counters("bridge_lightning", LIGHTNING, runtime.live.stats)
-            yield from _units(runtime.live.units)
+            yield from counters("bridge_lightning", LIGHTNING, runtime.voice.stats)
+            yield from of_voice(runtime.voice)
 
     registry = CollectorRegistry()
     registry.register(_FromStats())
@@ -129,11 +134,21 @@ def of_bridge(stats: BridgeStats) -> Iterator[Metric]:
     )
 
 
-def _units(units: Units) -> Iterator[Metric]:
+def of_voice(voice: Voice) -> Iterator[Metric]:
+    """How much of the accounts' concurrency is in use, and which entries are left alone."""
     from prometheus_client.core import GaugeMetricFamily as Gauge
 
-    yield Gauge("bridge_lightning_units_in_use", "Syntheses running.", value=units.in_use)
-    yield Gauge("bridge_lightning_units_waiting", "Syntheses waiting for a unit.", value=units.waiting)
+    accounts = voice.accounts
+    for series, text, values in (
+        ("units", "Syntheses that may run at once.", [units.concurrency for units in accounts]),
+        ("units_in_use", "Syntheses running.", [units.in_use for units in accounts]),
+        ("units_waiting", "Syntheses waiting for a unit.", [units.waiting for units in accounts]),
+    ):
+        yield Gauge(f"bridge_lightning_{series}", text, value=sum(values))
+    circuits = Gauge("bridge_lightning_circuit_open", "1 while an entry is left alone.", labels=["entry"])
+    for entry in voice.entries:
+        circuits.add_metric([entry.name], int(entry.breaker.open))
+    yield circuits
 
 
 def counters(

@@ -25,8 +25,7 @@ from bridge.carriers.dialect import Dialect
 from bridge.carriers.registry import carriers_from
 from bridge.config import BargeInConfig, Config
 from bridge.errors import CallEnded, LightningError, ListenOnly
-from bridge.lightning.live import LightningLive
-from bridge.lightning.voice import Voice
+from bridge.lightning.voice import Normaliser, open_voice
 from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPolicy
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
@@ -59,6 +58,14 @@ def _policy(config: BargeInConfig) -> BargeInPolicy:
     )
 
 
+def _normaliser(config: Config) -> Normaliser | None:
+    if not config.speech.normalise:
+        return None
+    from bridge.lightning.normalise import normalise
+
+    return normalise
+
+
 class Runtime:
     """One process's bridge.
 
@@ -83,8 +90,7 @@ class Runtime:
         self.clock = clock
         self.carriers = carriers_from(config.carriers)
         self.admission = Admission(self.carriers, MemoryTokenStore(clock), config.server.public_url)
-        self.live = LightningLive(config.lightning)
-        self.voice = Voice(self.live, config.lightning)
+        self.voice = open_voice(config.lightning, normalise=_normaliser(config))
         self.pacer = Pacer(clock)
         self.detector = SpeechDetector()
         self.calls: dict[str, Call] = {}
@@ -106,12 +112,12 @@ class Runtime:
     async def start(self) -> None:
         """Load what calls must not wait for, and open the spare connections."""
         apology()
-        await self.live.start()
+        await self.voice.start()
 
     async def close(self) -> None:
         """Let go of everything. Calls must be over."""
         self.pacer.stop()
-        await self.live.close()
+        await self.voice.close()
 
     @property
     def draining(self) -> bool:
@@ -146,7 +152,7 @@ class Runtime:
             carrier=carrier,
             line=line,
             dialect=dialect,
-            voice=self.voice,
+            voice=self.voice.for_call(),
             playout=Playout(dialect.audio_format, lead_ms=self.config.playout.lead_ms),
             barge_in=BargeIn(self._policy),
             ear=ear,

@@ -47,6 +47,11 @@ class Reframer:
             return b""
         return audio + silent_sample * (self.frame_bytes // len(silent_sample) - samples)
 
+    def take(self) -> bytes:
+        """What is pending, which is forgotten here."""
+        pending, self._pending = self._pending, b""
+        return pending
+
     def clear(self) -> None:
         """Forget what is pending: what comes next is other audio."""
         self._pending = b""

@@ -291,6 +291,7 @@ class CallMachine(RuleBasedStateMachine):
         self.nothing_is_raised_but_what_is_promised()
         assert not self.scene.playout.active
         self.scene.close()
+        self.loop.run_until_complete(self.scene.voice.close())
         self.settle(1)
         left = asyncio.all_tasks(self.loop)
         assert left == set(), left

@@ -113,9 +113,9 @@ async def suffer(fault: Fault) -> list[str]:
         "the caller hears all of it": apology().audio.strip(b"\xff") in report.heard,
         "`say` raises": [type(error) for error in told] == [fault.raises],
         "once": stats.voice_failures == 1,
-        "after one retry": s.server.runtime.live.stats.retries == fault.retries,
+        "after one retry": s.server.runtime.voice.stats.retries == fault.retries,
         "the agent ends the call": (report.outcome, report.close_code) == (Outcome.BRIDGE_CLOSED, 1000),
-        "no unit is kept": s.server.runtime.live.units.in_use == 0,
+        "no unit is kept": not any(units.in_use for units in s.server.runtime.voice.accounts),
         "the agent has not failed": stats.agent_errors == 0,
     }
     return [f"{fault.name}: not so: {check}" for check, holds in checks.items() if not holds]
@@ -146,7 +146,7 @@ async def test_a_retry_says_the_rest_and_at_most_one_word_twice(
     sections = {"lightning": IMPATIENT | {"voice_id": voice}}
     async with stage("tests.support.agents:says_hello", lightning=options, sections=sections) as s:
         report = await call(s)
-        stats = s.server.runtime.live.stats
+        stats = s.server.runtime.voice.stats
         assert stats.retries + stats.resends == 1  # nobody need know when a spare socket turns out to be dead
         assert s.server.runtime.stats.voice_failures == 0
     (heard,) = agents.log.pop(report.call_sid)

@@ -30,6 +30,7 @@ from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Entry
 from telephony_codecs.formats import MULAW_8K
 from tests.support.twilio_frames import ACCOUNT_ID, CALL_ID, frame
+from tests.support.voice import one_voice
 
 _E = TypeVar("_E", bound=Entry)
 
@@ -141,6 +142,7 @@ class Scene:
     call: Call
     line: PlayedLine
     lightning: PlayedLightning
+    voice: Voice
     stats: BridgeStats
     playout: Playout
     pacer: Pacer
@@ -188,15 +190,15 @@ def build_call(*, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: i
     lightning, line, stats = PlayedLightning(trace), PlayedLine(loop, trace), BridgeStats()
     dialect, pacer = TwilioDialect(), Pacer(loop.time)
     dialect.receive(frame("start"))
-    voice = Voice(lightning, LightningConfig(), busy_backoff_s=0.1)
-    voice.answer_format = MULAW_8K  # so that no audio is held back to be guessed at
+    voice = one_voice(lightning, LightningConfig(), busy_backoff_s=0.1)
+    voice.entries[0].answer_format = MULAW_8K  # so that no audio is held back to be guessed at
     playout = Playout(MULAW_8K, lead_ms=lead_ms)
     call = Call(
         IncomingCall(CALL_ID, ACCOUNT_ID, "+15550001111", "+15550002222", "inbound"),
         carrier="twilio",
         line=line,
         dialect=dialect,
-        voice=voice,
+        voice=voice.for_call(),
         playout=playout,
         barge_in=BargeIn(BargeInPolicy(mode=mode)),
         ear=SpeechDetector(model=_asked_nothing).open(),
@@ -208,7 +210,7 @@ def build_call(*, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: i
     )
     line.answer = lambda name: call.receive(MarkPlayed(name))
     pacer.start()
-    return Scene(call, line, lightning, stats, playout, pacer, trace)
+    return Scene(call, line, lightning, voice, stats, playout, pacer, trace)
 
 
 def _asked_nothing(windows: Floats, memory: Floats) -> tuple[Floats, Floats]:

@@ -14,16 +14,18 @@ from bridge.config import LightningConfig, Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
+from bridge.lightning.entries import MS_PER_CHAR, Pace
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.live import LightningLive
 from bridge.lightning.pieces import split
 from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart, SpokenWord
-from bridge.lightning.voice import AHEAD_MS, MS_PER_CHAR, Pace, Voice
+from bridge.lightning.voice import AHEAD_MS, CallVoice
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from telephony_codecs.wav import wav_bytes
 from tests.support.lightning_live import talking, well_behaved
 from tests.support.lightning_requests import request
 from tests.support.scripted_lightning import Line, Script
+from tests.support.voice import one_voice
 from tests.support.waiting import until
 
 HELLO = "Hello, this is the front desk. How can I help you today?"
@@ -34,20 +36,22 @@ QUIET = b"\xff\x7e" * 400  # 100 ms of mu-law
 @asynccontextmanager
 async def emulated(
     stall_timeout_s: float = 2.0, **options: Any
-) -> AsyncIterator[tuple[Voice, EmulatedLightning, LightningLive]]:
+) -> AsyncIterator[tuple[CallVoice, EmulatedLightning, LightningLive]]:
     async with EmulatedLightning(EmulatorOptions(**options)) as emulator:
         config = LightningConfig(
             base_url=emulator.url, api_key=Secret("sk_1"), concurrency=2, stall_timeout_s=stall_timeout_s
         )
         async with LightningLive(config) as live:
-            yield Voice(live, config, busy_backoff_s=0), emulator, live
+            yield one_voice(live, config, busy_backoff_s=0).for_call(), emulator, live
 
 
 @asynccontextmanager
-async def scripted(*scripts: Script, **changes: Any) -> AsyncIterator[tuple[Voice, list[str], LightningLive]]:
+async def scripted(
+    *scripts: Script, **changes: Any
+) -> AsyncIterator[tuple[CallVoice, list[str], LightningLive]]:
     """A voice on a scripted Lightning, and the texts that it asks for."""
     async with talking(*scripts, **changes) as (live, lightning):
-        voice = Voice(live, live.config, busy_backoff_s=0)
+        voice = one_voice(live, live.config, busy_backoff_s=0).for_call()
         texts: list[str] = []
         yield voice, texts, live
         texts += [asked["text"] for asked in lightning.requests]
@@ -71,8 +75,10 @@ def texts_in(parts: list[SpeechPart]) -> list[str]:
     return [part.text for part in parts if isinstance(part, PieceStarted)]
 
 
-async def raw_audio(live: LightningLive, voice: Voice, text: str) -> bytes:
-    return b"".join([part async for part in live.synthesize(voice.request(text)) if isinstance(part, bytes)])
+async def raw_audio(live: LightningLive, voice: CallVoice, text: str) -> bytes:
+    return b"".join(
+        [part async for part in live.synthesize(voice.pick().request(text, {})) if isinstance(part, bytes)]
+    )
 
 
 # -- pieces ------------------------------------------------------------------------------------------------
@@ -86,7 +92,7 @@ async def test_a_short_text_is_one_piece_of_the_very_bytes() -> None:
         assert audio_in(parts) == await raw_audio(live, voice, HELLO)
         assert emulator.stats.last_request["sample_rate"] == 8000
         assert emulator.stats.last_request["output_format"] == "ulaw"
-        assert voice.answer_format == MULAW_8K
+        assert voice.pick().answer_format == MULAW_8K
         assert speech.first_audio_ms is not None
 
 
@@ -185,7 +191,7 @@ async def test_options_of_one_utterance() -> None:
 )
 async def test_words_are_asked_of_the_voices_that_time_them(options: Any, asked: bool) -> None:
     async with emulated() as (voice, _, _):
-        assert voice.request(HELLO, options).word_timestamps is asked
+        assert voice.pick().request(HELLO, options).word_timestamps is asked
 
 
 async def test_words_come_relative_to_their_piece() -> None:
@@ -232,10 +238,10 @@ async def test_whatever_is_answered_it_is_the_same_mulaw(faults: dict[str, bool]
 async def test_what_it_learnt_is_unlearnt() -> None:
     async with emulated(answer_pcm=True) as (voice, emulator, _):
         await heard(voice.speak(HELLO))
-        assert voice.answer_format == PCM16_8K
+        assert voice.pick().answer_format == PCM16_8K
         emulator.options.answer_pcm = False
         await heard(voice.speak(HELLO))
-        assert voice.answer_format == MULAW_8K
+        assert voice.pick().answer_format == MULAW_8K
 
 
 async def test_audio_that_cannot_be_used_is_a_failure() -> None:
@@ -349,7 +355,7 @@ async def test_busy_for_longer_than_a_caller_waits_is_told_at_once() -> None:
         await line.silent()
 
     async with scripted(busy) as (voice, _, live):
-        voice.busy_backoff_s = 60
+        voice.voice.busy_backoff_s = 60
         _, error = await heard(voice.speak(HELLO))
         assert isinstance(error, Busy)
         assert (live.stats.syntheses, live.stats.retries) == (1, 0)
@@ -519,7 +525,7 @@ def test_a_short_text_teaches_nothing() -> None:
 async def test_a_storm_of_calls_faults_and_barge_ins_leaves_nothing_behind() -> None:
     chance = random.Random(11)
 
-    async def one_call(voice: Voice, parts_before_barge_in: int) -> None:
+    async def one_call(voice: CallVoice, parts_before_barge_in: int) -> None:
         speech = voice.speak(LONG if chance.random() < 0.3 else HELLO)
         for _ in range(parts_before_barge_in):
             try:

@@ -1,0 +1,82 @@
+"""An agent's text on its way to a voice: read ahead of it, and not lost when a door fails half way.
+
+Cancelling whoever waits for an async generator kills the generator, and with it all the text still to come. So a
+task of its own reads it, and whoever speaks reads from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Final, Self
+
+#: Text read ahead of the voice; then the iterator is not asked for more.
+MAX_AHEAD_CHARS: Final = 4000
+
+
+class TextQueue:
+    """The text of `source`, to iterate over; used as ``async with``.
+
+    Raises, after the text that came before, what `source` raised.
+    """
+
+    def __init__(self, source: AsyncIterable[str]) -> None:
+        self._source = source
+        self._texts: deque[str] = deque()
+        self._ahead_chars = 0
+        self._ended = False
+        self._error: Exception | None = None
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        assert self._reader is not None
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
+        if isinstance(
+            self._source, AsyncGenerator
+        ):  # it may hold a connection to a model that goes on talking
+            with contextlib.suppress(Exception):
+                await self._source.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while not self._texts:
+            if self._ended:
+                error, self._error = self._error, None
+                raise error or StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        text = self._texts.popleft()
+        self._ahead_chars -= len(text)
+        self._room.set()
+        return text
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing more will come out of it, not even an error."""
+        return self._ended and not self._texts and self._error is None
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._source:
+                if text:
+                    self._texts.append(text)
+                    self._ahead_chars += len(text)
+                    self._news.set()
+                while self._ahead_chars > MAX_AHEAD_CHARS:
+                    self._room.clear()
+                    await self._room.wait()
+        except Exception as error:  # the agent's own: whoever reads must know
+            self._error = error
+        finally:
+            self._ended = True
+            self._news.set()
