@@ -4,7 +4,8 @@ Strategy:
 
 - What is said is decided by `LightningSession`; here its actions are carried out, and nothing else.
 - Delivery is on an absolute schedule: a chunk that starts at `at_ms` is due at request + `first_byte_ms` +
-  `at_ms` / `realtime_factor`. A late chunk does not delay the next.
+  `at_ms` / `realtime_factor`, plus its jitter. A late chunk delays the next only where they would change
+  places.
 - A synthesis is a task of its own. It ends by itself, by `stop`, or with its socket; nothing outlives the
   socket.
 """
@@ -84,9 +85,9 @@ class Connection:
         """All audio of `synthesis` is out and its `complete` is due."""
         await self._do(self._session.finished(synthesis, self._loop.time()))
 
-    async def failed(self, synthesis: Synthesis) -> None:
-        """The engine could not speak it."""
-        await self._do(self._session.failed(synthesis, "The speech engine failed", self._loop.time()))
+    async def failed(self, synthesis: Synthesis, reason: str, code: str = "INTERNAL_ERROR") -> None:
+        """It could not be spoken, or not to its end."""
+        await self._do(self._session.failed(synthesis, reason, self._loop.time(), code))
 
     def forget(self, synthesis: Synthesis) -> None:
         """The delivery of `synthesis` has ended, one way or the other."""
@@ -108,7 +109,7 @@ class Connection:
                 case Send(message):
                     await self.send(message)
                 case Begin(synthesis, waited_s):
-                    ahead_s = min(waited_s, self.emulator.options.first_byte_ms / 1000)
+                    ahead_s = min(waited_s, self.emulator.options.first_byte_of(synthesis.number) / 1000)
                     self._deliveries[synthesis] = Delivery(self, synthesis, self._loop.time() - ahead_s)
                 case Stop(synthesis):
                     if delivery := self._deliveries.get(synthesis):
@@ -121,6 +122,10 @@ class _Gone(Exception):
     """The client closed the socket."""
 
 
+class _Failed(Exception):
+    """A synthesis is to end with an error, on purpose."""
+
+
 class Delivery:
     """One synthesis on its way out."""
 
@@ -130,6 +135,7 @@ class Delivery:
         self._options, self._stats = connection.emulator.options, connection.emulator.stats
         #: Chunks that a cancel still lets through; None while it was not cancelled.
         self._late_chunks: int | None = None
+        self._garbled = False
         self.task = asyncio.create_task(self._run())
 
     def stop(self, late_chunks: int) -> None:
@@ -151,16 +157,21 @@ class Delivery:
             utterance = await self._connection.emulator.utterance(self._synthesis)
         except Exception:
             logger.exception("the speech engine failed")
-            await self._connection.failed(self._synthesis)
+            await self._connection.failed(self._synthesis, "The speech engine failed")
             return
-        await self._send_audio(utterance)
+        try:
+            await self._send_audio(utterance)
+        except _Failed:
+            await self._connection.failed(self._synthesis, "The synthesis failed", self._options.error_code)
+            return
         await asyncio.sleep(self._synthesis.request.complete_backoff_ms / 1000)
         await self._connection.finished(self._synthesis)  # of a cancelled one the session makes nothing
 
     async def _send_audio(self, utterance: Utterance) -> None:
         for at_ms, _, index, part in _timeline(utterance, timed=self._synthesis.timed):
             await self._until_due(at_ms)
-            await self._suffer_fault(at_ms)
+            if self._options.is_faulty(self._synthesis.number):
+                await self._suffer_fault(at_ms)
             if self._late_chunks == 0:
                 return
             if isinstance(part, Chunk):
@@ -170,19 +181,24 @@ class Delivery:
                 await self._connection.send(self._synthesis.word(index, part))
 
     async def _until_due(self, at_ms: float) -> None:
-        due = self._asked_at + self._options.due_ms(at_ms) / 1000
+        due = self._asked_at + self._options.due_ms(at_ms, self._synthesis.number) / 1000
         # At full speed too the loop gets its turn, or a cancel would wait for the whole utterance.
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
     async def _suffer_fault(self, at_ms: float) -> None:
         options = self._options
-        if not options.is_faulty(self._synthesis.number):
-            return
-        if options.fail_after_ms is not None and at_ms >= options.fail_after_ms:
+        if _is_due(options.garble_after_ms, at_ms) and not self._garbled:
+            self._garbled = True
+            self._stats.faults += 1
+            await self._connection.send(self._synthesis.chunk(b"AAAA")[:-9])
+        if _is_due(options.error_after_ms, at_ms):
+            self._stats.faults += 1
+            raise _Failed
+        if _is_due(options.fail_after_ms, at_ms):
             self._stats.faults += 1
             self._connection.abort()
             raise ConnectionAbortedError("dropped on purpose")
-        if options.stall_after_ms is not None and at_ms >= options.stall_after_ms:
+        if _is_due(options.stall_after_ms, at_ms):
             self._stats.faults += 1
             await asyncio.get_running_loop().create_future()  # until it is cancelled, or its socket ends
 
@@ -191,6 +207,10 @@ class Delivery:
         if self._late_chunks is not None:
             self._late_chunks -= 1
             self._stats.late_chunks += 1
+
+
+def _is_due(after_ms: float | None, at_ms: float) -> bool:
+    return after_ms is not None and at_ms >= after_ms
 
 
 def _timeline(utterance: Utterance, *, timed: bool) -> Iterator[tuple[float, int, int, Chunk | TimedWord]]:

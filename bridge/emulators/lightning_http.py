@@ -2,8 +2,8 @@
 
 Strategy:
 
-- A `Door` is data: a path, the model that the path implies, and how the audio is wrapped (lightning.md 5, 6).
-  What may be asked is what may be asked on the socket; what only the socket knows is ignored.
+- A `Door` is data: a path, what may be asked there, and how the audio is wrapped (lightning.md 5, 6). What may
+  be asked is what the socket of that model takes, without what steers a socket.
 - The headers go out with the first audio, so whatever is refused, and whatever the engine fails at, is still
   an HTTP error with a JSON body.
 - Pace and faults are those of the socket. A client that hangs up cancels its handler (the server is set up
@@ -17,34 +17,23 @@ import asyncio
 import functools
 import logging
 from base64 import b64decode
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
 
 from bridge.emulators.lightning_audio import Utterance
+from bridge.emulators.lightning_dialects import LIVE, V2, V2_LANGUAGES, V2_MODEL, V31, Dialect
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Account, Synthesis
 from bridge.emulators.lightning_refusals import Refusal, invalid, over_concurrency, refused, retired
-from bridge.emulators.lightning_requests import (
-    Fields,
-    Issue,
-    SpeechRequest,
-    blank_text,
-    external_ids,
-    issues_in,
-    request_from,
-)
+from bridge.emulators.lightning_requests import OUTPUT_FORMATS, Check, Fields, array, blank_text, one_of
 
 logger = logging.getLogger(__name__)
 
-#: Fields that steer a socket. Over HTTP they are ignored, as is what is in no schema at all.
-_SOCKET_ONLY: Final = frozenset(
-    ("continue", "flush", "max_buffer_flush_ms", "complete_backoff_ms", "cancel_request")
-    + ("context_id", "context_close", "max_buffer_delay_ms")
-)
 GARBLED_EVENT: Final = b'event: audio\ndata: {"audio":"AAAA\n\n'
 _EXPIRE_HEADER, _EXPIRY_HEADER = "x-expire-content", "x-content-expiry"
 
@@ -56,17 +45,43 @@ class Door:
     path: str
     #: Server-sent events, or else raw audio.
     events: bool
-    #: What the path implies; empty where the body says it.
-    model: str = ""
+    #: What may be asked; its own path is that of the socket.
+    dialect: Dialect
 
 
+#: Fields that steer a socket. Over HTTP they are ignored, as is what is in no schema at all.
+_SOCKET_ONLY: Final = frozenset(
+    ("continue", "flush", "max_buffer_flush_ms", "complete_backoff_ms", "cancel_request")
+    + ("context_id", "context_close", "max_buffer_delay_ms")
+)
+
+
+def _over_http(socket: Dialect, **more: Check) -> Dialect:
+    """What `socket` takes, and `more`, as one body that says it all."""
+    fields = {name: check for name, check in socket.fields.items() if name not in _SOCKET_ONLY}
+    required = tuple(dict.fromkeys(("text", *socket.required)))
+    return replace(socket, fields=fields | more, required=required)
+
+
+_UNIFIED: Final = _over_http(LIVE)
+_V31: Final = _over_http(V31)
+#: Other than its socket, v2 over HTTP has output formats, and three languages more (the vendor's own package).
+_V2: Final = replace(
+    _over_http(
+        V2,
+        language=one_of(*V2_LANGUAGES, "sv", "ml", "te"),
+        output_format=one_of(*OUTPUT_FORMATS),
+        pronunciation_dicts=array,
+    ),
+    implied={"model": V2_MODEL},
+)
 DOORS: Final = (
-    Door("/waves/v1/tts/live", events=True),
-    Door("/waves/v1/tts", events=False),
-    Door("/waves/v1/lightning-v3.1/stream", events=True, model="lightning_v3.1"),
-    Door("/waves/v1/lightning-v3.1/get_speech", events=False, model="lightning_v3.1"),
-    Door("/waves/v1/lightning-v2/stream", events=True, model="lightning_v2"),
-    Door("/waves/v1/lightning-v2/get_speech", events=False, model="lightning_v2"),
+    Door("/waves/v1/tts/live", events=True, dialect=_UNIFIED),
+    Door("/waves/v1/tts", events=False, dialect=_UNIFIED),
+    Door("/waves/v1/lightning-v3.1/stream", events=True, dialect=_V31),
+    Door("/waves/v1/lightning-v3.1/get_speech", events=False, dialect=_V31),
+    Door("/waves/v1/lightning-v2/stream", events=True, dialect=_V2),
+    Door("/waves/v1/lightning-v2/get_speech", events=False, dialect=_V2),
 )
 #: Doors of models that were retired before there was a bridge. Clients still have methods for them.
 RETIRED_PATHS: Final = (
@@ -128,18 +143,14 @@ class HttpDoors:
         if refusal := self._admit(request):
             return refusal
         options = self._emulator.options
-        if door.model == "lightning_v2" and options.v2_retired:
+        if door.dialect.is_v2 and options.v2_retired:
             return self._refuse(retired("Lightning v2"))
-        fields = read_body(await request.read(), door)
-        issues = None if isinstance(fields, Refusal) else self._issues(fields)
-        if isinstance(fields, Refusal) or issues:
-            return self._refuse(fields if isinstance(fields, Refusal) else invalid(issues or ()))
+        fields = read_body(await request.read(), door.dialect, strict_voices=options.strict_voices)
+        if isinstance(fields, Refusal):
+            return self._refuse(fields)
         if not self._account.take_unit():
             return self._refuse(over_concurrency(options.concurrency))
         return await self._speak(door, request, fields)
-
-    def _issues(self, fields: Fields) -> list[Issue]:
-        return body_issues(fields, strict_voices=self._emulator.options.strict_voices)
 
     def _refuse(self, refusal: Refusal) -> web.Response:
         self._emulator.stats.errors += 1
@@ -147,38 +158,40 @@ class HttpDoors:
 
     async def _speak(self, door: Door, request: web.Request, fields: Fields) -> web.StreamResponse:
         """Answer a request that has its unit."""
-        answer = _Answer(self._emulator, door, request, self._begun(request_from(fields), fields))
-        transport = request.transport
-        if transport:
-            self._transports.add(transport)
-        stats, ended_well = self._emulator.stats, False
+        answer = _Answer(self._emulator, door, request, self._synthesis(door.dialect, fields))
         try:
-            await answer.speak()
-            ended_well = True
+            with self._under_way(request.transport):
+                await answer.speak()
         except ConnectionError:
-            pass  # the client left, or was left on purpose; there is nobody to tell
+            return answer.response  # the client left, or was left on purpose; there is nobody to tell
         except RuntimeError:
             logger.exception("the speech engine failed")
             return self._refuse(refused(500, "INTERNAL_ERROR", "The speech engine failed"))
+        return await answer.end()
+
+    @contextmanager
+    def _under_way(self, transport: asyncio.Transport | None) -> Iterator[None]:
+        """Hold a unit, and count how what was under way has ended."""
+        held = {transport} if transport else set()
+        self._transports |= held
+        try:
+            yield
+            self._emulator.stats.completed += 1
+        except (ConnectionError, asyncio.CancelledError):
+            self._emulator.stats.cancelled += 1
+            raise
         finally:
             self._account.return_unit()
-            stats.completed += ended_well
-            stats.cancelled += not ended_well
-            if transport:
-                self._transports.discard(transport)
-        return await answer.end() if ended_well else answer.response
+            self._transports -= held
 
-    def _begun(self, speech: SpeechRequest, fields: Fields) -> Synthesis:
-        """Count a synthesis that has its unit."""
-        stats = self._emulator.stats
-        stats.requests += 1
-        stats.chars += len(speech.text)
-        stats.texts.append(speech.text)
-        stats.last_request = dict(fields)
-        number = stats.requests
-        own = {"session_id": f"http_{number:08x}", "request_id": f"task_{number:08x}"}
-        head = msgspec.json.encode({**own, **external_ids(fields)})[:-1]
-        return Synthesis(speech, number, timed=False, head=head)
+    def _synthesis(self, dialect: Dialect, fields: Fields) -> Synthesis:
+        """Count a synthesis that has its unit, and give it its ids."""
+        speech = dialect.request(fields)
+        number = self._account.began(speech.text, fields)
+        session = {"session_id": f"http_{number:08x}"} if dialect.tells_session else {}
+        ids = {**session, **dialect.echoed(fields), "request_id": f"task_{number:08x}"}
+        head = msgspec.json.encode(ids)[:-1]
+        return Synthesis(speech, number, timed=False, head=head, old_complete=True)
 
 
 class _Answer:
@@ -214,14 +227,9 @@ class _Answer:
     async def end(self) -> web.StreamResponse:
         """Say that it was all."""
         if self._door.events:
-            await self._write_quietly(end_event(self._synthesis, old=self._options.old_sse))
+            with suppress(ConnectionError):  # the client may have left by now
+                await self.response.write(end_event(self._synthesis, old=self._options.old_sse))
         return self.response
-
-    async def _write_quietly(self, event: bytes) -> None:
-        try:
-            await self.response.write(event)
-        except ConnectionError:
-            logger.debug("the client left before the end")
 
     def _wrapped(self, audio_base64: bytes) -> bytes:
         if not self._door.events:
@@ -229,7 +237,7 @@ class _Answer:
         return audio_event(self._synthesis, audio_base64, old=self._options.old_sse)
 
     async def _until_due(self, at_ms: float) -> None:
-        due = self._asked_at + self._options.due_ms(at_ms) / 1000
+        due = self._asked_at + self._options.due_ms(at_ms, self._synthesis.number) / 1000
         # At full speed too the loop gets its turn, to see a client that has left.
         await asyncio.sleep(max(0.0, due - self._loop.time()))
 
@@ -253,27 +261,17 @@ class _Answer:
 # -- pure --------------------------------------------------------------------------------------------------------------
 
 
-def read_body(body: bytes, door: Door) -> Fields | Refusal:
-    """The fields of a posted body, with the model that `door` implies and without what steers a socket."""
+def read_body(body: bytes, dialect: Dialect, *, strict_voices: bool) -> Fields | Refusal:
+    """The fields of a posted body that nothing is wrong with."""
     try:
         fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         fields = None
     if not isinstance(fields, dict):
         return refused(400, "INVALID_JSON", "The body is not a JSON object")
-    kept = {name: value for name, value in fields.items() if name not in _SOCKET_ONLY}
-    return {**kept, "model": door.model} if door.model else kept
-
-
-def body_issues(fields: Fields, *, strict_voices: bool) -> list[Issue]:
-    """Everything wrong with a posted body: what the socket would find, and text that is not there."""
-    text = fields.get("text")
-    if text is None:
-        detail = {"expected": "string", "received": "undefined"}
-        return [Issue("invalid_type", "text", "Required", detail)]
-    if issues := issues_in(fields, strict_voices=strict_voices):
-        return issues
-    return [] if str(text).strip() else [blank_text()]
+    if issues := dialect.issues(fields, strict_voices=strict_voices):
+        return invalid(issues)
+    return fields if str(fields["text"]).strip() else invalid([blank_text()])
 
 
 def audio_event(synthesis: Synthesis, audio_base64: bytes, *, old: bool) -> bytes:
@@ -285,10 +283,7 @@ def audio_event(synthesis: Synthesis, audio_base64: bytes, *, old: bool) -> byte
 
 def end_event(synthesis: Synthesis, *, old: bool) -> bytes:
     """The event after the last audio."""
-    if old:
-        told = b'%b,"status":"complete","message":"All chunks sent","done":true}' % synthesis.head
-        return b"data: %b\n\n" % told
-    return b'data: {"status":"200","done":true}\n\n'
+    return b"data: %b\n\n" % synthesis.complete() if old else b'data: {"status":"200","done":true}\n\n'
 
 
 def _answer_headers(synthesis: Synthesis, asked: Mapping[str, str]) -> dict[str, str]:

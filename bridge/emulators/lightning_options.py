@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import hmac
+import random
 from collections import deque
 from dataclasses import dataclass, field, fields
+from typing import Final
 
 from bridge.config import Secret
+
+_NOT_NEGATIVE: Final = (
+    "first_byte_ms",
+    "slow_first_byte_ms",
+    "slow_first_bytes",
+    "jitter_ms",
+    "realtime_factor",
+    "concurrency",
+    "sockets_per_unit",
+    "faulty_requests",
+    "late_chunks_after_cancel",
+    "interrupted_after_ms",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +38,13 @@ class EmulatorOptions:
     api_key: Secret = field(default_factory=Secret)
     #: Wait before the first audio of every synthesis, counted from its request.
     first_byte_ms: float = 0.0
+    #: The same for the first `slow_first_bytes` syntheses, to make a client ask a second time.
+    slow_first_byte_ms: float = 0.0
+    slow_first_bytes: int = 0
+    #: Each message of a synthesis is late by up to so much, at random, and never overtakes another.
+    jitter_ms: float = 0.0
+    #: The same seed makes the same messages late.
+    jitter_seed: int = 0
     #: Audio in one `chunk` message.
     chunk_ms: float = 100.0
     #: How much faster than real time audio is delivered; 0 is as fast as the socket takes it.
@@ -66,7 +88,11 @@ class EmulatorOptions:
     stall_after_ms: float | None = None
     #: Send one message that cannot be read after this much audio of a synthesis, then go on.
     garble_after_ms: float | None = None
-    #: Only so many first syntheses fail, stall or are garbled; 0 is all of them.
+    #: End a synthesis with an error after this much of its audio.
+    error_after_ms: float | None = None
+    #: The code of that error.
+    error_code: str = "INTERNAL_ERROR"
+    #: Only so many first syntheses have any of these faults; 0 is all of them.
     faulty_requests: int = 0
     #: Chunks still sent after `cancel_request` or `interrupt`, to prove that the client drops them.
     late_chunks_after_cancel: int = 0
@@ -76,8 +102,7 @@ class EmulatorOptions:
     interrupted_after_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("first_byte_ms", "realtime_factor", "concurrency", "sockets_per_unit", "faulty_requests",
-                     "late_chunks_after_cancel", "interrupted_after_ms"):  # fmt: skip
+        for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
         for name in ("chunk_ms", "idle_timeout_s"):
@@ -103,9 +128,20 @@ class EmulatorOptions:
         wanted = self.api_key.reveal()
         return not wanted or hmac.compare_digest(key.encode(errors="surrogateescape"), wanted.encode())
 
-    def due_ms(self, at_ms: float) -> float:
-        """When audio that starts at `at_ms` of its utterance is due, in milliseconds after the request."""
-        return self.first_byte_ms + (at_ms / self.realtime_factor if self.realtime_factor else 0.0)
+    def first_byte_of(self, number: int) -> float:
+        """The wait before the first audio of the synthesis `number`, counted from 1, in milliseconds."""
+        return self.slow_first_byte_ms if 0 < number <= self.slow_first_bytes else self.first_byte_ms
+
+    def due_ms(self, at_ms: float, number: int = 0) -> float:
+        """When what starts at `at_ms` of the utterance `number` is due, in milliseconds after the request."""
+        paced_ms = at_ms / self.realtime_factor if self.realtime_factor else 0.0
+        return self.first_byte_of(number) + paced_ms + self._jitter_of(at_ms, number)
+
+    def _jitter_of(self, at_ms: float, number: int) -> float:
+        if not self.jitter_ms:
+            return 0.0
+        drawn = random.Random(f"{self.jitter_seed} {number} {at_ms}")  # noqa: S311 -- nothing is secret here
+        return self.jitter_ms * drawn.random()
 
     def is_faulty(self, number: int) -> bool:
         """Whether `fail_after_ms` and its like hold for the synthesis `number`, counted from 1."""

@@ -200,7 +200,7 @@ class _Delivery:
             await self._connection.send(b64decode(chunk.audio_base64))
 
     async def _until_due(self, at_ms: float) -> None:
-        wait_s = self._asked_at + self._options.due_ms(at_ms) / 1000 - self._loop.time()
+        wait_s = self._asked_at + self._options.due_ms(at_ms, self._turn.number) / 1000 - self._loop.time()
         if wait_s <= 0 or self._interrupted.is_set():
             await asyncio.sleep(0)  # at full speed too the loop gets its turn, or an interrupt would wait
             return

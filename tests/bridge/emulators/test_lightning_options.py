@@ -33,6 +33,9 @@ def test_when_audio_is_due(switches: dict[str, Any], at_ms: float, due_ms: float
         {"idle_timeout_s": 0},
         {"refuse": 200},
         {"late_chunks_after_cancel": -1},
+        {"slow_first_byte_ms": -1},
+        {"slow_first_bytes": -1},
+        {"jitter_ms": -1},
     ],
 )
 def test_switches_out_of_range_are_refused(switches: dict[str, Any]) -> None:
@@ -44,6 +47,22 @@ def test_switches_out_of_range_are_refused(switches: dict[str, Any]) -> None:
 def test_only_the_first_requests_are_faulty_where_that_is_asked() -> None:
     assert EmulatorOptions().is_faulty(1000)
     assert [EmulatorOptions(faulty_requests=2).is_faulty(n) for n in (1, 2, 3)] == [True, True, False]
+
+
+def test_only_the_first_bytes_are_slow_where_that_is_asked() -> None:
+    options = EmulatorOptions(first_byte_ms=50, slow_first_byte_ms=900, slow_first_bytes=2, realtime_factor=2)
+    assert [options.due_ms(100, number) for number in (1, 2, 3)] == [950, 950, 100]
+
+
+def test_jitter_is_bounded_and_the_same_for_the_same_seed() -> None:
+    steady, shaken = EmulatorOptions(realtime_factor=1), EmulatorOptions(realtime_factor=1, jitter_ms=80)
+    late = [shaken.due_ms(at, n) - steady.due_ms(at, n) for n in (1, 2) for at in (0.0, 100.0, 200.0)]
+    assert all(0 <= by_ms <= 80 for by_ms in late)
+    assert len(set(late)) == len(late)
+
+    again = EmulatorOptions(realtime_factor=1, jitter_ms=80)
+    other = EmulatorOptions(realtime_factor=1, jitter_ms=80, jitter_seed=1)
+    assert again.due_ms(100, 1) == shaken.due_ms(100, 1) != other.due_ms(100, 1)
 
 
 def test_what_is_switched_on_is_told_without_the_key() -> None:
