@@ -111,6 +111,15 @@ class Account:
         """Give a unit back."""
         self.stats.active -= 1
 
+    def began(self, text: str, fields: Mapping[str, object]) -> int:
+        """Count a synthesis of `text`, asked for with `fields`; gives its number, counted from 1."""
+        stats = self.stats
+        stats.requests += 1
+        stats.chars += len(text)
+        stats.texts.append(text)
+        stats.last_request = dict(fields)
+        return stats.requests
+
     def has_room_for_socket(self) -> bool:
         """Whether one more open socket is within `sockets_per_unit`, counting it already."""
         limit = self.options.sockets_per_unit * self.options.concurrency

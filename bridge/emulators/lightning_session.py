@@ -249,16 +249,13 @@ class LightningSession:
 
     def _synthesis(self, request: SpeechRequest, fields: Fields) -> Synthesis:
         """Count a synthesis, and give it its ids."""
-        options, stats = self._account.options, self._account.stats
-        stats.requests += 1
-        stats.chars += len(request.text)
-        stats.texts.append(request.text)
-        stats.last_request = dict(fields)
-        ids = {**self._ids(fields), "request_id": f"task_{stats.requests:08x}"}
+        options = self._account.options
+        number = self._account.began(request.text, fields)
+        ids = {**self._ids(fields), "request_id": f"task_{number:08x}"}
         known = request.voice_id in TIMED_VOICES and request.language in TIMED_LANGUAGES
         timed = request.word_timestamps and (known or options.words_for_any_voice)
         head = msgspec.json.encode(ids)[:-1]
-        return Synthesis(request, stats.requests, timed, head, old_complete=options.old_complete)
+        return Synthesis(request, number, timed, head, old_complete=options.old_complete)
 
     def _ids(self, fields: Fields) -> dict[str, str]:
         own = {"session_id": self._session_id} if self._dialect.tells_session else {}
