@@ -15,10 +15,12 @@ from cyclopts import App, CycloptsError, Group
 
 from bridge import __version__
 from bridge.cli.demo import demo
+from bridge.cli.dictionaries import dictionaries
 from bridge.cli.emulate import caller, lightning
 from bridge.cli.init import init
 from bridge.cli.say import name_stdin, say
 from bridge.cli.serve import serve
+from bridge.cli.voices import voices
 from bridge.errors import BridgeError, ConfigError
 
 DONE: Final = 0
@@ -47,12 +49,14 @@ emulate = App(
     name="emulate",
     help="Stand-ins for the two ends of the bridge, to try it with.",
     help_epilogue="",
-    sort_key=4,
+    sort_key=6,
 )
 app.command(demo, help_epilogue="", sort_key=0)
 app.command(say, help_epilogue="", sort_key=1)
 app.command(init, help_epilogue="", sort_key=2)
 app.command(serve, help_epilogue="", sort_key=3)
+app.command(voices)
+app.command(dictionaries)
 app.command(emulate)
 emulate.command(lightning, help_epilogue="")
 emulate.command(caller, help_epilogue="")

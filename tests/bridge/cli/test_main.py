@@ -13,7 +13,11 @@ from bridge.cli import main as cli
 from bridge.errors import BridgeError, ConfigError
 from tests.support.cli import Invoke, bridge, command, environment, started
 
-COMMANDS = ("demo", "say", "init", "serve", "emulate", "emulate lightning", "emulate caller")
+COMMANDS = (
+    "demo", "say", "init", "serve", "voices", "voices list", "voices search", "voices clone", "voices clones",
+    "dictionaries", "dictionaries list", "dictionaries add", "dictionaries edit", "dictionaries remove",
+    "emulate", "emulate lightning", "emulate caller",
+)  # fmt: skip
 
 #: What one must learn from the help of each command, besides its options.
 TOLD = {
@@ -21,6 +25,16 @@ TOLD = {
     "say": ("SMALLEST_API_KEY", '"-" to read it from standard input', "time to the first byte", "any length"),
     "init": ("commented bridge.toml", "what must be filled in"),
     "serve": ("until SIGTERM or Ctrl-C", "503", "server.drain_timeout_s", "BRIDGE_SECTION__KEY"),
+    "voices": ("list", "search", "clone", "clones"),
+    "voices list": ("SMALLEST_API_KEY", "a code such as hi", "A voice speaks with its own model only"),
+    "voices search": ("All of the words must be found",),
+    "voices clone": ("up to 5 MB", "cannot be deleted from here", "(410)", "that you have the right to"),
+    "voices clones": ("(410)",),
+    "dictionaries": ("list", "add", "edit", "remove"),
+    "dictionaries list": ("of your account",),
+    "dictionaries add": ("WORD=PRONUNCIATION", "not IPA", "word,pronunciation in a .csv"),
+    "dictionaries edit": ("The others stay",),
+    "dictionaries remove": ("for good",),
     "emulate": ("lightning", "caller", "Stand-ins"),
     "emulate lightning": ("BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001", "until Ctrl-C", "offline"),
     "emulate caller": ("signed webhook", "/carriers/twilio/answer", "caller left, bridge right"),
@@ -31,6 +45,16 @@ OPTIONS = {
             "--pronunciation-dict", "--config -c"),
     "init": ("--force", "DIRECTORY"),
     "serve": ("--config -c", "--log-level"),
+    "voices": (),
+    "voices list": ("--model", "--language", "--gender", "--cloned", "--json", "--config -c"),
+    "voices search": ("WORDS", "--model", "--json", "--config -c"),
+    "voices clone": ("NAME", "FILE", "--language", "--model", "--description", "--accent", "--tags", "--json"),
+    "voices clones": ("--json", "--config -c"),
+    "dictionaries": (),
+    "dictionaries list": ("--json", "--config -c"),
+    "dictionaries add": ("--file", "--json", "--config -c"),
+    "dictionaries edit": ("ID", "--remove", "--json", "--config -c"),
+    "dictionaries remove": ("ID", "--yes", "--json", "--config -c"),
     "emulate": (),
     "emulate lightning": ("--port", "--host", "--engine", "--first-byte-ms", "--chunk-ms", "--realtime-factor",
                           "--concurrency", "--fail-after-ms", "--stall-after-ms", "--answer-pcm", "--odd-chunks",
@@ -52,7 +76,7 @@ def test_the_first_screen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, argum
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) <= 24, "it fits a terminal"
     told = plain(done.out)
-    order = [told.index(f" {name} ") for name in ("demo", "say", "init", "serve", "emulate")]
+    order = [told.index(f" {name} ") for name in ("demo", "say", "init", "serve", "voices", "emulate")]
     assert order == sorted(order), "in the order in which one needs them"
     assert "stops the moment the caller talks" in told
     assert "Start with bridge demo" in told
@@ -80,7 +104,7 @@ def test_version(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     "arguments, hint",
     [
-        (["nope"], "Available commands: demo, say, init, serve, emulate"),
+        (["nope"], "Available commands: demo, say, init, serve, voices, dictionaries, emulate"),
         (["demmo"], "demo"),
         (["emulate", "nobody"], "lightning"),
         (["demo", "--colour", "red"], "Unknown option: --colour"),
