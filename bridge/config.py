@@ -21,8 +21,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bridge.catalogue import problems_of_entry
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
@@ -186,7 +187,7 @@ def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
     yield "server.public_url", config.server.public_url, "carriers sign it and connect to it."
     yield (
         "lightning.api_key",
-        config.lightning.api_key,
+        all(entry.api_key or entry.door == "local" for entry in config.lightning.entries),
         f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
     )
     yield (
@@ -198,18 +199,76 @@ def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
 
 # -- what types cannot say ---------------------------------------------------------------------------------------------
 
+_PLAIN_URL: Final = "must be http:// or https://host[:port][/path], without a query or a user"
+_NO_HEADER: Final = "holds a blank or another character that no HTTP header can carry"
+#: Settings that an entry whose door has no use for them may have from ``[lightning]``.
+_UNUSED_IF_INHERITED: Final = frozenset({"command", "text_streaming"})
+
 
 def _faults(config: Config) -> Iterator[tuple[str, str]]:
     """What is wrong with values that have the right type: key and reason."""
     lightning, server = config.lightning, config.server
-    for key, url in (("lightning.base_url", lightning.base_url), ("server.public_url", server.public_url)):
-        if url and not _is_plain_url(url):  # without a public one there is still `bridge say`
-            yield key, "must be http:// or https://host[:port][/path], without a query or a user"
-    if lightning.proxy and _split(lightning.proxy.reveal(), PROXY_SCHEMES) is None:
-        yield "lightning.proxy", "must be http://[user:password@]host:port"
-    for key, secret in (("lightning.api_key", lightning.api_key), ("server.admin_token", server.admin_token)):
-        if secret and not re.fullmatch(r"[!-~]+", secret.reveal()):
-            yield key, "holds a blank or another character that no HTTP header can carry"
+    if server.public_url and not _is_plain_url(server.public_url):  # without one there is still `bridge say`
+        yield "server.public_url", _PLAIN_URL
+    if not _fits_header(server.admin_token):
+        yield "server.admin_token", _NO_HEADER
+    yield from _faults_of_wire("lightning", lightning)
+    for number, fallback in enumerate(lightning.fallbacks):
+        yield from _faults_of_wire(_fallback_key(number), fallback)
+    yield from _mismatches(lightning)
+    yield from _clashes(lightning)
+
+
+def _faults_of_wire(key: str, entry: LightningConfig | FallbackConfig) -> Iterator[tuple[str, str]]:
+    """What no connection can be made with."""
+    if not isinstance(entry.base_url, UnsetType) and not _is_plain_url(entry.base_url):
+        yield f"{key}.base_url", _PLAIN_URL
+    if entry.proxy and _split(entry.proxy.reveal(), PROXY_SCHEMES) is None:
+        yield f"{key}.proxy", "must be http://[user:password@]host:port"
+    if entry.api_key and not _fits_header(entry.api_key):
+        yield f"{key}.api_key", _NO_HEADER
+
+
+def _mismatches(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
+    """Doors, models, voices and languages that do not belong together."""
+    first, *others = lightning.entries
+    for field, reason in problems_of_entry(first):
+        yield f"lightning.{field}", reason
+    for number, entry in enumerate(others):
+        for field, reason in problems_of_entry(entry):
+            inherited = getattr(lightning.fallbacks[number], field) is UNSET
+            if inherited and field in _UNUSED_IF_INHERITED:
+                continue
+            yield f"{_fallback_key(number)}.{field}", f"(as in [lightning]) {reason}" if inherited else reason
+
+
+def _clashes(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
+    """Fallbacks that repeat, or contradict, what comes before them."""
+    names = ["lightning", *map(_fallback_key, range(len(lightning.fallbacks)))]
+    known: list[tuple[str, LightningConfig]] = []
+    for name, entry in zip(names, lightning.entries, strict=True):
+        for other_name, other in known:
+            if entry == other:
+                yield (
+                    name,
+                    f"is the same as {other_name}, and would fail as that did: change something, or leave it out",
+                )
+            elif _one_account(entry, other) and entry.concurrency != other.concurrency:
+                same = f"{other_name} has {other.concurrency} for the same api_key, and an account has one"
+                yield f"{name}.concurrency", f"{same}: leave it out here, or give the other account's key"
+        known.append((name, entry))
+
+
+def _one_account(entry: LightningConfig, other: LightningConfig) -> bool:
+    return "local" not in (entry.door, other.door) and entry.api_key == other.api_key
+
+
+def _fallback_key(number: int) -> str:
+    return f"lightning.fallbacks[{number}]"
+
+
+def _fits_header(secret: Secret) -> bool:
+    return not secret or re.fullmatch(r"[!-~]+", secret.reveal()) is not None
 
 
 def _unreachable(server: ServerConfig) -> Iterator[tuple[str, str]]:

@@ -15,10 +15,11 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from bridge.errors import ConfigError
 from bridge.secret import Secret
@@ -26,12 +27,15 @@ from bridge.secret import Secret
 S = TypeVar("S", bound=Struct)
 
 _SEPARATOR: Final = "__"
+#: How an item of a list is written in a dotted key: ``fallbacks[0]``.
+_INDEX: Final = re.compile(r"\[(\d+)\]")
 
 #: msgspec's words for what it wants, and ours.
 _WANTED: Final = {
     "int": "a whole number",
     "float": "a number",
     "str": "text in quotes",
+    "Secret": "text in quotes",
     "bool": "true or false",
     "object": "a table",
     "array": "a list",
@@ -68,18 +72,13 @@ def convert(tree: Mapping[str, Any], root: type[S], source: str) -> S:
     try:
         return msgspec.convert(tree, root, dec_hook=_secret)
     except msgspec.ValidationError as error:
-        message, _, at = str(error).partition(" - at `$")
-        keys = [key for key in at.rstrip("`").split(".") if key]
-        if unknown := re.search(r"unknown field `(.*)`$", message):
-            keys.append(unknown[1])
-            raise ConfigError(_unknown(keys, root), key=".".join(keys), source=source) from None
-        raise ConfigError(_told(message, _kind_at(root, keys)), key=".".join(keys), source=source) from None
+        raise _mistake(error, root, source) from None
 
 
 def overlay(
     tree: dict[str, Any], environ: Mapping[str, str], root: type[Struct], prefix: str
 ) -> dict[str, str]:
-    """Put every variable ``<prefix>SECTION__KEY`` into `tree`.
+    """Put every variable ``<prefix>SECTION__KEY`` into `tree`; ``__0__`` is the first item of a list that it has.
 
     Returns:
         Which variable each dotted key came from.
@@ -95,32 +94,56 @@ def overlay(
         if len(keys) == 1:
             _refuse_near_miss(variable, keys[0], root, prefix)
             continue
-        _put(tree, keys, _from_text(environ[variable], _wanted(root, keys, variable), keys, variable))
-        origins[".".join(keys)] = variable
+        kind = _wanted(root, keys, variable)
+        _put(tree, keys, _from_text(environ[variable], kind, keys, variable), root, variable)
+        origins[_dotted(keys)] = variable
     return origins
 
 
 def variable_of(key: str, prefix: str) -> str:
     """The variable that sets the dotted `key`."""
-    return prefix + key.upper().replace(".", _SEPARATOR)
+    return prefix + _SEPARATOR.join(_steps(key)).upper()
 
 
 # -- what a key wants --------------------------------------------------------------------------------------------------
 
 
+def _steps(key: str) -> list[str]:
+    """A dotted key as the names and indices that lead to it."""
+    return [step for step in _INDEX.sub(r".\1", key).split(".") if step]
+
+
+def _dotted(steps: list[str]) -> str:
+    """`steps` as a dotted key; indices go in brackets."""
+    return "".join(f"[{step}]" if _is_index(step) else f".{step}" for step in steps).removeprefix(".")
+
+
+def _present(kind: object) -> object:
+    """`kind` without the possibility that the key is left out."""
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    members = [member for member in get_args(kind) if member not in (UnsetType, NoneType)]
+    return members[0] if len(members) == 1 else kind
+
+
 def _fields(kind: object) -> dict[str, object]:
     """The fields of the struct that `kind` is or may be; none for anything else."""
-    for member in (kind, *get_args(kind)):
-        if isinstance(member, type) and issubclass(member, Struct):
-            return {field.name: field.type for field in msgspec.structs.fields(member)}
+    member = _present(kind)
+    if isinstance(member, type) and issubclass(member, Struct):
+        return {field.name: _present(field.type) for field in msgspec.structs.fields(member)}
     return {}
 
 
-def _kind_at(root: object, keys: list[str]) -> object:
-    """The type at `keys`; `Any` where nothing says what there may be."""
+def _item(kind: object) -> object:
+    """What a list of type `kind` holds; None when it is no list."""
+    return get_args(kind)[0] if get_origin(kind) is list else None
+
+
+def _kind_at(root: object, steps: list[str]) -> object:
+    """The type at `steps`; `Any` where nothing says what there may be."""
     kind = root
-    for key in keys:
-        kind = _fields(kind).get(key, Any)
+    for step in steps:
+        kind = _item(kind) or _fields(kind).get(step, Any)
     return kind
 
 
@@ -135,38 +158,75 @@ def _wanted(root: object, keys: list[str], variable: str) -> object:
         fields = _fields(kind)
         if not fields and get_origin(kind) is dict:
             return Any
+        if _is_index(key) and (item := _item(kind)):
+            kind = item
+            continue
         if key not in fields:
             wrong = keys[: depth + 1]
-            raise ConfigError(_unknown(wrong, root), key=".".join(wrong), source=variable)
+            raise ConfigError(_unknown(wrong, root), key=_dotted(wrong), source=variable)
         kind = fields[key]
     return kind
 
 
-def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
-    """Set `keys` of `tree`, which has tables wherever there must be one, or nothing."""
-    for key in keys[:-1]:
-        below = tree.get(key)
-        if not isinstance(below, dict):  # an agent's option that the file has as something else
-            below = tree[key] = {}
-        tree = below
-    tree[keys[-1]] = value
+def _put(tree: dict[str, Any], keys: list[str], value: object, root: object, variable: str) -> None:
+    """Set `keys` of `tree`, which has tables and lists wherever `root` wants some, or nothing.
+
+    Raises:
+        ConfigError: a list has fewer items.
+    """
+    below: Any = tree
+    for depth in range(1, len(keys)):
+        key, kind = keys[depth - 1], list if _item(_kind_at(root, keys[:depth])) else dict
+        if isinstance(below, list):
+            below = below[_index(below, keys[:depth], variable)]
+            continue
+        if not isinstance(
+            below.get(key), kind
+        ):  # nothing, or an agent's option that the file has as something else
+            below[key] = kind()
+        below = below[key]
+    if isinstance(below, list):
+        below[_index(below, keys, variable)] = value
+    else:
+        below[keys[-1]] = value
+
+
+def _is_index(step: str) -> bool:
+    return bool(re.fullmatch("[0-9]{1,6}", step))
+
+
+def _index(items: list[object], keys: list[str], variable: str) -> int:
+    if int(keys[-1]) < len(items):
+        return int(keys[-1])
+    there = {0: "is none", 1: "is one, [0]"}.get(len(items), f"are {len(items)}, [0] to [{len(items) - 1}]")
+    raise ConfigError(f"is not in the file: there {there}", key=_dotted(keys), source=variable)
 
 
 def _from_text(text: str, kind: object, keys: list[str], variable: str) -> object:
     """A variable is text: read it as what the key wants; where anything goes, as TOML would, or else as text."""
     if not _is_utf8(text):
-        raise ConfigError("is not UTF-8", key=".".join(keys), source=variable)
+        raise ConfigError("is not UTF-8", key=_dotted(keys), source=variable)
     if kind is Secret:
         return text
     if kind is Any or get_origin(kind) is dict:
         value = _as_toml(text)
         if kind is Any or isinstance(value, dict):
             return value
+    if get_origin(kind) is list and isinstance(items := _as_toml(text), list):
+        return _checked(items, kind, keys, variable)
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
         message = str(error).replace(", got `str`", "")
-        raise ConfigError(_told(message, kind), key=".".join(keys), source=variable) from None
+        raise ConfigError(_told(message, kind), key=_dotted(keys), source=variable) from None
+
+
+def _checked(items: list[object], kind: object, keys: list[str], variable: str) -> list[object]:
+    try:
+        msgspec.convert(items, kind, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        raise _mistake(error, kind, variable, above=_dotted(keys)) from None
+    return items
 
 
 def _is_utf8(text: str) -> bool:
@@ -194,12 +254,29 @@ def _secret(kind: type, value: object) -> object:
 # -- what is wrong with it ---------------------------------------------------------------------------------------------
 
 
+def _mistake(error: msgspec.ValidationError, root: object, source: str, above: str = "") -> ConfigError:
+    """What msgspec found wrong below `root`, which stands at the key `above`, in the words of the file."""
+    message, _, at = str(error).partition(" - at `$")
+    key = at.rstrip("`").removeprefix(".")
+    if unknown := re.search(r"unknown field `(.*)`$", message):
+        reason = _unknown([*_steps(key), unknown[1]], root)
+        key = f"{key}.{unknown[1]}".removeprefix(".")
+    else:
+        reason = _told(message, _kind_at(root, _steps(key)))
+    return ConfigError(
+        reason, key=f"{above}{key}" if key.startswith("[") or not above else above, source=source
+    )
+
+
 def _unknown(keys: list[str], root: object) -> str:
     """Why `keys` are refused: the last of them is no setting."""
     *path, name = keys
-    known = list(_fields(_kind_at(root, path)))
+    kind = _kind_at(root, path)
+    if _item(kind):
+        return f"is not a setting: {_dotted(path)} is a list; its first item is {_dotted(path)}[0]"
+    known = list(_fields(kind))
     if not known:
-        return f"is not a setting: {'.'.join(path)} is no table"
+        return f"is not a setting: {_dotted(path)} is no table"
     near = difflib.get_close_matches(name, known, 1)
     return (
         f"is not a setting; did you mean `{near[0]}`?"
@@ -222,7 +299,9 @@ def _told(message: str, kind: object) -> str:
     if described := _description(kind):
         return f"must be {described}"
     if get_origin(kind) is Literal:
-        return "must be one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+        return "must be one of " + ", ".join(
+            f'"{c}"' if isinstance(c, str) else str(c) for c in get_args(kind)
+        )
     if "of length >= 1" in message:
         return "must not be empty"
     if bound := re.match(r"Expected `\w+` ([<>]=?) (\S+)", message):

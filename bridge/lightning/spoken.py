@@ -40,7 +40,8 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
     },
     "fr": {
         ".": "point", "/": "barre oblique", "-": "tiret", "_": "tiret bas", "@": "arobase",
-        "?": "point d'interrogation", "=": "égal", "&": "et", "#": "dièse", "%": "pour cent", "+": "plus", ":": "deux points", "~": "tilde",
+        "?": "point d'interrogation", "=": "égal", "&": "et", "#": "dièse",
+        "%": "pour cent", "+": "plus", ":": "deux points", "~": "tilde",
         "ext": "poste",
     },
 }  # fmt: skip
