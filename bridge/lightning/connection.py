@@ -172,10 +172,16 @@ class Link:
 
     async def _read(self) -> None:
         try:
-            while True:
-                self._take(await self._socket.recv(decode=False))
+            await self._listen()
         except ConnectionClosed as closed:
             error = self._why(closed)
+        self._gone(error)
+
+    async def _listen(self) -> None:
+        while True:
+            self._take(await self._socket.recv(decode=False))
+
+    def _gone(self, error: LightningError) -> None:
         self.closed = True
         self._on_closed(self)
         if self._rider is not None:

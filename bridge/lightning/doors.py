@@ -48,6 +48,14 @@ def open_door(config: LightningConfig, stats: LightningStats, units: Units) -> S
         from bridge.lightning.v2 import LightningV2
 
         return LightningV2(config, stats=stats, units=units)
+    if config.door == "v4":
+        from bridge.lightning.v4 import LightningV4
+
+        return LightningV4(config, stats=stats, units=units)
+    if config.door == "local":
+        from bridge.lightning.local import LocalEngine
+
+        return LocalEngine(config, stats=stats, units=units)
     from bridge.lightning.live import LightningLive
 
     assert config.door == "live", "the other doors are not open yet"

@@ -144,11 +144,16 @@ class Pool:
 
     async def _dial(self) -> Link:
         try:
-            socket = await self._dialer.dial()
+            link = await self._open()
         except LightningError as error:
             self.last_error = error
             raise
         self.last_error = None
+        return link
+
+    async def _open(self) -> Link:
+        """A new socket, ready for a synthesis."""
+        socket = await self._dialer.dial()
         return Link(socket, self._stats, self._on_closed, self._config.api_key.reveal())
 
     def _forget(self, link: Link) -> None:
