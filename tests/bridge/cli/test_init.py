@@ -111,3 +111,10 @@ def test_a_folder_that_cannot_be(invoke: Invoke, tmp_path: Path, below: str) -> 
     done = invoke("init", below)
     assert done.code == 2
     assert done.err.startswith(f"bridge: {below}/bridge.toml: cannot be written: ")
+
+
+def test_the_fallbacks_that_it_shows_would_do(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text(re.sub(r"^#   ", "", TEMPLATE, flags=re.MULTILINE), "utf-8")
+    pro, local = load_config(path, {}).lightning.fallbacks
+    assert (pro.voice_id, local.door) == ("meher", "local")
