@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from bridge.config import Secret
 from bridge.emulators.lightning import LIVE_PATH, EmulatedLightning, serve_forever
+from bridge.emulators.lightning_dialects import DIALECTS, V2, V31, Dialect
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.speech_engine import Speech, ToneEngine
 from telephony_codecs.g711 import mulaw_encode
@@ -31,9 +33,11 @@ Socket = aiohttp.ClientWebSocketResponse
 
 
 @asynccontextmanager
-async def client(emulator: EmulatedLightning, key: str = "any", query: str = "") -> AsyncIterator[Socket]:
+async def client(
+    emulator: EmulatedLightning, key: str = "any", query: str = "", *, path: str = LIVE_PATH
+) -> AsyncIterator[Socket]:
     headers = {"Authorization": f"Bearer {key}"}
-    url = emulator.url + LIVE_PATH + query
+    url = emulator.url + path + query
     async with aiohttp.ClientSession(headers=headers) as http, http.ws_connect(url) as ws:
         yield ws
 
@@ -270,6 +274,129 @@ async def test_distorted_answers_still_hold_all_the_audio(switches: dict[str, An
     async with EmulatedLightning(EmulatorOptions(**switches)) as emulator, client(emulator) as ws:
         await ws.send_json(HELLO)
         assert audio_of(await until(ws, "complete")) == expected
+
+
+# -- continuations, and the sockets beside /tts/live -------------------------------------------------------------------
+
+RAIN = ["The rain in Spain ", "stays mainly in ", "the plain. ", "By George, she's got it", "!"]
+
+
+async def test_a_context_is_spoken_in_turn_while_its_text_still_comes() -> None:
+    options = EmulatorOptions(concurrency=1, realtime_factor=20, jitter_ms=5)
+    async with EmulatedLightning(options) as emulator, client(emulator) as ws:
+        fragment = {**HELLO, "context_id": "turn-1", "continue": True}
+        for text in RAIN[:3]:
+            await ws.send_json({**fragment, "text": text, "request_id": "r-1"})
+        first = await until(ws, "chunk")
+        for text in RAIN[3:]:
+            await ws.send_json({**fragment, "text": text})
+        await ws.send_json({"context_id": "turn-1", "voice_id": "magnus", "continue": False})
+        first += await until(ws, "complete")
+        second = await until(ws, "complete")
+        assert list(emulator.stats.texts) == ["".join(RAIN[:3]).rstrip(" "), " " + "".join(RAIN[3:])]
+        assert [audio_of(run) for run in (first, second)] == [
+            mulaw_encode(ToneEngine().speak(text, voice_id="magnus", language="auto", speed=1).pcm)
+            for text in emulator.stats.texts
+        ]
+        assert [len({m["request_id"] for m in run}) for run in (first, second)] == [1, 1]
+        assert first[0]["request_id"] != second[0]["request_id"]
+        assert {m["external_request_id"] for m in first + second} == {"r-1"}
+        assert await ping(ws) == []
+        assert (emulator.stats.active, emulator.stats.max_active) == (0, 1)
+
+
+async def test_text_of_a_context_is_spoken_when_its_time_is_up() -> None:
+    async with EmulatedLightning() as emulator, client(emulator) as ws:
+        await ws.send_json(
+            {**HELLO, "context_id": "a", "continue": True, "max_buffer_delay_ms": 20, "text": "Well"}
+        )
+        assert audio_of(await until(ws, "complete"))
+
+
+async def test_cancel_lets_the_audio_of_a_context_end_where_that_is_switched_on() -> None:
+    options = EmulatorOptions(cancel_stops_audio=False, realtime_factor=20)
+    async with EmulatedLightning(options) as emulator, client(emulator) as ws:
+        await ws.send_json({**HELLO, "context_id": "a", "continue": True})
+        await ws.send_json({**HELLO, "context_id": "a", "continue": True, "text": "And"})
+        await ws.send_json({"context_id": "a", "cancel_request": True})
+        assert audio_of(await until(ws, "complete")) == mulaw_encode(SPOKEN.pcm)
+        assert await ping(ws) == []
+        assert (emulator.stats.requests, emulator.stats.active) == (1, 0)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.path)
+async def test_every_socket_speaks(dialect: Dialect) -> None:
+    asked = {**HELLO, "language": "en", "voice_id": "magnus"}
+    async with EmulatedLightning() as emulator, client(emulator, path=dialect.path) as ws:
+        await ws.send_json(asked)
+        pcm = dialect.implied.get("output_format") == "pcm"
+        assert audio_of(await until(ws, "complete")) == (SPOKEN.pcm if pcm else mulaw_encode(SPOKEN.pcm))
+
+
+async def test_v2_can_have_been_retired_and_nothing_else_with_it() -> None:
+    headers = {"Authorization": "Bearer any"}
+    async with (
+        EmulatedLightning(EmulatorOptions(v2_retired=True)) as emulator,
+        aiohttp.ClientSession(emulator.url, headers=headers) as http,
+    ):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(V2.path)
+        assert refused.value.status == 410
+        async with http.get(V2.path) as response:
+            told = await response.json()
+        assert (told["status"], told["error_code"]) == ("error", "MODEL_DEPRECATED")
+        assert told["recommended_endpoint"] == "/waves/v1/lightning-v3.1/get_speech"
+        assert (emulator.stats.refused_handshakes, emulator.stats.connections) == (2, 0)
+        async with client(emulator, path=V31.path):
+            pass
+
+
+# -- lateness and faults -----------------------------------------------------------------------------------------------
+
+
+async def test_jitter_never_changes_the_order() -> None:
+    options = EmulatorOptions(jitter_ms=20, chunk_ms=20)
+    async with EmulatedLightning(options) as emulator, client(emulator) as ws:
+        await ws.send_json({**HELLO, "voice_id": "meher", "word_timestamps": True})
+        messages = await until(ws, "complete")
+        speech = ToneEngine().speak(HELLO["text"], voice_id="meher", language="auto", speed=1)
+        assert audio_of(messages) == mulaw_encode(speech.pcm)
+        words = [m["data"]["id"] for m in messages if m["status"] == "word_timestamp"]
+        assert words == sorted(words) != []
+
+
+async def test_a_message_that_cannot_be_read_comes_once_and_the_audio_is_whole() -> None:
+    async with EmulatedLightning(EmulatorOptions(garble_after_ms=150)) as emulator, client(emulator) as ws:
+        await ws.send_json(HELLO)
+        raw = [await ws.receive_str(timeout=5)]
+        while '"complete"' not in raw[-1]:
+            raw.append(await ws.receive_str(timeout=5))
+        garbled = raw.pop(2)  # before the third chunk, the first that starts after 150 ms
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(garbled)
+        assert audio_of([json.loads(message) for message in raw]) == mulaw_encode(SPOKEN.pcm)
+        assert emulator.stats.faults == 1
+
+
+@pytest.mark.parametrize(("after_ms", "chunks"), [(0, 0), (150, 2)])
+async def test_a_synthesis_ends_with_an_error(after_ms: float, chunks: int) -> None:
+    options = EmulatorOptions(error_after_ms=after_ms, error_code="UPSTREAM_ERROR", faulty_requests=1)
+    async with EmulatedLightning(options) as emulator, client(emulator) as ws:
+        await ws.send_json({**HELLO, "request_id": "r-1"})
+        *before, told = await until(ws, "error")
+        assert len(before) == chunks
+        assert (told["error_code"], told["external_request_id"]) == ("UPSTREAM_ERROR", "r-1")
+        assert (emulator.stats.active, emulator.stats.faults, emulator.stats.errors) == (0, 1, 1)
+        await ws.send_json(HELLO)
+        assert audio_of(await until(ws, "complete")) == mulaw_encode(SPOKEN.pcm)
+
+
+async def test_a_second_request_overtakes_a_slow_first() -> None:
+    options = EmulatorOptions(slow_first_byte_ms=60_000, slow_first_bytes=1)
+    async with EmulatedLightning(options) as emulator, client(emulator) as ws:
+        for request_id in ("slow", "hedge"):
+            await ws.send_json({**HELLO, "request_id": request_id})
+        assert {m["external_request_id"] for m in await until(ws, "complete")} == {"hedge"}
 
 
 class BrokenEngine(ToneEngine):
