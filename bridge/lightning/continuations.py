@@ -45,6 +45,8 @@ class Style(Protocol):
     """How fragments are told to belong together."""
 
     context_id: str
+    #: Whether a fragment has to wait until the one before has been spoken.
+    in_turns: bool
 
     def fragment(self, text: str) -> Fields:
         """What a message with `text` says, besides the usual."""
@@ -55,6 +57,8 @@ class Style(Protocol):
 
 class ContextStyle:
     """One context for the whole text, with an id that no other has (continuations)."""
+
+    in_turns = False
 
     def __init__(self) -> None:
         self.context_id = uuid.uuid4().hex
@@ -73,9 +77,13 @@ class ContextStyle:
 
 
 class FlushStyle:
-    """The socket's one buffer, as before there were contexts."""
+    """The socket's one buffer, as before there were contexts.
 
-    context_id = ""
+    Nobody says whether what is released while something is spoken waits for its turn, and whether it costs another
+    unit. So it is not sent before.
+    """
+
+    context_id, in_turns = "", True
 
     def fragment(self, text: str) -> Fields:
         """See `Style`."""
@@ -148,8 +156,8 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         self._fragments = Fragments()
         self._next = 0
         self._text_ended = False
-        #: Something is to be sent; and everything has been.
-        self._to_send, self._all_sent = asyncio.Event(), asyncio.Event()
+        #: Something is to be sent; everything has been; and what was sent last has been spoken.
+        self._to_send, self._all_sent, self._spoken = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._end_of_text = EndOfText(
             expected_ms or (lambda text: len(text) * MS_PER_CHAR / request.speed),
             first_audio_s=config.first_audio_timeout_s,
@@ -200,6 +208,7 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         usual = self._wire.usual(self.request, self._config)
         link = await self._board()
         self._style = FlushStyle() if self._config.text_streaming == "flush" else ContextStyle()
+        self._spoken.set()
         while await self._send_all(link, usual):
             if self._text_ended:
                 await link.send(self._message(usual, self._style.end()))
@@ -211,6 +220,9 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
     async def _send_all(self, link: Link, usual: Fields) -> bool:
         """Send the fragments that there are. False when the socket is gone."""
         while self._unsent:
+            if self._style.in_turns:
+                await self._spoken.wait()
+                self._spoken.clear()
             fragment = self._fragments.ready[self._next]
             message = self._message(usual, self._style.fragment(fragment))
             self._next += 1
@@ -261,6 +273,7 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
 
     def _completed(self, message: Complete) -> None:
         self._end_of_text.complete(time.monotonic())
+        self._spoken.set()
         self._watch()
 
     def dropped(self, error: LightningError) -> None:

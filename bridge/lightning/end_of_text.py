@@ -30,7 +30,7 @@ ExpectedMs: TypeAlias = Callable[[str], float]
 GAP_S: Final = 0.3
 #: A voice may be so much faster than expected and still have said everything.
 COVERED_SHARE: Final = 0.75
-#: No voice is so fast: when less than this has been heard, something is missing.
+#: No voice is so fast: when less than this has been heard, something is missing, whatever the number of runs.
 UNSPOKEN_SHARE: Final = 0.5
 
 
@@ -108,7 +108,7 @@ class EndOfText:
     def gave(self, text: str, now_s: float) -> None:
         """A fragment has been sent."""
         burst = self._burst
-        if burst is None or self._burst_over(burst, now_s):
+        if burst is None or self.certain or self._burst_over(burst, now_s):
             burst = self._burst = _Burst(self._given, now_s, now_s)
         elif not self.run_open and burst.runs and _spoken(burst) is not _Spoken.NOT_ALL:
             burst.owed_since_s = now_s  # until now, all may have been spoken
@@ -208,11 +208,12 @@ def _spoken(burst: _Burst) -> _Spoken:
     if burst.words and not rest_after_words(_text(burst), burst.words):
         return _Spoken.ALL
     share = _share(burst)
-    if share < UNSPOKEN_SHARE:
+    # A run that is missing is a fragment that is still to come, unless two were spoken in one.
+    enough_runs = burst.runs >= len(burst.texts)
+    if share < (UNSPOKEN_SHARE if enough_runs else COVERED_SHARE):
         return _Spoken.NOT_ALL
-    # Where words are timed they would have said so. And a run that is missing is a fragment that is still to come,
-    # unless two were spoken in one.
-    sure = share >= COVERED_SHARE and not burst.words and burst.runs >= len(burst.texts)
+    # Where words are timed they would have said so.
+    sure = share >= COVERED_SHARE and enough_runs and not burst.words
     return _Spoken.ALL if sure else _Spoken.PERHAPS_ALL
 
 
