@@ -13,7 +13,6 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -217,7 +216,7 @@ class Attempt:
 
     def _learn(self, run: _Run) -> None:
         entry, answer = self.entry, run.answer
-        entry.breaker.succeeded(time.monotonic())
+        entry.breaker.succeeded(asyncio.get_running_loop().time())
         if not run.spoken_bytes:
             return
         entry.pace.learn(self.request, self.spoken_ms, self.text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,7 +49,7 @@ class Prober:
             at_s, entry = min(due, key=lambda item: item[0])
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, at_s - time.monotonic())):
+                async with asyncio.timeout(max(0.0, at_s - asyncio.get_running_loop().time())):
                     await self._news.wait()
                     continue
             await self._probe(entry)
@@ -61,12 +60,12 @@ class Prober:
         try:
             await synthesis.finished()
         except Busy:
-            entry.breaker.postpone(time.monotonic())
+            entry.breaker.postpone(asyncio.get_running_loop().time())
         except LightningError as error:
-            entry.breaker.probed(time.monotonic(), worked=False)
+            entry.breaker.probed(asyncio.get_running_loop().time(), worked=False)
             log.info("voice %s still fails: %s: %s", entry, type(error).__name__, error)
         else:
-            entry.breaker.probed(time.monotonic(), worked=bool(synthesis.audio_bytes))
+            entry.breaker.probed(asyncio.get_running_loop().time(), worked=bool(synthesis.audio_bytes))
             if not entry.breaker.open:
                 log.warning("voice %s works again", entry)
         finally:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Container, Sequence
 from typing import Final, TypeAlias, Unpack
 
@@ -123,7 +122,7 @@ class Voice:
 
     def note_failure(self, entry: Entry, error: LightningError) -> None:
         """`entry` failed: perhaps it is left alone from now on."""
-        if entry.failed(error, time.monotonic()):
+        if entry.failed(error, asyncio.get_running_loop().time()):
             self.stats.breakers_opened += 1
             log.warning("voice %s is left alone for now: %s: %s", entry, type(error).__name__, error)
             self._prober.wake()

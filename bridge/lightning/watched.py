@@ -53,6 +53,7 @@ class WatchedSynthesis(Synthesis):
         self._wait_s = config.queue_timeout_s if wait_s is None else wait_s
         self._unit: Unit | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
         self._heard_at_s = 0.0
         stats.syntheses += 1
         self._task = asyncio.create_task(self._run())
@@ -87,13 +88,13 @@ class WatchedSynthesis(Synthesis):
         """The request is about to go out: the deadline for its first audio begins."""
         if self.requested_at_s is None:
             self.requested_at_s = time.monotonic()
-        self._heard_at_s = time.monotonic()
+        self._heard_at_s = self._loop.time()
         self._watch()
 
     def _take_audio(self, audio: bytes) -> None:
         if not audio:
             return  # nor does it count as a sign of life
-        self._heard_at_s = time.monotonic()
+        self._heard_at_s = self._loop.time()
         first = not self.audio_bytes
         self.deliver(audio)
         if first:
@@ -139,9 +140,9 @@ class WatchedSynthesis(Synthesis):
             return
         first = not self.audio_bytes
         limit_s = self._first_audio_limit_s() if first else self._config.stall_timeout_s
-        quiet_s = time.monotonic() - self._heard_at_s
+        quiet_s = self._loop.time() - self._heard_at_s
         if quiet_s < limit_s:
-            self._timer = asyncio.get_running_loop().call_later(limit_s - quiet_s, self._watch)
+            self._timer = self._loop.call_later(limit_s - quiet_s, self._watch)
             return
         self._time_out(limit_s)
 
