@@ -191,7 +191,7 @@ def refuse(proxy: FaultProxy) -> None:
 
 
 def reset(proxy: FaultProxy) -> None:
-    proxy.reset_at_accept = True
+    proxy.reset_next = 1
 
 
 def no_target(proxy: FaultProxy) -> None:

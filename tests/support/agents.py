@@ -135,3 +135,12 @@ async def says_its_option(call: Call) -> None:
     except LightningError as error:
         note(call, error)
     await call.hang_up()
+
+
+async def says_its_texts(call: Call) -> None:
+    for text in call.options["texts"]:
+        try:
+            note(call, await call.say(text))
+        except LightningError as error:
+            note(call, error)
+    await call.hang_up()

@@ -1,11 +1,15 @@
-"""A bridge, a Lightning and a caller on loopback, for tests that go all the way."""
+"""A bridge, a Lightning and a caller on loopback, for tests that go all the way.
+
+Between the bridge and the Lightning there may be a network that fails, and behind it a second Lightning to fall back
+on, with a voice of its own.
+"""
 
 from __future__ import annotations
 
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +17,7 @@ import msgspec
 
 from bridge.call import Call
 from bridge.config import Config, Secret, TwilioConfig
+from bridge.config_lightning import FallbackConfig
 from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller import place_call
 from bridge.emulators.caller_plan import CallPlan
@@ -22,9 +27,12 @@ from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
 from bridge.server.limits import Limits
 from bridge.server.serve import Server, running
+from tests.support.fault_proxy import FaultProxy
 
 AUTH_TOKEN = Secret("an-auth-token-for-tests")
 API_KEY = Secret("sk-a-key-for-tests")
+#: The key of the account that the fallback is on.
+FALLBACK_KEY = Secret("sk-another-key-for-tests")
 
 
 def free_port() -> int:
@@ -58,6 +66,10 @@ class Stage:
     server: Server
     lightning: EmulatedLightning
     config: Config
+    #: Between the bridge and `lightning`, when it was asked for.
+    network: FaultProxy | None = None
+    #: Who speaks when `lightning` cannot, when it was asked for.
+    fallback: EmulatedLightning | None = None
     ended: list[Call] = field(default_factory=list)
 
     def plan(self, *actions: Action, **changes: Any) -> CallPlan:
@@ -90,11 +102,29 @@ async def stage(
     sections: dict[str, dict[str, Any]] | None = None,
     limits: Limits | None = None,
     clock: Callable[[], float] = time.monotonic,
+    network: bool = False,
+    fallback: EmulatorOptions | None = None,
+    fallback_voice: str = "liam",
 ) -> AsyncIterator[Stage]:
-    """Set it up; take it down."""
-    async with EmulatedLightning(lightning or EmulatorOptions(), engine or ToneEngine()) as emulator:
-        config = make_config(emulator.url, agent, **(sections or {}))
-        async with running(config, source="test", limits=limits, clock=clock) as server:
-            made = Stage(server, emulator, config)
-            server.runtime.on_ended.append(made.ended.append)
-            yield made
+    """Set it up; take it down.
+
+    Args:
+        network: put a `FaultProxy` in front of the Lightning.
+        fallback: how a second Lightning behaves, on an account of its own, which speaks with `fallback_voice`.
+    """
+    changes = {name: dict(section) for name, section in (sections or {}).items()}
+    async with AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(
+            EmulatedLightning(lightning or EmulatorOptions(), engine or ToneEngine())
+        )
+        proxy = await stack.enter_async_context(FaultProxy(emulator.url)) if network else None
+        second = None
+        if fallback is not None:
+            second = await stack.enter_async_context(EmulatedLightning(fallback, engine or ToneEngine()))
+            entry = FallbackConfig(base_url=second.url, api_key=FALLBACK_KEY, voice_id=fallback_voice)
+            changes.setdefault("lightning", {})["fallbacks"] = [entry]
+        config = make_config(proxy.url if proxy else emulator.url, agent, **changes)
+        server = await stack.enter_async_context(running(config, source="test", limits=limits, clock=clock))
+        made = Stage(server, emulator, config, proxy, second)
+        server.runtime.on_ended.append(made.ended.append)
+        yield made

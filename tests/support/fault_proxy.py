@@ -106,8 +106,8 @@ class FaultProxy:
         assert parts.port, "the target's URL names its port"
         self._host, self._target_port = parts.hostname, parts.port
         self.up, self.down = Way(), Way()
-        #: Accept connections only to reset them.
-        self.reset_at_accept = False
+        #: So many of the next connections are accepted only to be reset.
+        self.reset_next = 0
         #: Connections that were accepted.
         self.connections = 0
         self._open: set[_Connection] = set()
@@ -153,7 +153,8 @@ class FaultProxy:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self.reset_at_accept:
+        if self.reset_next:
+            self.reset_next -= 1
             _close(writer, Trouble.RST)
             return
         connection = _Connection(self, reader, writer)
