@@ -71,6 +71,8 @@ class ServerConfig(_Section, frozen=True):
     #: never from what a request claims about itself.
     public_url: str = ""
     drain_timeout_s: Seconds = 300.0
+    #: Answer new calls with 503 while no entry of [lightning] works, so that the carrier uses the number's fallback.
+    refuse_without_voice: bool = True
     #: Bearer token that opens /metrics to addresses other than loopback.
     admin_token: Secret = msgspec.field(default_factory=Secret)
 

@@ -15,6 +15,8 @@ from typing import Final
 
 #: Ordinary speech, used for a piece whose length is not known yet and has none before it to learn from.
 MS_PER_CHARACTER: Final = 65.0
+#: Heard so far beyond the last timed word, a piece goes on in a voice that times none: a door has failed half way.
+UNTIMED_AFTER_MS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,18 @@ class Script:
         if piece.end_ms is not None and heard_ms >= piece.end_ms - 1:
             return piece.text.strip()
         if piece.words:
-            return " ".join(word for word, end_ms in piece.words if end_ms <= heard_ms)
+            return self._by_words(piece, heard_ms, written_ms)
         length_ms = self._length_ms(piece, written_ms)
         return whole_words(piece.text, (heard_ms - piece.start_ms) / length_ms if length_ms > 0 else 0.0)
+
+    def _by_words(self, piece: _Piece, heard_ms: float, written_ms: float) -> str:
+        said = " ".join(word for word, end_ms in piece.words if end_ms <= heard_ms)
+        timed_ms = max(end_ms for _, end_ms in piece.words)
+        if heard_ms <= timed_ms + UNTIMED_AFTER_MS:
+            return said
+        untimed = " ".join(piece.text.split()[len(piece.words) :])
+        length_ms = self._length_ms(_Piece(untimed, timed_ms, piece.end_ms), written_ms)
+        return f"{said} {whole_words(untimed, (heard_ms - timed_ms) / length_ms)}".strip()
 
     def _length_ms(self, piece: _Piece, written_ms: float) -> float:
         if piece.end_ms is not None:

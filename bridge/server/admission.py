@@ -41,6 +41,7 @@ class Admission:
         tokens: where one-time tokens are kept.
         public_url: the address that carriers reach this server by, with its path if it has one.
         has_room: whether one more call can be served now.
+        has_voice: whether it could be spoken to. Calls that are on already are not refused for the want of it.
         max_strangers: media sockets that may be open at once without having shown their token.
     """
 
@@ -51,11 +52,12 @@ class Admission:
         public_url: str,
         *,
         has_room: Callable[[], bool] = lambda: True,
+        has_voice: Callable[[], bool] = lambda: True,
         max_strangers: int = 500,
     ) -> None:
         self._carriers, self._tokens = carriers, tokens
         self._public_url = public_url.rstrip("/")
-        self._has_room, self._max_strangers = has_room, max_strangers
+        self._has_room, self._has_voice, self._max_strangers = has_room, has_voice, max_strangers
         self._strangers = 0
         #: Set it when the process is asked to stop: from then on new calls are refused with 503.
         self.draining = False
@@ -109,12 +111,14 @@ class Admission:
         """Check the request that announces a call (`answer`), and say which call it is. Arguments as above.
 
         Raises:
-            Refused: also ``draining`` and ``capacity`` (503), but those to nobody without a signature.
+            Refused: also ``draining``, ``capacity`` and ``voice`` (503), but those to nobody without a signature.
             ProtocolError: signed, but not a call.
         """
         self.verify(carrier_name, endpoint, headers, form, query=query)
         self._refuse_when_draining()
         self._refuse_when_full()
+        if not self._has_voice():
+            raise Refused("voice", "no entry of [lightning] works at the moment", status=503)
         return self._carrier(carrier_name).incoming(form)
 
     async def invite(self, carrier_name: str, call: IncomingCall) -> Reply:

@@ -21,6 +21,8 @@ async def readyz(runtime: Runtime, _request: web.Request) -> web.Response:
     """200 when new calls may be sent here, else 503 and the reason."""
     if runtime.draining:
         return web.Response(status=503, text="draining\n")
+    if not runtime.voice.able:
+        return web.Response(status=503, text="no voice: see bridge_lightning_circuit_open in /metrics\n")
     return web.Response(text="ready\n")
 
 

@@ -89,8 +89,13 @@ class Runtime:
         self.stats = BridgeStats()
         self.clock = clock
         self.carriers = carriers_from(config.carriers)
-        self.admission = Admission(self.carriers, MemoryTokenStore(clock), config.server.public_url)
         self.voice = open_voice(config.lightning, normalise=_normaliser(config))
+        self.admission = Admission(
+            self.carriers,
+            MemoryTokenStore(clock),
+            config.server.public_url,
+            has_voice=lambda: self.voice.able or not config.server.refuse_without_voice,
+        )
         self.pacer = Pacer(clock)
         self.detector = SpeechDetector()
         self.calls: dict[str, Call] = {}

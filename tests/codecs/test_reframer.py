@@ -53,6 +53,13 @@ def test_cleared_it_starts_afresh() -> None:
     assert reframer.feed(b"news") == [b"news"]
 
 
+def test_what_is_pending_can_be_taken_out() -> None:
+    reframer = Reframer(4)
+    reframer.feed(b"frame??")
+    assert (reframer.take(), reframer.take()) == (b"e??", b"")
+    assert reframer.feed(b"news") == [b"news"]
+
+
 @pytest.mark.parametrize("frame_bytes", [0, -160])
 def test_a_frame_has_bytes(frame_bytes: int) -> None:
     with pytest.raises(ValueError, match="must be positive"):

@@ -8,8 +8,9 @@ import random
 import pytest
 
 from bridge.errors import Busy
-from bridge.lightning.limits import QUEUE_TIMEOUT, Unit, Units
+from bridge.lightning.limits import MAX_HOLD_S, QUEUE_TIMEOUT, Unit, Units
 from bridge.lightning.stats import LightningStats
+from tests.support.virtual_time import virtual
 
 LONG_S = 60.0
 
@@ -111,3 +112,49 @@ async def test_a_storm_of_takers_and_quitters_loses_no_unit() -> None:
         await asyncio.sleep(0)
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (units.in_use, units.waiting) == (0, 0)
+
+
+# -- told to come back later -------------------------------------------------------------------------------
+
+
+@virtual
+async def test_during_a_hold_nothing_starts_and_then_everybody_does_in_turn() -> None:
+    units = Units(2)
+    loop = asyncio.get_running_loop()
+    running = await units.acquire(LONG_S)
+    units.hold(3.0)
+    assert not units.free
+    began_s = loop.time()
+    tasks = [await waiting(units) for _ in range(2)]
+    running.release()
+    await asyncio.sleep(2.9)
+    assert [task.done() for task in tasks] == [False, False]
+    await asyncio.gather(*tasks)
+    assert loop.time() - began_s == pytest.approx(3.0)
+    assert (units.in_use, units.waiting, units.held_s) == (2, 0, 0)
+
+
+@virtual
+async def test_who_could_not_wait_out_the_hold_is_told_at_once() -> None:
+    units, loop = Units(2), asyncio.get_running_loop()
+    units.hold(3.0)
+    began_s = loop.time()
+    with pytest.raises(Busy) as told:
+        await units.acquire(2.9)
+    assert loop.time() == began_s
+    assert (told.value.code, told.value.retry_after_s) == (QUEUE_TIMEOUT, pytest.approx(3.0))
+    assert units.in_use == 0
+
+
+@virtual
+async def test_a_longer_hold_counts_and_none_is_for_ever() -> None:
+    units = Units(1)
+    units.hold(1.0)
+    units.hold(5.0)
+    units.hold(2.0)
+    assert units.held_s == pytest.approx(5.0)
+    unit = await units.acquire(LONG_S)
+    unit.release()
+    units.hold(86_400.0)
+    assert units.held_s == pytest.approx(MAX_HOLD_S)
+    await units.acquire(LONG_S)

@@ -87,3 +87,25 @@ def test_text_is_all_of_it() -> None:
 @pytest.mark.parametrize("by, interrupted", [("", False), ("speech", True), ("digit", True)])
 def test_interrupted(by: str, interrupted: bool) -> None:
     assert Heard("x", 1, 2, by).interrupted is interrupted
+
+
+def test_text_that_goes_on_belongs_to_its_piece() -> None:
+    growing = script(("", 0, None))
+    for text in ("Good ", "morning ", "to you"):
+        growing.add_text(text)
+    assert growing.text == "Good morning to you"
+    growing.end_piece(1900)
+    assert growing.heard_text(1300, 1900) == "Good morning"
+    assert growing.heard_text(1900, 1900) == "Good morning to you"
+
+
+def test_a_piece_that_goes_on_without_timed_words_is_still_heard() -> None:
+    """A voice that times its words failed half way, and one that does not says the rest."""
+    mixed = script(("one two three four five six", 0, None))
+    mixed.add_word("one", 300)
+    mixed.add_word("two", 700)
+    mixed.end_piece(700 + 1900)
+    assert mixed.heard_text(699, 2600) == "one"
+    assert mixed.heard_text(1200, 2600) == "one two", "a pause is no word"
+    assert mixed.heard_text(1700, 2600) == "one two three four"
+    assert mixed.heard_text(2600, 2600) == "one two three four five six"

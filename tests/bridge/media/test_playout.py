@@ -305,3 +305,32 @@ class TestHold:
         playout.hold(at(0))
         assert run(playout, HOLD_LIMIT_MS - 1) == []
         assert len(playout.due(at(HOLD_LIMIT_MS))) == 10
+
+
+class TestTakingBack:
+    @given(st.lists(st.integers(1, 700), min_size=1, max_size=8), st.floats(0, 900), st.integers(0, 30))
+    def test_what_is_taken_back_is_the_newest_that_is_here_and_nothing_else(
+        self, sizes: list[int], ms: float, ticks: int
+    ) -> None:
+        playout = Playout(MULAW_8K, lead_ms=40)
+        generation = playout.begin()
+        whole = b"".join(bytes([0x10 + number]) * size for number, size in enumerate(sizes))
+        at_byte = 0
+        for size in sizes:
+            playout.write(generation, whole[at_byte : at_byte + size])
+            at_byte += size
+        sent = b"".join(packets(run(playout, ticks * PACKET_MS)))
+        taken_ms = playout.take_back(generation, ms)
+        taken = round(taken_ms * 8)
+        assert taken == min(int(ms * 8 + 1e-6), len(whole) - len(sent))
+        assert playout.written_ms == pytest.approx((len(whole) - taken) / 8)
+        playout.write(generation, b"\x70" * 100)
+        playout.finish(generation)
+        rest = b"".join(packets(run(playout, 5000, from_ms=ticks * PACKET_MS)))
+        assert (sent + rest).rstrip(b"\xff") == whole[: len(whole) - taken] + b"\x70" * 100
+
+    def test_of_an_utterance_that_is_over_or_complete_nothing_is(self) -> None:
+        playout, generation = playing(1000)
+        assert playout.take_back(generation, 100) == 0, "its tail is padded, and its end marked"
+        playout.clear(at(0))
+        assert playout.take_back(generation, 100) == 0

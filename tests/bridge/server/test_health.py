@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from prometheus_client.metrics_core import Metric
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.config import Secret
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.emulators.twilio_line import new_sid
+from bridge.errors import Unauthorized
 from tests.support.bridge import API_KEY, AUTH_TOKEN, stage
 from tests.support.stranger import Stranger
 from tests.support.waiting import until
@@ -33,6 +35,21 @@ async def test_draining_is_no_reason_to_restart_and_a_reason_to_send_no_calls() 
         s.server.runtime.admission.draining = True
         assert (await stranger.get("/livez")).status == 200
         assert await stranger.get("/readyz") == Answer(503, "draining\n")
+
+
+@pytest.mark.parametrize(("refuses", "status"), [(True, 503), (False, 200)])
+async def test_without_a_voice_it_is_not_ready_and_refuses_new_calls_unless_told_otherwise(
+    refuses: bool, status: int
+) -> None:
+    sections: dict[str, dict[str, Any]] = {"server": {"refuse_without_voice": refuses}}
+    async with stage(WAITS, sections=sections) as s, Stranger(s.config) as stranger:
+        voice = s.server.runtime.voice
+        voice.note_failure(voice.entries[0], Unauthorized("no"))
+        assert (await stranger.get("/livez")).status == 200
+        assert (await stranger.get("/readyz")).status == 503
+        assert (await stranger.post("answer")).status == status
+        circuit = metrics(await stranger.get("/metrics"))["bridge_lightning_circuit_open"]
+        assert [(sample.labels["entry"], sample.value) for sample in circuit.samples] == [("1-live", 1)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +89,7 @@ async def test_metrics_follow_the_conventions_of_prometheus() -> None:
         assert family.type in ("counter", "gauge", "summary")
         for sample in family.samples:
             assert sample.value >= 0
-            assert set(sample.labels) <= {"reason", "kind", "by", "status", "version"}
+            assert set(sample.labels) <= {"reason", "kind", "by", "status", "version", "entry"}
     assert families["bridge_build_info"].samples[0].labels["version"]
 
 
