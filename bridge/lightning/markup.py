@@ -107,7 +107,8 @@ def _character(entity: re.Match[str]) -> str:
 _TARGET: Final = (
     r"""\(\s*+<?[^\s()<>]*+(?:\([^\s()]*+\)[^\s()<>]*+)*+>?(?:\s++(?:"[^"]*+"|'[^']*+'))?\s*+\)"""
 )
-_LINK: Final = re.compile(rf"!?\[([^\[\]]*+)\]{_TARGET}")
+_PICTURE_LINK: Final = re.compile(rf"!\[([^\[\]]*+)\]{_TARGET}")
+_LINK: Final = re.compile(rf"\[([^\[\]]*+)\]{_TARGET}")
 _LINK_TAIL: Final = re.compile(rf"\]{_TARGET}")
 _REFERENCE: Final = re.compile(r"!?\[([^\[\]]++)\]\[[^\[\]]*+\]")
 _DEFINITION: Final = re.compile(r"^[ \t]*+\[[^\[\]\n^][^\[\]\n]*+\]:[ \t]*+<?https?://.*+$", re.MULTILINE)
@@ -122,7 +123,8 @@ def without_links(text: str) -> str:
     if "]" not in text:
         return text
     text = _FOOTNOTE.sub(GAP, _DEFINITION.sub("", text))
-    return _LINK_TAIL.sub("", _REFERENCE.sub(r"\1", _LINK.sub(r"\1", text)))
+    text = _LINK.sub(r"\1", _PICTURE_LINK.sub(r"\1", text))  # in this order: a picture may be a link's words
+    return _LINK_TAIL.sub("", _REFERENCE.sub(r"\1", text))
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
