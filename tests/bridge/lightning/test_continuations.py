@@ -44,10 +44,13 @@ async def say_all(synthesis: TextSynthesis, texts: Sequence[str]) -> None:
 
 @asynccontextmanager
 async def streaming(
-    *scripts: Script, style: str = "context", **changes: Any
+    *scripts: Script, style: str = "context", keepalive_s: float = 25.0, **changes: Any
 ) -> AsyncIterator[tuple[LightningLive, ScriptedLightning]]:
-    fields = {"first_audio_timeout_s": LONG_S, "stall_timeout_s": LONG_S} | changes
-    async with talking(*scripts, text_streaming=style, **fields) as (live, lightning):
+    fields: dict[str, Any] = {"first_audio_timeout_s": LONG_S, "stall_timeout_s": LONG_S} | changes
+    async with talking(*scripts, keepalive_s=keepalive_s, text_streaming=style, **fields) as (
+        live,
+        lightning,
+    ):
         yield live, lightning
 
 
@@ -260,8 +263,7 @@ async def test_a_socket_whose_answers_name_nothing_is_not_used_again() -> None:
 
 
 async def test_a_model_may_think_for_longer_than_any_deadline_and_the_socket_is_kept_awake() -> None:
-    changes = {"text_streaming": "context", "stall_timeout_s": 0.2, "first_audio_timeout_s": LONG_S}
-    async with talking(fluent, keepalive_s=0.02, **changes) as (live, lightning):
+    async with streaming(fluent, keepalive_s=0.02, stall_timeout_s=0.2) as (live, lightning):
         synthesis = opened(live)
         await synthesis.say("It is late. ")
         assert await anext(synthesis) == spoken("It is late.")

@@ -157,12 +157,18 @@ def test_a_burst_that_went_unheard_is_given_again() -> None:
     end = after(*SAID, (5.0, TEN), (5.1, TEN), (5.2, ENDED))
     assert end.unheard_from == 1
     end.forget_burst()
-    assert (end.unheard_from, end.look(99).verdict) == (None, QUIET)
+    assert end.look(99).verdict is QUIET
     end.gave("ten chars.", 6.0)
-    assert end.unheard_from == 1
-    assert end.look(7.9).verdict is SPEAKING
+    assert [end.look(now_s).verdict for now_s in (7.9, 8.0)] == [SPEAKING, SILENT]
     end.audio(10, 7.9)
     assert end.unheard_from is None
+
+
+def test_and_it_is_counted_from_where_it_began_the_first_time() -> None:
+    end = after(*SAID, (5.0, TEN), (5.1, TEN))
+    end.forget_burst()
+    end.gave("ten chars.", 6.0)
+    assert end.unheard_from == 1
 
 
 def test_a_run_begins_where_the_one_before_ended() -> None:

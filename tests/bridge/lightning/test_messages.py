@@ -52,6 +52,7 @@ def test_what_differs_from_the_default_is_sent() -> None:
 
 def test_a_cancel_names_its_request() -> None:
     assert json.loads(encode_cancel("r1")) == {"cancel_request": True, "request_id": "r1"}
+    assert json.loads(encode_cancel("r1", "c1"))["context_id"] == "c1"
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,14 @@ ANSWERS: list[tuple[dict[str, Any], Message]] = [
     ),
     ({**OURS, "status": "complete"}, Complete("r1")),
     ({"status": "complete", "message": "All chunks sent", "done": True}, Complete(None)),
+    ({"status": "comp", "done": True}, Complete(None)),
+    ({"status": "comp", "done": "soon"}, Unknown("comp")),
+    ({"payload": {"status": "chunk"}, "data": {"audio": "f38="}}, Chunk(b"\x7f\x7f", None)),
+    ({**OURS, "payload": {"status": "chunk", "data": {"audio": "f38="}}}, Chunk(b"\x7f\x7f", "r1")),
+    ({"payload": {**OURS, "status": "complete"}}, Complete("r1")),
+    ({"payload": "odd"}, Unknown("")),
+    ({"payload": {"status": 3}, "data": {"audio": "f38="}}, Unknown("")),
+    ({"type": "pong", "payload": {"status": "complete"}}, Pong()),
     ({"type": "pong"}, Pong()),
     ({"type": "pong", "status": None}, Pong()),
     ({"status": "thinking", "data": None}, Unknown("thinking")),
@@ -118,6 +127,9 @@ def test_answers(answer: dict[str, Any], message: Message) -> None:
     ("answer", "text", "code"),
     [
         ({"status": "error", "message": "Boom", "error_code": "X1"}, "Boom", "X1"),
+        ({"error": "Boom"}, "Boom", ""),
+        ({"error": {"message": "Boom", "code": "X1"}}, "Boom", "X1"),
+        ({"payload": {"status": "error", "message": "Boom", "code": "X1"}}, "Boom", "X1"),
         ({"status": "error", "error": {"message": "Boom", "code": "X1"}}, "Boom", "X1"),
         ({"status": "error", "error": {"message": "Boom", "code": 429}}, "Boom", "429"),
         ({"status": "error", "error": "Boom"}, "Boom", ""),
