@@ -79,6 +79,8 @@ class HttpDoor:
         self._keeper: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
+        #: Set once the spare connections have been tried.
+        self.tried = asyncio.Event()
         #: Why Lightning cannot be reached; None when the last request reached it.
         self.last_error: LightningError | None = None
 
@@ -161,6 +163,7 @@ class HttpDoor:
         backoff_s = 0.0
         while True:
             await asyncio.gather(*(self._warm() for _ in range(self.config.spare_connections)))
+            self.tried.set()
             if self.last_error is None:
                 backoff_s = 0.0
             else:

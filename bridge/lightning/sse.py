@@ -6,7 +6,8 @@ Strategy:
   else.
 - The stream ends with the event that says so, or with the body. A body that the network cut is an error; one that
   ends in order without a word of the end is not, because older servers do not say it.
-- Words are not timed here, and text cannot come bit by bit (lightning.md 5).
+- Words are not asked to be timed, because Lightning does not do it here, and text cannot come bit by bit
+  (lightning.md 5).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Final
 from bridge.config import LightningConfig
 from bridge.errors import ProtocolError
 from bridge.lightning.http_door import HttpDoor, HttpSynthesis
-from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest, Unknown
-from bridge.lightning.speech import PartSink
+from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest, Unknown, Word
+from bridge.lightning.speech import PartSink, SpokenWord
 from bridge.lightning.sse_events import MAX_MALFORMED, Event, EventParser, meaning
 from bridge.lightning.wire import Fields, Wire, live_fields
 
@@ -115,6 +116,8 @@ class _SseSynthesis(HttpSynthesis):
     def _obey(self, message: Message) -> None:
         if isinstance(message, Chunk):
             self._take_audio(message.audio)
+        elif isinstance(message, Word):
+            self.deliver(SpokenWord(message.word, message.start_ms, message.end_ms))
         elif isinstance(message, Complete):
             if not self.over:
                 self._complete()

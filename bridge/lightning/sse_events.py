@@ -96,6 +96,7 @@ class EventParser:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
+            self._size_bytes += 1  # the line's end
         else:
             self._size_bytes -= len(line)
             if field == b"event":
@@ -149,10 +150,11 @@ def meaning(event: Event) -> tuple[Message, ...]:
         return (Complete(None),)
     try:
         envelope = _decoder.decode(event.data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         if event.name == "error":
             return (Failed(fault_of(event.data.decode(errors="replace"), None, None), None),)
-        return (decode(event.data),)  # which says what is wrong with it
+        known = isinstance(error, msgspec.ValidationError)  # of others the text may be as long as the data
+        raise _broken(str(error) if known else "not JSON") from None
     if event.name == "error" or envelope.failed:
         return (_failure(envelope),)
     audio = () if envelope.audio is None else (Chunk(envelope.audio, None),)
@@ -162,7 +164,7 @@ def meaning(event: Event) -> tuple[Message, ...]:
 
 def _of_the_socket(event: Event, envelope: _Envelope) -> Message:
     if envelope.number == 206:
-        raise ProtocolError("an event of audio without audio", peer="lightning", kind="bad_message")
+        raise _broken("an event of audio without audio")
     return decode(event.data) if isinstance(envelope.status, str) else Unknown(str(envelope.status or ""))
 
 
@@ -177,3 +179,7 @@ def _plain(raw: Raw) -> object:
         return msgspec.json.decode(raw) if len(bytes(raw)) else None
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
+
+
+def _broken(reason: str) -> ProtocolError:
+    return ProtocolError(reason, peer="lightning", kind="bad_message")

@@ -121,3 +121,23 @@ def audio_event(audio: bytes) -> bytes:
 
 
 END_EVENT = b'data: {"status":"200","done":true}\n\n'
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A port where each connection is answered with `answer`, whatever it says; and what the connections began with.
+
+    An empty answer is none at all.
+    """
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(10_000))
+        writer.write(answer)
+        if not answer:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heard
