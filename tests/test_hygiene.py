@@ -126,6 +126,7 @@ PURE = (
     "bridge.lightning.pieces",
     "bridge.lightning.sse_events",
     "bridge.lightning.refusals",
+    "bridge.lightning.run_audio",
     "bridge.lightning.spoken",
     "bridge.lightning.wire",
     "bridge.media.barge_in",

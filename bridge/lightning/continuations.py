@@ -24,12 +24,13 @@ from typing import Final, Protocol
 from bridge.config import LightningConfig
 from bridge.errors import LightningError
 from bridge.lightning.connection import Link
-from bridge.lightning.end_of_text import AudioMeter, EndOfText, ExpectedMs, Verdict
+from bridge.lightning.end_of_text import EndOfText, ExpectedMs, Verdict
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import Chunk, Complete, Message, SynthesisRequest, Word, encode
 from bridge.lightning.pieces import Splitter
 from bridge.lightning.pool import Pool
 from bridge.lightning.riding import RidingSynthesis
+from bridge.lightning.run_audio import RunAudio
 from bridge.lightning.speech import PartSink, SpokenWord, Synthesis, TextSynthesis
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.wire import Fields
@@ -164,7 +165,7 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
             stall_s=config.stall_timeout_s,
         )
         encoding = _ENCODINGS.get(request.output_format, Encoding.PCM16)
-        self._meter = AudioMeter(AudioFormat(encoding, request.sample_rate))
+        self._audio = RunAudio(AudioFormat(encoding, request.sample_rate))
         self._all_named = True
         #: The fragment from which on all was sent a second time.
         self._resent_from = -1
@@ -211,9 +212,9 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         self._spoken.set()
         while await self._send_all(link, usual):
             if self._text_ended:
-                await link.send(self._message(usual, self._style.end()))
-                self._end_of_text.ended()
-                self._watch()
+                if await link.send(self._message(usual, self._style.end())):
+                    self._end_of_text.ended()
+                    self._watch()
                 return
             await self._more_to_send(link)
 
@@ -228,7 +229,7 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
             self._next += 1
             self._end_of_text.gave(fragment, time.monotonic())
             self._sent()
-            if not await link.send(message):
+            if self.over or not await link.send(message):
                 return False
         self._to_send.clear()
         self._all_sent.set()
@@ -258,10 +259,16 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         super().receive(message)
 
     def _take_audio(self, audio: bytes) -> None:
+        try:
+            self._note_audio(self._audio.feed(audio))
+        except ValueError as error:
+            self.finish(self._unavailable(f"unusable audio: {error}", "audio_format"))
+
+    def _note_audio(self, audio: bytes) -> None:
         if not audio:
             return
         new_run = not self._end_of_text.run_open
-        self._end_of_text.audio(self._meter.feed(audio), time.monotonic())
+        self._end_of_text.audio(self._audio.ms_in(audio), time.monotonic())
         super()._take_audio(audio)
         if new_run:
             self._watch()
@@ -272,6 +279,7 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         self.deliver(SpokenWord(word.word, word.start_ms + offset_ms, word.end_ms + offset_ms))
 
     def _completed(self, message: Complete) -> None:
+        self._note_audio(self._audio.end_run())
         self._end_of_text.complete(time.monotonic())
         self._spoken.set()
         self._watch()
@@ -328,4 +336,5 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
 
     def _let_go(self) -> None:
         self._all_sent.set()
+        self._stats.wav_answers += self._audio.had_header
         super()._let_go()

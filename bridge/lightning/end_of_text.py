@@ -18,10 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
-from bridge.lightning.audio_guess import MOST_BYTES, evidence_bits
 from bridge.lightning.pieces import rest_after_words
-from telephony_codecs.formats import AudioFormat, Encoding
-from telephony_codecs.wav import WavStripper
 
 #: How long a text lasts in the voice that speaks it, in milliseconds.
 ExpectedMs: TypeAlias = Callable[[str], float]
@@ -227,34 +224,3 @@ def _share(burst: _Burst) -> float:
 
 def _text(burst: _Burst) -> str:
     return " ".join(burst.texts)
-
-
-class AudioMeter:
-    """How long raw audio lasts, before anybody has looked whether it is in the format that was asked for.
-
-    Args:
-        asked: what was asked for. Lightning may answer mu-law with 16-bit PCM; the first bytes tell.
-    """
-
-    def __init__(self, asked: AudioFormat) -> None:
-        self._asked = self._format = asked
-        self._head = b""
-
-    def feed(self, audio: bytes) -> float:
-        """The milliseconds in `audio`."""
-        if len(self._head) < MOST_BYTES:
-            self._head += audio[: MOST_BYTES - len(self._head)]
-            self._format = self._guess()
-        return self._format.ms_in(len(audio))
-
-    def _guess(self) -> AudioFormat:
-        stripper = WavStripper()
-        try:
-            stripper.feed(self._head)
-        except ValueError:
-            return self._asked
-        if stripper.format is not None:
-            return stripper.format
-        if self._asked.encoding is Encoding.MULAW and evidence_bits(self._head) < 0:
-            return AudioFormat(Encoding.PCM16, self._asked.rate_hz)
-        return self._asked

@@ -15,6 +15,8 @@ from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unavai
 from bridge.lightning.continuations import RELEASE_MS, Fragments
 from bridge.lightning.live import LightningLive
 from bridge.lightning.speech import SpokenWord, StreamingSynthesizer, TextSynthesis
+from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
+from telephony_codecs.wav import wav_bytes
 from tests.support.lightning_live import mute, parts_of, talking
 from tests.support.lightning_requests import request
 from tests.support.scripted_lightning import Line, Script, ScriptedLightning
@@ -257,6 +259,35 @@ async def test_a_socket_whose_answers_name_nothing_is_not_used_again() -> None:
         assert await heard(synthesis) == (spoken("It is late."), None)
         await until(lambda: lightning.open == 0)
         assert all("cancel_request" not in message for message in lightning.heard)
+
+
+async def test_headers_of_the_runs_are_not_spoken() -> None:
+    async def wearing(line: Line) -> None:
+        while True:
+            asked = await line.request()
+            if asked["text"]:
+                await line.chunk(wav_bytes(MULAW_8K, spoken(asked["text"])), asked)
+                await line.complete(asked)
+
+    async with streaming(wearing) as (live, _):
+        synthesis = opened(live)
+        await say_all(synthesis, TWO)
+        assert await heard(synthesis) == (spoken("It is late. Good night!"), None)
+        assert live.stats.wav_answers == 1
+
+
+async def test_audio_that_nothing_can_be_done_with() -> None:
+    async def wearing(line: Line) -> None:
+        asked = await line.request()
+        await line.chunk(wav_bytes(AudioFormat(Encoding.PCM16, 44100), bytes(100)), asked)
+        await line.silent()
+
+    async with streaming(wearing) as (live, _):
+        synthesis = opened(live)
+        await synthesis.say("It is late. ")
+        audio, error = await heard(synthesis)
+        assert error is not None
+        assert (audio, error.code) == (b"", "audio_format")
 
 
 # -- silences ----------------------------------------------------------------------------------------------

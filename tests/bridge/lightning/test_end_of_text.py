@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.lightning.end_of_text import AudioMeter, EndOfText, Look, Verdict
-from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat, Encoding
-from telephony_codecs.g711 import mulaw_encode
-from telephony_codecs.wav import wav_bytes
+from bridge.lightning.end_of_text import EndOfText, Look, Verdict
 
 QUIET, SPEAKING, OVER, SILENT = Verdict.QUIET, Verdict.SPEAKING, Verdict.OVER, Verdict.SILENT
 FIRST_S, STALL_S, GAP_S = 2.0, 1.5, 0.3
@@ -199,29 +195,3 @@ def test_whatever_happens_it_comes_to_an_end(steps: list[tuple[float, Event]], a
     last = end.look(now_s if at_once else now_s + FIRST_S)
     assert at_once or last.verdict in (OVER, SILENT)
     assert not (last.verdict is OVER and end.run_open and any(isinstance(event, Gave) for _, event in steps))
-
-
-# -- how long audio lasts ----------------------------------------------------------------------------------
-
-#: A second that swells and fades like speech.
-_T = np.arange(8000) / 8000
-PCM = (3000 * np.sin(2 * np.pi * 180 * _T) * np.sin(2 * np.pi * 2 * _T + 0.3)).astype("<i2").tobytes()
-
-
-@pytest.mark.parametrize(
-    ("asked", "audio", "ms"),
-    [
-        (MULAW_8K, mulaw_encode(PCM), 1000),
-        (MULAW_8K, PCM, 1000),
-        (PCM16_8K, PCM, 1000),
-        (AudioFormat(Encoding.PCM16, 16000), PCM, 500),
-        (AudioFormat(Encoding.ALAW, 8000), bytes(8000), 1000),
-        (MULAW_8K, wav_bytes(PCM16_8K, PCM), 1000),
-    ],
-    ids=["mulaw", "pcm instead", "pcm", "pcm at 16000", "alaw", "wav"],
-)
-def test_audio_is_measured_in_what_it_is(asked: AudioFormat, audio: bytes, ms: float) -> None:
-    for size in (len(audio), 400):
-        meter = AudioMeter(asked)
-        measured = sum(meter.feed(audio[at : at + size]) for at in range(0, len(audio), size))
-        assert measured == pytest.approx(ms, abs=5)
