@@ -214,9 +214,18 @@ class StreamingSynthesizer(Synthesizer, Protocol):
     """A door that takes text as it comes."""
 
     def open_text(
-        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
+        self,
+        request: SynthesisRequest,
+        into: PartSink | None = None,
+        *,
+        wait_s: float | None = None,
+        expected_ms: Callable[[str], float] | None = None,
     ) -> TextSynthesis:
-        """Begin a synthesis whose text is still to come. Returns at once."""
+        """Begin a synthesis whose text is still to come. Returns at once.
+
+        Args:
+            expected_ms: how long a text takes in this voice; by default what English takes.
+        """
 
 
 class Speech(PartStream[SpeechPart]):

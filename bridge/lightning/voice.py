@@ -331,9 +331,12 @@ class _Speaking:
         synthesis: TextSynthesis | None = None
         door = entry.door
 
+        def expected_ms(text: str) -> float:
+            return len(text) * entry.pace.ms_per_char(request)
+
         def ask(into: PartSink, wait_s: float | None) -> TextSynthesis:
             nonlocal synthesis
-            synthesis = door.open_text(request, into, wait_s=wait_s)
+            synthesis = door.open_text(request, into, wait_s=wait_s, expected_ms=expected_ms)
             return synthesis
 
         wait_s = self._patience_s(entry)
