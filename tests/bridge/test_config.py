@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,136 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         assert str(caught.value) == f"{path}: cannot be read: {reason}"
 
 
+# -- fallbacks ---------------------------------------------------------------------------------------------------------
+
+TWO = """
+[[lightning.fallbacks]]
+model = "lightning_v3.1_pro"
+voice_id = "meher"
+[[lightning.fallbacks]]
+base_url = "https://elsewhere.example.com"
+api_key = "other"
+"""
+DOORS = '"live", "sse", "http", "v3.1", "v3.1-sse", "v2", "v2-sse", "v4", "local"'
+
+
+def test_a_variable_sets_a_key_of_a_fallback_that_the_file_has(load: Load) -> None:
+    lightning = load(
+        TWO, BRIDGE_LIGHTNING__FALLBACKS__0__API_KEY="k0", BRIDGE_LIGHTNING__FALLBACKS__1__SPEED="1.5"
+    ).lightning
+    assert [entry.api_key.reveal() for entry in lightning.entries] == ["", "k0", "other"]
+    assert [entry.speed for entry in lightning.entries] == [1, 1, 1.5]
+
+
+def test_a_list_in_a_variable_is_written_as_in_the_file(load: Load) -> None:
+    config = load(BRIDGE_LIGHTNING__DOOR="local", BRIDGE_LIGHTNING__COMMAND='["say", "-x"]')
+    assert config.lightning.command == ["say", "-x"]
+    (fallback,) = load(BRIDGE_LIGHTNING__FALLBACKS='[{speed = 2.0, api_key = "k"}]').lightning.fallbacks
+    assert (fallback.speed, fallback.api_key) == (2.0, Secret("k"))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('door = "v9"', f"[2].door: must be one of {DOORS}"),
+        ("sample_rate = 11025", "[2].sample_rate: must be one of 8000, 16000, 24000, 44100"),
+        ("speed = 3", "[2].speed: must be <= 2"),
+        ('speed = "x"', "[2].speed: must be a number, not text in quotes"),
+        ('voice_id = ""', "[2].voice_id: must not be empty"),
+        ("api_key = 3", "[2].api_key: must be text in quotes"),
+        ('door = "local"\ncommand = [3]', "[2].command[0]: must be text in quotes, not a whole number"),
+        ('voise_id = "x"', "[2].voise_id: is not a setting; did you mean `voice_id`?"),
+        ("fallbacks = []", "[2].fallbacks: is not a setting; here are base_url"),
+        ('base_url = "api.example.com"', f"[2].base_url: {PLAIN_URL}"),
+        ('proxy = "proxy:3128"', "[2].proxy: must be http://[user:password@]host:port"),
+        ('api_key = "a b"', f"[2].api_key: {HEADER}"),
+        ("", "[2]: is the same as lightning, and would fail as that did"),
+        (TWO.split("]]")[1].split("[[")[0], "[2]: is the same as lightning.fallbacks[0], and would fail"),
+        ("concurrency = 5", "[2].concurrency: lightning has 1 for the same api_key, and an account has one"),
+        ('api_key = "other"\nconcurrency = 5', "[2].concurrency: lightning.fallbacks[1] has 1 for the same"),
+        ('door = "v4"', '[2].model: (as in [lightning]) door "v4" speaks lightning_v4 alone'),
+        ('door = "v2"\nmodel = "lightning_v2"\nlanguage = "sv"', '[2].language: "sv" is no language of'),
+        (
+            'model = "lightning_v3.1_pro"',
+            '[2].voice_id: (as in [lightning]) "magnus" is a voice of lightning_v3.1',
+        ),
+        ('command = ["x"]', '[2].command: is for door = "local" alone'),
+        ('output = "ulaw"\nsample_rate = 16000', '[2].output: "ulaw" is the telephone'),
+    ],
+)
+def test_mistakes_in_a_fallback(load: Load, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"{TWO}\n[[lightning.fallbacks]]\n{text}")
+    assert str(caught.value).startswith(f"FILE: lightning.fallbacks{message}")
+
+
+@pytest.mark.parametrize(
+    "variable, text, message",
+    [
+        ("2__API_KEY", "k", "[2]: is not in the file: there are 2, [0] to [1]"),
+        ("2", "k", "[2]: must be a table"),
+        ("0", "k", "[0]: must be a table"),
+        ("0__DOR", "live", "[0].dor: is not a setting; did you mean `door`?"),
+        ("DOOR", "live", ".door: is not a setting: lightning.fallbacks is a list; its first item is "),
+        ("0__DOOR", "v9", f"[0].door: must be one of {DOORS}"),
+        ("0__SPEED", "9", "[0].speed: must be <= 2"),
+        ("1__API_KEY", "a b", f"[1].api_key: {HEADER}"),
+        ("1__BASE_URL", "x", f"[1].base_url: {PLAIN_URL}"),
+        ("1__COMMAND", "[3]", "[1].command[0]: must be text in quotes, not a whole number"),
+        ("9" * 5000, "x", f".{'9' * 5000}: is not a setting: lightning.fallbacks is a list"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_environment_of_a_fallback(
+    load: Load, variable: str, text: str, message: str
+) -> None:
+    variable = f"BRIDGE_LIGHTNING__FALLBACKS__{variable}"
+    with pytest.raises(ConfigError) as caught:
+        load(TWO, **{variable: text})
+    assert str(caught.value).startswith(f"{variable}: lightning.fallbacks{message}")
+
+
+@pytest.mark.parametrize(
+    "text, there", [("", "is none"), (TWO.split("[[")[1].join(["[[", ""]), "is one, [0]")]
+)
+def test_how_many_fallbacks_there_are(load: Load, text: str, there: str) -> None:
+    with pytest.raises(
+        ConfigError, match=re.escape(f"lightning.fallbacks[7]: is not in the file: there {there}")
+    ):
+        load(text, BRIDGE_LIGHTNING__FALLBACKS__7__SPEED="1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[lightning]\ntext_streaming = "context"\n[[lightning.fallbacks]]\ndoor = "http"',
+        '[lightning]\ndoor = "local"\ncommand = ["x"]\n[[lightning.fallbacks]]\ndoor = "live"',
+        '[[lightning.fallbacks]]\ndoor = "local"\nconcurrency = 9\n'
+        '[[lightning.fallbacks]]\napi_key = "b"\nconcurrency = 7',
+    ],
+    ids=["streaming", "command", "concurrency"],
+)  # fmt: skip
+def test_what_a_fallback_may_have_from_above_or_for_itself(load: Load, text: str) -> None:
+    assert load(text).lightning.fallbacks
+
+
+def test_what_does_not_belong_together_is_told_by_its_key(load: Load) -> None:
+    with pytest.raises(
+        ConfigError, match='^FILE: lightning.voice_id: "meher" is a voice of lightning_v3.1_pro'
+    ):
+        load('[lightning]\nvoice_id = "meher"')
+    with pytest.raises(ConfigError, match="^BRIDGE_LIGHTNING__MODEL: lightning.model: did you mean"):
+        load(BRIDGE_LIGHTNING__MODEL="lightning-v3.1")
+    with pytest.raises(ConfigError, match="^FILE: lightning.sample_rate: must be one of 8000, 16000"):
+        load("[lightning]\nsample_rate = 48000")
+
+
+def test_without_an_account_no_key_is_missing(load: Load) -> None:
+    local = load(
+        '[lightning]\ndoor = "local"\n[carriers.twilio]\nauth_token = "t"\n[server]\npublic_url = "https://a.example.com"'
+    )
+    require_for_serving(local)
+
+
 # -- what serving needs ------------------------------------------------------------------------------------------------
 
 
@@ -370,6 +501,9 @@ def test_no_secret_shows_in_a_printed_configuration(key: str) -> None:
         f'[server]\nadmin_token = "{HIDDEN}\\u00e9"',
         f'[lightning]\nbase_url = "https://user:{HIDDEN}@host"',
         f'[carriers.twilio]\nauth_token = {{x = "{HIDDEN}"}}',
+        f'[[lightning.fallbacks]]\napi_key = ["{HIDDEN}"]',
+        f'[[lightning.fallbacks]]\napi_key = "{HIDDEN} "',
+        f'[[lightning.fallbacks]]\nproxy = "{HIDDEN}"',
     ],
 )
 def test_no_secret_shows_in_an_error(load: Load, text: str) -> None:
@@ -422,7 +556,10 @@ def test_any_file_is_a_configuration_or_a_configuration_error(
 
 @given(
     path=st.lists(
-        st.sampled_from(["server", "agent", "options", "carriers", "twilio"]) | NAMES, min_size=1, max_size=4
+        st.sampled_from(["server", "agent", "options", "carriers", "twilio", "lightning", "fallbacks", "0"])
+        | NAMES,
+        min_size=1,
+        max_size=4,
     ),
     text=st.text(max_size=20) | st.sampled_from(["1", "nan", "{a=1}", "[1]", "both", "http://[::1"]),
 )
