@@ -102,7 +102,8 @@ class LightningConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     enhancement: Enhancement = 1
     #: Lightning v4 only; empty is off.
     content_filter: ContentFilter = ""
-    #: `local` only: program and arguments. It reads the text on standard input and writes a WAV on standard output.
+    #: `local` only: program and arguments, in which {language}, {voice_id} and {speed} are replaced. It reads the text
+    #: on standard input and writes a WAV on standard output. Empty: eSpeak NG, which the extra `demo` installs.
     command: list[str] = msgspec.field(default_factory=list)
     #: What speaks when this cannot, in order.
     fallbacks: list[FallbackConfig] = msgspec.field(default_factory=list)

@@ -114,7 +114,10 @@ PURE = (
     "bridge.carriers.twilio",
     "bridge.emulators.carrier_buffer",
     "bridge.emulators.lightning_protocol",
+    "bridge.emulators.lightning_refusals",
     "bridge.emulators.lightning_requests",
+    "bridge.emulators.lightning_v4_session",
+    "bridge.emulators.lightning_voices",
     "bridge.emulators.twiml",
     "bridge.lightning.account_data",
     "bridge.lightning.audio_guess",
@@ -128,6 +131,7 @@ PURE = (
     "bridge.lightning.refusals",
     "bridge.lightning.run_audio",
     "bridge.lightning.spoken",
+    "bridge.lightning.v4_messages",
     "bridge.lightning.wire",
     "bridge.media.barge_in",
     "bridge.media.heard",
@@ -240,7 +244,8 @@ def test_locks_hold_exact_versions_and_hashes_and_no_addresses(name: str) -> Non
 
 
 def test_every_lock_there_must_be() -> None:
-    assert {f"requirements/{name}.txt" for name in ("base", "demo", "test", "quality")} <= FILES.keys()
+    locks = ("base", "demo", "test", "quality", "vendor")
+    assert {f"requirements/{name}.txt" for name in locks} <= FILES.keys()
 
 
 def test_the_licence_is_apache_2_word_for_word() -> None:

@@ -145,6 +145,10 @@ class V4Connection:
         return session.receive(message.data, self._loop.time())
 
 
+class _Failed(Exception):
+    """A turn is to end with an error, on purpose."""
+
+
 class _Delivery:
     """One turn on its way out. Starts at once."""
 
@@ -154,6 +158,7 @@ class _Delivery:
         self._loop = asyncio.get_running_loop()
         self._asked_at = self._loop.time()
         self._sent = 0
+        self._garbled = False
         #: Set by an interrupt: how many more frames go out.
         self._late_frames: int | None = None
         self._interrupted = asyncio.Event()
@@ -179,7 +184,12 @@ class _Delivery:
             logger.exception("the speech engine failed")
             await self._connection.do(self._session.failed(self._turn, "The speech engine failed"))
             return
-        await self._send_audio(utterance)
+        try:
+            await self._send_audio(utterance)
+        except _Failed:
+            code = self._options.error_code
+            await self._connection.do(self._session.failed(self._turn, "The synthesis failed", code))
+            return
         if self._interrupted.is_set():
             await asyncio.sleep(self._options.interrupted_after_ms / 1000)
             await self._connection.do(self._session.stopped(self._turn, self._sent))
@@ -193,7 +203,8 @@ class _Delivery:
     async def _send_audio(self, utterance: Utterance) -> None:
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
-            await self._suffer_fault(chunk.at_ms)
+            if self._options.is_faulty(self._turn.number) and not self._interrupted.is_set():
+                await self._suffer_fault(chunk.at_ms)
             if self._late_frames == 0:
                 return
             self._count()
@@ -209,13 +220,18 @@ class _Delivery:
 
     async def _suffer_fault(self, at_ms: float) -> None:
         options = self._options
-        if self._interrupted.is_set() or not options.is_faulty(self._turn.number):
-            return
-        if options.fail_after_ms is not None and at_ms >= options.fail_after_ms:
+        if _is_due(options.garble_after_ms, at_ms) and not self._garbled:
+            self._garbled = True
+            self._stats.faults += 1
+            await self._connection.send(b'{"event":"turn_', WSMsgType.TEXT)
+        if _is_due(options.error_after_ms, at_ms):
+            self._stats.faults += 1
+            raise _Failed
+        if _is_due(options.fail_after_ms, at_ms):
             self._stats.faults += 1
             self._connection.abort()
             raise ConnectionAbortedError("dropped on purpose")
-        if options.stall_after_ms is not None and at_ms >= options.stall_after_ms:
+        if _is_due(options.stall_after_ms, at_ms):
             self._stats.faults += 1
             await self._interrupted.wait()
 
@@ -225,3 +241,7 @@ class _Delivery:
         if self._late_frames is not None:
             self._late_frames -= 1
             self._stats.late_chunks += 1
+
+
+def _is_due(after_ms: float | None, at_ms: float) -> bool:
+    return after_ms is not None and at_ms >= after_ms

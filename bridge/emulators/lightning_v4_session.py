@@ -140,7 +140,7 @@ class V4Session:
     ) -> None:
         self._account, self._session_id, self._settings = account, session_id, settings
         self._idle_timeout_s, self._heard_at = idle_timeout_s, now
-        self._queue: deque[tuple[str, str]] = deque()
+        self._queue: deque[tuple[str, str, Mapping[str, object]]] = deque()
         self._turn: Turn | None = None
         self._stopping: Turn | None = None
 
@@ -181,12 +181,12 @@ class V4Session:
         self._end()
         return [_send({"event": "turn_end", "turn_id": turn.turn_id, "chunks": chunks}), *self._next()]
 
-    def failed(self, turn: Turn, reason: str) -> list[V4Action]:
-        """The engine could not speak `turn`."""
+    def failed(self, turn: Turn, reason: str, code: str = "internal_error") -> list[V4Action]:
+        """`turn` could not be spoken, or not to its end."""
         if turn is not self._turn:
             return self.stopped(turn, 0)
         self._end()
-        return [self._error("internal_error", reason, turn.turn_id), *self._next()]
+        return [self._error(code, reason, turn.turn_id), *self._next()]
 
     def stopped(self, turn: Turn, chunks: int) -> list[V4Action]:
         """`turn` was interrupted and its last frame is out."""
@@ -216,8 +216,7 @@ class V4Session:
             return [self._error("bad_frame", "turn_id must be a string of 1 to 128 characters")]
         if not (isinstance(text, str) and text.strip() and len(text) <= MAX_TEXT_CHARS):
             return [self._error("bad_frame", f"text must be 1 to {MAX_TEXT_CHARS} characters", turn_id)]
-        self._account.stats.last_request = dict(fields)
-        self._queue.append((turn_id, text))
+        self._queue.append((turn_id, text, fields))
         return self._next()
 
     def _hear(self, fields: Mapping[str, object]) -> list[V4Action]:
@@ -230,21 +229,17 @@ class V4Session:
         """Begin the turn that waits longest, if none is being spoken."""
         actions: list[V4Action] = []
         while self._queue and not self._turn and not self._stopping:
-            turn_id, text = self._queue.popleft()
+            turn_id, text, fields = self._queue.popleft()
             if self._account.take_unit():
-                actions += self._begin(turn_id, text)
+                actions += self._begin(turn_id, text, self._account.began(text, fields))
             else:
                 limit = self._account.options.concurrency
                 reason = f"Concurrency limit reached: {limit} of {limit} requests are active"
                 actions.append(self._error("concurrency_limit_exceeded", reason, turn_id))
         return actions
 
-    def _begin(self, turn_id: str, text: str) -> list[V4Action]:
-        stats = self._account.stats
-        stats.requests += 1
-        stats.chars += len(text)
-        stats.texts.append(text)
-        self._turn = Turn(turn_id, replace(self._settings, text=text), stats.requests)
+    def _begin(self, turn_id: str, text: str, number: int) -> list[V4Action]:
+        self._turn = Turn(turn_id, replace(self._settings, text=text), number)
         return [_send({"event": "turn_start", "turn_id": turn_id}), BeginTurn(self._turn)]
 
     def _interrupt(self) -> list[V4Action]:

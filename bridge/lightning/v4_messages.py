@@ -57,7 +57,8 @@ def v4_wire(request: SynthesisRequest, config: LightningConfig) -> Wire:
     }
     if config.content_filter:
         query |= {"content_filter": "true", "content_filter_action": config.content_filter}
-    return Wire("v4", f"{V4_PATH}?{urlencode(query)}", _speak, ping=b"", cancels=False)
+    path = f"{V4_PATH}?{urlencode(query, errors='replace')}"
+    return Wire("v4", path, _speak, ping=b"", cancels=False)
 
 
 def _speak(request: SynthesisRequest, _config: LightningConfig) -> Fields:
