@@ -23,7 +23,7 @@ from typing import Final
 MAX_PIECE_CHARS: Final = 250
 
 #: Marks that need white space behind them, with what may close after them; and marks that do not.
-_SENTENCE_END: Final = re.compile(r"""[.!?…]+['"”’»)\]]*(?=\s)|[।॥。！？]+['"”’»」』)\]]*|\n+""")
+_SENTENCE_END: Final = re.compile(r"""[.!?…؟۔]+['"”’»)\]]*(?=\s)|[।॥。！？]+['"”’»」』)\]]*|\n+""")
 _CLAUSE_END: Final = re.compile(r"""[,;:]['"”’»)\]]*(?=\s)|\s[–—-](?=\s)|[、，；：]""")
 _SPACE: Final = re.compile(r"\s+")
 _LAST_WORD: Final = re.compile(r"[^\s(\[\"'“‘]*$")

@@ -111,6 +111,39 @@ def test_a_sentence_without_end_is_released_at_the_limit() -> None:
     assert fed(["word " * 4, "word " * 4], 20) == [[], ["word word word word"], ["word word word word"]]
 
 
+#: Texts as a model streams them: their sentences, each as long as a token at least.
+STREAMED = [
+    ["Sure.", " I can help you with that.", " What is your order number?"],
+    ["There are three steps:", "\n1. Open the app.", "\n2. Tap on Pay.", "\n3. Done!", " Anything else?"],
+    ["Dr. Smith is in at 5 p.m. on Monday.", " See J. R. Tolkien, e.g. today.", " Goodbye."],
+    ["It costs 3.50 dollars.", " Version 2.0.1 is out!", " Really?"],
+    ["We met at 5 p.m.", " Then we left."],
+    ["Visit https://docs.example.com/a.b?c=1.", " Then mail x.y@example.com.", " Okay?"],
+    ['He said "no."', " (Really.)", " Well…", "  So what?!", " Nothing!!!", " Fine..."],
+    ["First line", "\nsecond line", "\n\nlast line"],
+    ["नमस्ते।", " आप कैसे हैं?", " मैं ठीक हूँ।"],
+    ["これは文です。", "次の文です！", "終わりました。"],
+    ["السلام عليكم؟", " نعم.", " شكرا۔", " جيد."],
+    ["No marks at all, and nothing to wait for but the end"],
+]
+#: Marks that end a sentence by themselves. Others might be the point of a number or an address.
+SURE_ENDS = tuple("।。！")
+
+
+@pytest.mark.parametrize("token_chars", [1, 2, 3, 4])
+@pytest.mark.parametrize("sentences", STREAMED, ids=lambda sentences: sentences[0])
+def test_tokens_are_released_sentence_by_sentence(sentences: list[str], token_chars: int) -> None:
+    text = "".join(sentences)
+    tokens = [text[at : at + token_chars] for at in range(0, len(text), token_chars)]
+    released = fed(tokens)
+    assert [piece for pieces in released for piece in pieces] == [sentence.strip() for sentence in sentences]
+    if len(sentences) > 1:
+        first = sentences[0]
+        needed = len(first) if first.endswith(SURE_ENDS) else len(first) + 1 + first.endswith("p.m.")
+        tokens_needed = -(-needed // token_chars)
+        assert [bool(pieces) for pieces in released[:tokens_needed]] == [False] * (tokens_needed - 1) + [True]
+
+
 @given(st.lists(TEXTS), st.integers(1, 40))
 def test_nothing_is_lost_between_the_bits(bits: list[str], limit: int) -> None:
     check_pieces([piece for pieces in fed(bits, limit) for piece in pieces], "".join(bits), limit)
