@@ -58,5 +58,5 @@ def open_door(config: LightningConfig, stats: LightningStats, units: Units) -> S
         return LocalEngine(config, stats=stats, units=units)
     from bridge.lightning.live import LightningLive
 
-    assert config.door == "live", "the other doors are not open yet"
+    assert config.door == "live", "every door has its branch"
     return LightningLive(config, stats=stats, units=units)
