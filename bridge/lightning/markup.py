@@ -193,8 +193,12 @@ def _full_stop(last: str) -> str:
 # -- within a line -----------------------------------------------------------------------------------------------------
 
 _ESCAPE: Final = re.compile(r"\\([*_`~#|\[\]()<>!.+{}-])")
-#: Kept: two stars between digits, one between letters or digits, one between spaces. All of them are arithmetic.
-_STARS: Final = re.compile(r"(?<!\*)(\*++)")
+#: Kept: two stars between digits, one between letters or digits, one that stands alone, and those of a code that is
+#: dialled. They are arithmetic, or a key of the telephone.
+_STARS: Final = re.compile(r"(?<!\*)(\*++)([0-9]{1,20}+(?:\*[0-9]{1,20}+){0,4}+#)?")
+#: Around a star that stands alone; the empty string is the end of the text.
+_BEFORE_A_KEY: Final = ("", *" \t\n(\"'“‘")
+_AFTER_A_KEY: Final = ("", *" \t\n.,;:!?)\"'”’")
 _LINES_UNDER: Final = re.compile(rf"(?<!_)(?:(?<!{_W})_++|_++(?!{_W}))")
 _STRIKE: Final = re.compile(r"~~++")
 _APOSTROPHE: Final = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
@@ -217,17 +221,15 @@ def without_emphasis(text: str) -> str:
 
 
 def _kept_stars(stars: re.Match[str]) -> str:
-    text, (start, end) = stars.string, stars.span()
-    before, after = text[max(start - 2, 0) : start], text[end : end + 2]
-    inside_number = before[-1:].isdigit() and after[:1].isdigit()
-    inside_word = before[-1:].isalnum() and after[:1].isalnum()
-    between_spaces = len(before) == len(after) == 2 and before.isprintable() and _is_apart(before, after)
-    kept = inside_word or between_spaces if len(stars[0]) == 1 else inside_number
-    return stars[0] if kept else ""
-
-
-def _is_apart(before: str, after: str) -> bool:
-    return before[1] == after[0] == " " and not before[0].isspace() and not after[1].isspace()
+    marks, code = stars[1], stars[2]
+    before, after = stars.string[stars.start() - 1 : stars.start()], stars.string[stars.end(1) :][:1]
+    inside_word = before.isalnum() and after.isalnum()
+    if len(marks) == 1:
+        alone = before in _BEFORE_A_KEY and after in _AFTER_A_KEY
+        return stars[0] if code or inside_word or alone else ""
+    if inside_word and after.isdigit():
+        return (marks if before.isdigit() else " ") + (code or "")
+    return code or ""
 
 
 # -- all of it ---------------------------------------------------------------------------------------------------------

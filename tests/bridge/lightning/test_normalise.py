@@ -23,6 +23,8 @@ MARKDOWN = [
     ("snake_case, __init__ and a_b_", "snake_case, init and a_b"),
     ("2 * 3 * 4, 2*3 and 2**3", "2 * 3 * 4, 2*3 and 2**3"),
     ("from $5* only", "from $5 only"),
+    ("x**2 and Part**2**", "x 2 and Part 2"),
+    ("**bold * still**, * not", "bold * still, * not"),
     ("it`s `x`", "it's x"),
     ("# Title\nText.", "Title.\nText."),
     ("## Is it? ##\n### 3. So", "Is it?\n3. So."),
@@ -112,6 +114,7 @@ NO_PHONES = [
     "4111 1111 1111 1111",
     "-9876543210 or 2+9876543210",
     "192.168.100.200",
+    'Press * or #. To go back, press *. Dial *121*3# or *7#, or "*" (*)',
     "९८७६५४३२१०",
 ]
 ADDRESSES = [
@@ -279,8 +282,8 @@ def test_a_spelt_text_may_need_cutting_again() -> None:
 HOSTILE = [
     *"*_`~#|<>[](){}\\!?.,:-+&=/1 9a\n\t\0🎉@",
     *("[x](", "![", "](", "<!--", "-->", "&amp;", "&a", "<b ", "<b a=1 ", "<b a=' ", "1 ", "+1 ", "+9(", "a@", "a."),
-    *("e-", "http://", "www.", "> ", "- ", "1. ", "*a", "a*", "[a](b \"", "[a](b(", "( ", "555-", "1️⃣", " \0", "x😀"),
-    *("🇮", "\u200d", "| ", "|-", "<a@"),
+    *("e-", "http://", "www.", "> ", "- ", "1. ", "*a", "a*", "*1", "[a](b \"", "[a](b(", "( ", "555-", "1️⃣", " \0"),
+    *("x😀", "🇮", "\u200d", "| ", "|-", "<a@"),
 ]  # fmt: skip
 
 
