@@ -1,28 +1,32 @@
 # Everything sets itself up: `make demo` or `make test` on a machine with Python 3.11+ and make.
 PYTHON ?= python3
 VENV ?= .venv
+VENDOR = $(VENV)-vendor
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -q
 LOCKED = $(PIP) install --require-hashes
 
-.PHONY: demo test check unit quality install install-test speech lock bench bench-peers clean
+.PHONY: demo test check unit quality vendor install install-test speech lock bench bench-peers clean
 .DEFAULT_GOAL := demo
 
 demo: install  ## a whole call, offline: a table of what happened and a stereo WAV in ./demo
 	@$(BIN)/bridge demo
 
-test: check unit quality demo  ## what CI runs
+test: check unit quality vendor demo  ## what CI runs
 
 check: install-test  ## lint and strict types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-unit: install-test speech  ## all tests but the scores of speech quality
-	@$(BIN)/python -m pytest -q -m "not quality"
+unit: install-test speech  ## all tests but the two below
+	@$(BIN)/python -m pytest -q -m "not quality and not vendor"
 
 quality: install-test speech  ## speech quality through our path, scored with PESQ
 	@sh tests/support/quality.sh $(BIN) requirements/quality.txt
+
+vendor: $(VENDOR)/.python  ## the vendor's own clients, unchanged, against the emulated Lightning
+	@sh tests/support/vendor.sh $(VENDOR)/bin requirements/vendor.txt
 
 speech: install-test  ## human recordings for the tests, into .cache/
 	@$(BIN)/python tests/support/fetch_speech.py
@@ -30,10 +34,10 @@ speech: install-test  ## human recordings for the tests, into .cache/
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
 
-$(VENV)/.python:
+$(VENV)/.python $(VENDOR)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "bridge needs Python 3.11 or newer; say which with: make PYTHON=python3.13"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) 2>/dev/null || sh requirements/venv.sh $(PYTHON) $(VENV)
+	@$(PYTHON) -m venv $(@D) 2>/dev/null || sh requirements/venv.sh $(PYTHON) $(@D)
 	@touch $@
 
 $(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
@@ -61,4 +65,4 @@ bench-peers: install-test speech .venv-peers/.installed  ## the same load on Pip
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .cache demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENDOR) .cache demo .mypy_cache .ruff_cache .pytest_cache
