@@ -1,6 +1,6 @@
-"""What a door answered, as 8 kHz mu-law.
+"""What a door answered, in the format that is wanted: 8 kHz mu-law for a call, anything for a recording.
 
-`ulaw` at 8000 Hz is guessed at, because the sources disagree whether it is honoured (see `audio_guess`). Anything
+`ulaw` is guessed at, because the sources disagree whether it is honoured (see `audio_guess`). Anything
 else that was asked for is taken for what it is, unless a WAV header says otherwise, and goes through the transcoder.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from bridge.lightning.audio_guess import MulawAnswer
-from telephony_codecs.formats import MULAW_8K, AudioFormat
+from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import WavStripper
 
 
 class Answer(Protocol):
-    """One synthesis's audio on its way to mu-law."""
+    """One synthesis's audio on its way to the format that is wanted."""
 
     #: What it turned out to be; None until that is clear.
     format: AudioFormat | None
@@ -23,7 +23,7 @@ class Answer(Protocol):
     had_header: bool
 
     def feed(self, chunk: bytes) -> bytes:
-        """The mu-law in `chunk`.
+        """The audio in `chunk`.
 
         Raises:
             ValueError: it wears a WAV header, of audio that nothing can be done with.
@@ -33,18 +33,22 @@ class Answer(Protocol):
         """The end of it."""
 
 
-def answer_in(asked: AudioFormat, expected: AudioFormat | None = None) -> Answer:
+def answer_in(
+    asked: AudioFormat, expected: AudioFormat | None = None, wanted: AudioFormat = MULAW_8K
+) -> Answer:
     """For a synthesis that was asked for `asked`; `expected` is what came the last time."""
-    return MulawAnswer(expected) if asked == MULAW_8K else ConvertedAnswer(asked)
+    if asked == wanted and asked.encoding is Encoding.MULAW:
+        return MulawAnswer(expected, asked.rate_hz)
+    return ConvertedAnswer(asked, wanted)
 
 
 class ConvertedAnswer:
     """Audio in a format that is known, or that its header tells."""
 
-    def __init__(self, asked: AudioFormat) -> None:
+    def __init__(self, asked: AudioFormat, wanted: AudioFormat = MULAW_8K) -> None:
         self.format: AudioFormat | None = None
         self.had_header = False
-        self._asked = asked
+        self._asked, self._wanted = asked, wanted
         self._stripper: WavStripper | None = WavStripper()
         self._transcoder: Transcoder | None = None
 
@@ -72,7 +76,7 @@ class ConvertedAnswer:
             raise ValueError(f"{stripper.channels} channels of audio; speech has one")
         self.had_header = stripper.format is not None
         self.format = stripper.format or self._asked
-        self._transcoder = Transcoder(self.format, MULAW_8K)
+        self._transcoder = Transcoder(self.format, self._wanted)
         if not self.had_header:
             self._stripper = None
 

@@ -1,4 +1,4 @@
-"""Mu-law out of whatever Lightning answers when `ulaw` at 8000 Hz was asked.
+"""Mu-law out of whatever Lightning answers when `ulaw` was asked.
 
 Strategy:
 
@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat
+from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import WavStripper
@@ -51,17 +51,19 @@ def evidence_bits(audio: bytes) -> float:
 
 
 class MulawAnswer:
-    """One synthesis's audio as 8 kHz mu-law.
+    """One synthesis's audio as mu-law.
 
     Args:
         expected: what the synthesis before it was, if there was one.
+        rate_hz: at which it was asked for.
     """
 
-    def __init__(self, expected: AudioFormat | None = None) -> None:
+    def __init__(self, expected: AudioFormat | None = None, rate_hz: int = MULAW_8K.rate_hz) -> None:
         #: What it turned out to be; None until that is clear.
         self.format: AudioFormat | None = None
         #: Whether it came with a WAV header.
         self.had_header = False
+        self._mulaw, self._pcm = AudioFormat(Encoding.MULAW, rate_hz), AudioFormat(Encoding.PCM16, rate_hz)
         self._expected = expected
         self._held = b""
         self._stripper: WavStripper | None = WavStripper()
@@ -98,16 +100,16 @@ class MulawAnswer:
     def _decided(self, audio: bytes, *, last: bool = False) -> bytes:
         bits = evidence_bits(audio)
         if abs(bits) < SETTLED_BITS and self._expected is not None and audio:
-            bits = SETTLED_BITS if self._expected == MULAW_8K else -SETTLED_BITS
+            bits = SETTLED_BITS if self._expected == self._mulaw else -SETTLED_BITS
         if abs(bits) < SETTLED_BITS and len(audio) < MOST_BYTES and not last:
             self._held = audio
             return b""
         self._held, self._stripper = b"", None
-        return self._settle(MULAW_8K if bits >= 0 else PCM16_8K).feed(audio)
+        return self._settle(self._mulaw if bits >= 0 else self._pcm).feed(audio)
 
     def _settle(self, found: AudioFormat) -> Transcoder:
         self.format = found
-        self._transcoder = Transcoder(found, MULAW_8K)
+        self._transcoder = Transcoder(found, self._mulaw)
         return self._transcoder
 
 

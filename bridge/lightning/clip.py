@@ -1,4 +1,4 @@
-"""A whole text as one recording, in any format that Lightning takes: for files, not for calls.
+"""A whole text as one recording, in any format that Lightning takes: for files and players, not for calls.
 
 Strategy:
 
@@ -6,15 +6,16 @@ Strategy:
 - Every door will do. One that knows nothing but PCM is asked for that, and the rest is done here.
 - A recording is in the format that was asked for, whatever came. A header says what came. Without one, `ulaw` that
   is PCM is told by its bytes: the sources disagree whether the socket honours it.
+- Of every piece whole samples are kept, so that half of one is no noise in all that follow.
 - MP3 is passed on as it comes. Its frames join, and nothing here looks into them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -22,7 +23,7 @@ from typing import Final, Literal
 from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
 from bridge.errors import InvalidRequest, Unavailable
-from bridge.lightning.audio_guess import MOST_BYTES, evidence_bits
+from bridge.lightning.answer import answer_in
 from bridge.lightning.doors import open_door
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
@@ -30,8 +31,8 @@ from bridge.lightning.pieces import split
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import AudioFormat, Encoding
-from telephony_codecs.transcoder import Transcoder
-from telephony_codecs.wav import WavStripper, wav_bytes
+from telephony_codecs.pcm import SampleAligner
+from telephony_codecs.wav import wav_bytes
 
 _ENCODINGS: Final = {
     "pcm": Encoding.PCM16,
@@ -54,6 +55,10 @@ class ClipFormat:
         encoding = _ENCODINGS.get(self.name)
         return AudioFormat(encoding, self.rate_hz) if encoding else None
 
+    def seconds_in(self, size_bytes: int) -> float | None:
+        """How long so much audio lasts; None for MP3, which is not decoded here."""
+        return self.audio.ms_in(size_bytes) / 1000 if self.audio else None
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -67,8 +72,8 @@ class Clip:
 
     @property
     def seconds(self) -> float | None:
-        """Its length; None for MP3, which is not decoded here."""
-        return self.format.audio.ms_in(len(self.audio)) / 1000 if self.format.audio else None
+        """Its length; None for MP3."""
+        return self.format.seconds_in(len(self.audio))
 
     @property
     def real_time_factor(self) -> float | None:
@@ -85,6 +90,71 @@ class Clip:
         path.write_bytes(self.file())
 
 
+class ClipStream:
+    """A text's audio as it comes. Iterate over `audio`, once.
+
+    Args:
+        pronunciation_dicts: ids of dictionaries of the account.
+
+    Raises:
+        InvalidRequest: the text is blank, or the door cannot give the format; names the field.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        wanted: ClipFormat,
+        config: LightningConfig,
+        *,
+        pronunciation_dicts: Sequence[str] = (),
+    ) -> None:
+        self._pieces = split(text)
+        if not self._pieces:
+            raise InvalidRequest("text: is empty or only whitespace", code="local_check")
+        self._wanted, self._config = wanted, config
+        self._asked = asked_format(wanted, config)
+        self._dictionaries = list(pronunciation_dicts)
+        #: From the request to the first byte that came, and to the last; 0 until then.
+        self.first_byte_s = self.total_s = 0.0
+
+    async def audio(self) -> AsyncGenerator[bytes, None]:
+        """The audio in the format that is wanted, in chunks of any size.
+
+        Raises:
+            InvalidRequest: Lightning would refuse something, or did; names the field.
+            LightningError: it could not be had.
+        """
+        began_s = time.monotonic()
+        came: AudioFormat | None = None
+        async with _opened(self._config) as door:
+            for piece in self._pieces:
+                answer = PieceAnswer(self._wanted.audio, self._asked.audio, came)
+                synthesis = door.synthesize(self._request(piece))
+                async for part in synthesis:
+                    if isinstance(part, bytes):
+                        self.first_byte_s = self.first_byte_s or time.monotonic() - began_s
+                        if audio := answer.feed(part):
+                            yield audio
+                if rest := answer.flush():
+                    yield rest
+                came = answer.format
+            self.total_s = time.monotonic() - began_s
+
+    def _request(self, piece: str) -> SynthesisRequest:
+        config, asked = self._config, self._asked
+        return SynthesisRequest(
+            text=piece,
+            voice_id=config.voice_id,
+            model=config.model,
+            language=config.language,
+            speed=config.speed,
+            sample_rate=asked.rate_hz,
+            output_format=asked.name,
+            pronunciation_dicts=self._dictionaries,
+            request_id=uuid.uuid4().hex,
+        )
+
+
 async def synthesise_clip(
     text: str,
     wanted: ClipFormat,
@@ -97,31 +167,20 @@ async def synthesise_clip(
 
     Args:
         pronunciation_dicts: ids of dictionaries of the account.
-        progress: told, as audio comes, about how many seconds of it there are; 0 for MP3.
+        progress: told, as audio comes, how many seconds of it there are; 0 for MP3.
 
     Raises:
         InvalidRequest: the text is blank, the door cannot give the format, or Lightning would refuse something;
             names the field.
         LightningError: it could not be had.
     """
-    pieces = split(text)
-    if not pieces:
-        raise InvalidRequest("text: is empty or only whitespace", code="local_check")
-    asked = asked_format(wanted, config)
+    stream = ClipStream(text, wanted, config, pronunciation_dicts=pronunciation_dicts)
     audio = bytearray()
-    began_s = time.monotonic()
-    first_s = None
-    async with _opened(config) as door:
-        for piece in pieces:
-            answer = bytearray()
-            async for part in door.synthesize(_request(piece, asked, config, pronunciation_dicts)):
-                if isinstance(part, bytes):
-                    first_s = first_s or time.monotonic()
-                    answer += part
-                    progress(_seconds(wanted, len(audio)) + _seconds(asked, len(answer)))
-            audio += as_wanted(bytes(answer), wanted.audio, asked.audio)
-        now_s = time.monotonic()
-    return Clip(bytes(audio), wanted, (first_s or now_s) - began_s, now_s - began_s)
+    async with contextlib.aclosing(stream.audio()) as chunks:
+        async for chunk in chunks:
+            audio += chunk
+            progress(wanted.seconds_in(len(audio)) or 0.0)
+    return Clip(bytes(audio), wanted, stream.first_byte_s, stream.total_s)
 
 
 def asked_format(wanted: ClipFormat, config: LightningConfig) -> ClipFormat:
@@ -138,7 +197,7 @@ def asked_format(wanted: ClipFormat, config: LightningConfig) -> ClipFormat:
     return ClipFormat("pcm", wanted.rate_hz)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _opened(config: LightningConfig) -> AsyncIterator[Synthesizer]:
     stats = LightningStats()
     door = open_door(config.with_changes({"spare_connections": 0}), stats, Units(config.concurrency, stats))
@@ -149,61 +208,56 @@ async def _opened(config: LightningConfig) -> AsyncIterator[Synthesizer]:
         await door.close()
 
 
-def as_wanted(answer: bytes, wanted: AudioFormat | None, asked: AudioFormat | None = None) -> bytes:
-    """A piece's whole audio in the format `wanted`, from whatever Lightning answered; None leaves it as it is.
+class PieceAnswer:
+    """What Lightning answers for one piece, in the format that is wanted. Whole samples only.
 
     Args:
-        asked: what Lightning was asked for, where that was another format.
-
-    Raises:
-        Unavailable: it answered with audio that nothing can be done with.
+        wanted: None leaves it as it comes.
+        asked: what Lightning was asked for.
+        expected: what it answered for the piece before.
     """
-    if wanted is None:
-        return answer
+
+    def __init__(
+        self, wanted: AudioFormat | None, asked: AudioFormat | None, expected: AudioFormat | None = None
+    ) -> None:
+        self._answer = answer_in(asked or wanted, expected, wanted) if wanted else None
+        halves = wanted is not None and wanted.encoding is Encoding.PCM16
+        self._aligner = SampleAligner() if halves else None
+
+    @property
+    def format(self) -> AudioFormat | None:
+        """What it turned out to be; None until that is clear."""
+        return self._answer.format if self._answer else None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The audio in `chunk`, as far as it is certain.
+
+        Raises:
+            Unavailable: nothing can be done with it.
+        """
+        if self._answer is None:
+            return chunk
+        with _of_use():
+            return self._whole(self._answer.feed(chunk))
+
+    def flush(self) -> bytes:
+        """The end of it.
+
+        Raises:
+            Unavailable: as `feed`.
+        """
+        if self._answer is None:
+            return b""
+        with _of_use():
+            return self._whole(self._answer.flush())
+
+    def _whole(self, audio: bytes) -> bytes:
+        return self._aligner.feed(audio) if self._aligner else audio
+
+
+@contextlib.contextmanager
+def _of_use() -> Iterator[None]:
     try:
-        came, audio = _unwrapped(answer)
-        came = came or _guessed(audio, asked or wanted)
-        audio = audio[: len(audio) - len(audio) % came.sample_bytes]
-        if came == wanted:
-            return audio
-        transcoder = Transcoder(came, wanted)
-        return transcoder.feed(audio) + transcoder.flush()
+        yield
     except ValueError as error:
         raise Unavailable(f"answered with audio of no use: {error}", code="bad_audio") from None
-
-
-def _unwrapped(answer: bytes) -> tuple[AudioFormat | None, bytes]:
-    """The audio in `answer` and what its header said of it, if it has one."""
-    stripper = WavStripper()
-    audio = stripper.feed(answer) + stripper.flush()
-    if stripper.channels != 1:
-        raise ValueError(f"{stripper.channels} channels; speech has one")
-    return stripper.format, audio
-
-
-def _guessed(audio: bytes, wanted: AudioFormat) -> AudioFormat:
-    if wanted.encoding is not Encoding.MULAW:
-        return wanted
-    # The evidence of all of it: a beginning that is nearly silent says little.
-    bits = sum(evidence_bits(audio[at : at + MOST_BYTES]) for at in range(0, len(audio), MOST_BYTES))
-    return wanted if bits >= 0 else AudioFormat(Encoding.PCM16, wanted.rate_hz)
-
-
-def _seconds(wanted: ClipFormat, size_bytes: int) -> float:
-    return wanted.audio.ms_in(size_bytes) / 1000 if wanted.audio else 0.0
-
-
-def _request(
-    text: str, wanted: ClipFormat, config: LightningConfig, pronunciation_dicts: Sequence[str]
-) -> SynthesisRequest:
-    return SynthesisRequest(
-        text=text,
-        voice_id=config.voice_id,
-        model=config.model,
-        language=config.language,
-        speed=config.speed,
-        sample_rate=wanted.rate_hz,
-        output_format=wanted.name,
-        pronunciation_dicts=list(pronunciation_dicts),
-        request_id=uuid.uuid4().hex,
-    )

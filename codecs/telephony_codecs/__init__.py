@@ -18,7 +18,7 @@ from telephony_codecs.pcm import gain, interleave, level_dbfs, swap_bytes
 from telephony_codecs.reframer import Reframer
 from telephony_codecs.resample import Resampler
 from telephony_codecs.transcoder import Transcoder
-from telephony_codecs.wav import Wav, WavStripper, read_wav, wav_bytes, write_wav
+from telephony_codecs.wav import Wav, WavStripper, read_wav, wav_bytes, wav_header, write_wav
 
 __all__ = [
     "ALAW_8K",
@@ -44,5 +44,6 @@ __all__ = [
     "read_wav",
     "swap_bytes",
     "wav_bytes",
+    "wav_header",
     "write_wav",
 ]

@@ -119,16 +119,29 @@ def wav_bytes(format: AudioFormat, audio: bytes, channels: int = 1) -> bytes:
         raise ValueError(f"a WAV of {channels} channels is neither mono nor stereo")
     if len(audio) % frame_bytes:
         raise ValueError(f"{len(audio)} bytes are not whole samples of {frame_bytes} bytes")
-    tag, rate_hz = _TAGS[format.encoding], format.rate_hz
-    fmt = _FMT.pack(tag, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, format.sample_bytes * 8)
-    body = _chunk(b"fmt ", fmt)
-    if tag != _PCM:
-        # The standard wants both for whatever is not PCM: an (empty) extension, and the length in samples.
-        body = _chunk(b"fmt ", fmt + b"\0\0") + _chunk(b"fact", struct.pack("<I", len(audio) // frame_bytes))
+    body = _description(format, channels, len(audio) // frame_bytes)
     if len(body) + len(audio) + 16 > _UNKNOWN_SIZE:
         raise ValueError(f"{len(audio)} bytes are more than a WAV file can hold")
     body += _chunk(b"data", audio)
     return _RIFF_HEAD.pack(b"RIFF", 4 + len(body), b"WAVE") + body
+
+
+def wav_header(format: AudioFormat) -> bytes:
+    """What goes before mono audio that is written as it comes, its length unknown: all that follows is audio.
+
+    All sizes are 0xFFFFFFFF, which players take for "until the end", as they do from other programs in a pipe.
+    """
+    head = _RIFF_HEAD.pack(b"RIFF", _UNKNOWN_SIZE, b"WAVE")
+    return head + _description(format, 1, _UNKNOWN_SIZE) + _CHUNK_HEAD.pack(b"data", _UNKNOWN_SIZE)
+
+
+def _description(format: AudioFormat, channels: int, length_samples: int) -> bytes:
+    tag, rate_hz, frame_bytes = _TAGS[format.encoding], format.rate_hz, format.sample_bytes * channels
+    fmt = _FMT.pack(tag, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, format.sample_bytes * 8)
+    if tag == _PCM:
+        return _chunk(b"fmt ", fmt)
+    # The standard wants both for whatever is not PCM: an (empty) extension, and the length in samples.
+    return _chunk(b"fmt ", fmt + b"\0\0") + _chunk(b"fact", struct.pack("<I", length_samples))
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

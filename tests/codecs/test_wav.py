@@ -19,6 +19,7 @@ from telephony_codecs import (
     WavStripper,
     read_wav,
     wav_bytes,
+    wav_header,
     write_wav,
 )
 from tests.support.chunks import cut, run
@@ -247,3 +248,29 @@ class TestStreamWithAHeader:
 
     def test_a_stream_that_ends_in_its_header_had_no_audio(self) -> None:
         assert run(WavStripper(), iter([USABLE["plain"][0][:30]])) == b""
+
+
+@given(FORMATS, st.binary(max_size=400))
+@example(PCM16_8K, b"")
+@example(MULAW_8K, b"1")
+def test_audio_behind_a_header_of_unknown_length_is_all_of_it(format: AudioFormat, audio: bytes) -> None:
+    audio = audio[: len(audio) - len(audio) % format.sample_bytes]
+    assert read_wav(wav_header(format) + audio) == Wav(format, 1, audio)
+
+
+def test_a_header_of_unknown_length_is_what_pythons_own_reader_takes() -> None:
+    with wave.open(io.BytesIO(wav_header(PCM16_8K) + AUDIO)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000)
+        assert file.readframes(len(AUDIO)) == AUDIO
+
+
+@pytest.mark.parametrize("format", [PCM16_8K, MULAW_8K, ALAW_8K])
+def test_but_for_its_sizes_it_is_the_header_of_a_file(format: AudioFormat) -> None:
+    streamed, whole = bytearray(wav_header(format)), bytearray(wav_bytes(format, b""))
+    sizes = [at for at in range(len(whole)) if whole[at : at + 4] in (b"RIFF", b"fact", b"data")]
+    for at in sizes:
+        # After a name: the size of the chunk, or in `fact` the size of four and the length in samples.
+        size_at = at + 8 if whole[at : at + 4] == b"fact" else at + 4
+        assert streamed[size_at : size_at + 4] == struct.pack("<I", UNKNOWN)
+        streamed[size_at : size_at + 4] = whole[size_at : size_at + 4]
+    assert streamed == whole

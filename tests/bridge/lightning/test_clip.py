@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bridge.errors import InvalidRequest, LightningError, Unavailable
-from bridge.lightning.clip import Clip, ClipFormat, as_wanted, synthesise_clip
+from bridge.lightning.clip import Clip, ClipFormat, ClipStream, PieceAnswer, synthesise_clip
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 from telephony_codecs.g711 import alaw_encode, mulaw_encode
 from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import read_wav, wav_bytes
 from tests.support.lightning_live import config
 from tests.support.scripted_lightning import Line, ScriptedLightning
+from tests.support.waiting import until
 
 PCM_24K = AudioFormat(Encoding.PCM16, 24000)
 MULAW_24K = AudioFormat(Encoding.MULAW, 24000)
@@ -78,13 +81,14 @@ def test_whatever_comes_ends_up_as_what_was_asked(
     if audio is None:
         assert wanted is not None
         audio = converted(b"\x00" * 99, MULAW_8K, wanted)
-    assert as_wanted(answer, wanted) == audio
+    piece = PieceAnswer(wanted, wanted)
+    assert piece.feed(answer) + piece.flush() == audio
 
 
 @pytest.mark.parametrize("answer, reason", [(STEREO, "2 channels"), (GSM, "GSM")])
 def test_audio_of_no_use_is_a_typed_error(answer: bytes, reason: str) -> None:
     with pytest.raises(Unavailable, match=reason):
-        as_wanted(answer, PCM16_8K)
+        PieceAnswer(PCM16_8K, PCM16_8K).feed(answer)
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------
@@ -186,7 +190,7 @@ async def test_progress_is_told_in_seconds() -> None:
         await synthesise_clip(
             "a" * 15 + ".", ClipFormat("pcm", 8000), config(lightning.url), progress=told.append
         )
-    assert told == [1 / 16000, 4 / 16000, 16 / 16000]
+    assert told == [4 / 16000, 16 / 16000], "half a sample is none yet"
 
 
 async def test_progress_of_an_mp3_is_that_there_is_some() -> None:
@@ -194,6 +198,50 @@ async def test_progress_of_an_mp3_is_that_there_is_some() -> None:
     async with ScriptedLightning(each_in_three_chunks) as lightning:
         await synthesise_clip("abcdef", ClipFormat("mp3", 8000), config(lightning.url), progress=told.append)
     assert told == [0.0, 0.0, 0.0]
+
+
+async def test_a_stream_of_it_gives_what_there_is_before_more_comes() -> None:
+    more = asyncio.Event()
+
+    async def in_two_halves(line: Line) -> None:
+        asked = await line.request()
+        await line.chunk(b"abcd", asked)
+        await more.wait()
+        await line.chunk(b"efgh", asked)
+        await line.complete(asked)
+
+    async with ScriptedLightning(in_two_halves) as lightning:
+        stream = ClipStream("Hello.", ClipFormat("pcm", 8000), config(lightning.url))
+        async with contextlib.aclosing(stream.audio()) as audio:
+            assert await anext(audio) == b"abcd"
+            assert (stream.first_byte_s > 0, stream.total_s) == (True, 0)
+            more.set()
+            assert [chunk async for chunk in audio] == [b"efgh"]
+    assert 0 < stream.first_byte_s < stream.total_s
+
+
+async def test_a_stream_that_is_not_read_to_its_end_closes_its_connection() -> None:
+    async def says_and_waits(line: Line) -> None:
+        await line.chunk(b"abcd", await line.request())
+        await line.request()
+
+    async with ScriptedLightning(says_and_waits) as lightning:
+        stream = ClipStream("Hello.", ClipFormat("pcm", 8000), config(lightning.url))
+        async with contextlib.aclosing(stream.audio()) as audio:
+            await anext(audio)
+        await until(lambda: not lightning.open)
+
+
+async def test_half_a_sample_at_the_end_of_a_piece_does_not_spoil_the_next() -> None:
+    async def odd(line: Line) -> None:
+        while True:
+            asked = await line.request()
+            await line.chunk(b"abc", asked)
+            await line.complete(asked)
+
+    async with ScriptedLightning(odd) as lightning:
+        clip = await synthesise_clip(TWO_PIECES, ClipFormat("pcm", 8000), config(lightning.url))
+    assert clip.audio == b"abab"
 
 
 async def test_a_failure_half_way_is_a_failure() -> None:
