@@ -9,8 +9,8 @@ Strategy:
 - Cancelled or failed: the connection is closed, which is all that stops Lightning. Complete: what is left of the
   body is read, for a second at most, and the connection serves the next request.
 - A first byte costs a round trip for TCP and one or two for TLS more where no connection is warm. So as many as
-  there are `spare_connections` are kept warm, by asking for Lightning's health, which costs nothing, before they
-  fall asleep.
+  there are `spare_connections` are kept warm, by asking for Lightning's health, which costs nothing: before they
+  fall asleep, and when a barge-in has closed one.
 """
 
 from __future__ import annotations
@@ -77,10 +77,11 @@ class HttpDoor:
         self._active: set[Synthesis] = set()
         self._tails: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
-        #: Set once the spare connections have been tried.
-        self.tried = asyncio.Event()
+        #: Set while the spare connections have been seen to, with success or not.
+        self.tended = asyncio.Event()
         #: Why Lightning cannot be reached; None when the last request reached it.
         self.last_error: LightningError | None = None
 
@@ -151,6 +152,11 @@ class HttpDoor:
         wrong = isinstance(error, LightningError) and not isinstance(error, InvalidRequest | Busy)
         self.last_error = error if wrong else None
 
+    def connection_lost(self) -> None:
+        """There is one connection less: see to a new spare."""
+        self.tended.clear()
+        self._wake.set()
+
     def read_tail(self, answer: aiohttp.ClientResponse) -> None:
         """Read what is left of `answer`, so that its connection may serve again."""
         task = asyncio.create_task(_read_tail(answer))
@@ -162,16 +168,28 @@ class HttpDoor:
     async def _keep_warm(self) -> None:
         backoff_s = 0.0
         while True:
+            self._wake.clear()
+            # All at once: one after the other would all use the same connection.
             await asyncio.gather(*(self._warm() for _ in range(self.config.spare_connections)))
-            self.tried.set()
-            if self.last_error is None:
-                backoff_s = 0.0
-            else:
-                if not backoff_s:
-                    error = self.last_error
-                    logger.warning("no warm connection to Lightning: %s: %s", type(error).__name__, error)
-                backoff_s = max(FIRST_BACKOFF_S, 2 * backoff_s)
-            await asyncio.sleep(min(backoff_s or self._keepalive_s, self._keepalive_s))
+            self.tended.set()
+            backoff_s = self._backoff_after(backoff_s)
+            if backoff_s:
+                await asyncio.sleep(min(backoff_s, self._keepalive_s))
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._keepalive_s):
+                    await self._wake.wait()
+
+    def _backoff_after(self, before_s: float) -> float:
+        """How long to wait after an attempt: 0 when Lightning was reached."""
+        error = self.last_error
+        if error is None:
+            if before_s:
+                logger.info("Lightning can be reached again")
+            return 0.0
+        if not before_s:
+            logger.warning("no warm connection to Lightning: %s: %s", type(error).__name__, error)
+        return max(FIRST_BACKOFF_S, 2 * min(before_s, self._keepalive_s))
 
     async def _warm(self) -> None:
         url, headers = url_of(self.config, HEALTH_PATH), headers_of(self.config)
@@ -182,6 +200,7 @@ class HttpDoor:
                     self.reached(fault.as_error(secret=self.config.api_key.reveal()) if fault else None)
                     await _read_tail(answer)
         except FAILURES as failure:
+            self._stats.connect_failures += 1
             self.reached(told(failure, self.config))
 
 
@@ -305,11 +324,11 @@ class HttpSynthesis(WatchedSynthesis):
 
     def _hang_up(self) -> None:
         answer, self._answer = self._answer, None
-        if answer is None:
-            return
         if self.cancelled or self.error:
-            answer.close()
-        else:
+            if answer is not None:
+                answer.close()
+            self._door.connection_lost()
+        elif answer is not None:
             self._door.read_tail(answer)
 
 

@@ -508,7 +508,7 @@ async def test_spare_connections_are_warm_before_anybody_asks() -> None:
         return await streaming(AB, END_EVENT)(http)
 
     async with talking(answer, spare_connections=2) as (door, server):
-        await door.tried.wait()
+        await door.tended.wait()
         assert server.paths == [HEALTH, HEALTH]
         assert await parts_of(door.synthesize(request())) == ([b"ab"], None)
         assert door.stats.waited_for_connect == 0
@@ -536,10 +536,36 @@ async def test_whether_lightning_can_be_reached_is_known_before_a_call(
             assert type(door.last_error) is (kind or type(None))
 
 
+async def test_a_barge_in_costs_no_handshake_afterwards() -> None:
+    async def answer(http: web.Request) -> web.StreamResponse:
+        if http.method == "GET":
+            return web.json_response({"status": "ok"})
+        return await streaming(AB, then=silent)(http)
+
+    async with talking(answer, spare_connections=1) as (door, server):
+        await door.tended.wait()
+        for _ in range(3):
+            synthesis = door.synthesize(request())
+            assert await anext(synthesis) == b"ab"
+            synthesis.cancel()
+            await door.tended.wait()
+        assert door.stats.waited_for_connect == 0
+        assert door.stats.connects == 4, "one for each barge-in, and nobody waited"
+
+
 async def test_it_looks_again_while_nobody_is_there(caplog: pytest.LogCaptureFixture) -> None:
-    async with LightningSse(
-        config("http://127.0.0.1:1", door="sse", spare_connections=1), keepalive_s=0.01
-    ) as door:
-        await until(lambda: door.last_error is not None)
+    caplog.set_level(logging.INFO)
+    wanted = config("http://127.0.0.1:1", door="sse", spare_connections=1)
+    async with LightningSse(wanted, keepalive_s=0.01) as door:
+        await until(lambda: door.stats.connect_failures >= 3)
         assert isinstance(door.last_error, Unavailable)
-    assert len([line for line in caplog.messages if "no warm connection" in line]) == 1
+    assert [line.partition(":")[0] for line in caplog.messages] == ["no warm connection to Lightning"]
+
+
+async def test_it_says_when_lightning_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with scripted_http(answering({"message": "later"}, 503), answering({"status": "ok"})) as server:
+        wanted = config(server.url, door="sse", spare_connections=1)
+        async with LightningSse(wanted, keepalive_s=0.01) as door:
+            await until(lambda: len(server.paths) >= 2 and door.last_error is None)
+            await until(lambda: caplog.messages[-1] == "Lightning can be reached again")
