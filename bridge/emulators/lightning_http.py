@@ -164,10 +164,19 @@ class HttpDoors:
                 await answer.speak()
         except ConnectionError:
             return answer.response  # the client left, or was left on purpose; there is nobody to tell
+        except _Failed as failed:
+            return await self._tell_failure(answer, failed.refusal)
         except RuntimeError:
             logger.exception("the speech engine failed")
             return self._refuse(refused(500, "INTERNAL_ERROR", "The speech engine failed"))
         return await answer.end()
+
+    async def _tell_failure(self, answer: _Answer, refusal: Refusal) -> web.StreamResponse:
+        """As an HTTP error, while that can still be told; then as an event, or for want of one by a cut."""
+        if not answer.response.prepared:
+            return self._refuse(refusal)
+        self._emulator.stats.errors += 1
+        return await answer.fail(refusal)
 
     @contextmanager
     def _under_way(self, transport: asyncio.Transport | None) -> Iterator[None]:
@@ -194,6 +203,14 @@ class HttpDoors:
         return Synthesis(speech, number, timed=False, head=head, old_complete=True)
 
 
+class _Failed(Exception):
+    """A synthesis is to end with an error, on purpose."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
 class _Answer:
     """One synthesis on its way out over HTTP."""
 
@@ -212,14 +229,19 @@ class _Answer:
 
         Raises:
             ConnectionError: the client is gone, or a fault cut the connection.
+            _Failed: it is to end with an error.
             RuntimeError: the engine failed; nothing was sent.
         """
         utterance = await self._emulator.utterance(self._synthesis)
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
+            faulty = self._options.is_faulty(self._synthesis.number)
+            if faulty and _is_due(self._options.error_after_ms, chunk.at_ms):
+                self._stats.faults += 1
+                raise _Failed(refused(500, self._options.error_code, "The synthesis failed"))
             if not self.response.prepared:
                 await self.response.prepare(self._request)
-            if self._options.is_faulty(self._synthesis.number):
+            if faulty:
                 await self._suffer_fault(chunk.at_ms)
             self._stats.chunks += 1
             await self.response.write(self._wrapped(chunk.audio_base64))
@@ -227,9 +249,20 @@ class _Answer:
     async def end(self) -> web.StreamResponse:
         """Say that it was all."""
         if self._door.events:
-            with suppress(ConnectionError):  # the client may have left by now
-                await self.response.write(end_event(self._synthesis, old=self._options.old_sse))
+            await self._write_last(end_event(self._synthesis, old=self._options.old_sse))
         return self.response
+
+    async def fail(self, refusal: Refusal) -> web.StreamResponse:
+        """End badly, with some audio out already."""
+        if self._door.events:
+            await self._write_last(b"event: error\ndata: %b\n\n" % refusal.body)
+        elif self._request.transport:
+            self._request.transport.abort()
+        return self.response
+
+    async def _write_last(self, event: bytes) -> None:
+        with suppress(ConnectionError):  # the client may have left by now
+            await self.response.write(event)
 
     def _wrapped(self, audio_base64: bytes) -> bytes:
         if not self._door.events:
@@ -243,19 +276,23 @@ class _Answer:
 
     async def _suffer_fault(self, at_ms: float) -> None:
         options = self._options
-        if options.fail_after_ms is not None and at_ms >= options.fail_after_ms:
-            self._stats.faults += 1
-            if self._request.transport:
-                self._request.transport.abort()
-            raise ConnectionAbortedError("dropped on purpose")
-        if options.stall_after_ms is not None and at_ms >= options.stall_after_ms:
-            self._stats.faults += 1
-            await self._loop.create_future()  # until the client leaves
-        if options.garble_after_ms is not None and at_ms >= options.garble_after_ms and not self._garbled:
+        if _is_due(options.garble_after_ms, at_ms) and not self._garbled:
             self._garbled = True
             self._stats.faults += 1
             if self._door.events:  # raw audio has no messages that could be told from others
                 await self.response.write(GARBLED_EVENT)
+        if _is_due(options.fail_after_ms, at_ms):
+            self._stats.faults += 1
+            if self._request.transport:
+                self._request.transport.abort()
+            raise ConnectionAbortedError("dropped on purpose")
+        if _is_due(options.stall_after_ms, at_ms):
+            self._stats.faults += 1
+            await self._loop.create_future()  # until the client leaves
+
+
+def _is_due(after_ms: float | None, at_ms: float) -> bool:
+    return after_ms is not None and at_ms >= after_ms
 
 
 # -- pure --------------------------------------------------------------------------------------------------------------

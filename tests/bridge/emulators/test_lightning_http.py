@@ -225,6 +225,25 @@ async def test_an_event_may_be_garbled_and_the_rest_is_whole() -> None:
         assert emulator.stats.faults == 1
 
 
+async def test_an_error_before_the_first_byte_is_an_http_error() -> None:
+    async with served(error_after_ms=0, error_code="NO_VOICE") as (emulator, http):
+        for path in ("/waves/v1/tts/live", "/waves/v1/tts"):
+            async with http.post(path, json=HELLO) as response:
+                assert (response.status, (await response.json())["error_code"]) == (500, "NO_VOICE")
+        assert (emulator.stats.errors, emulator.stats.faults, emulator.stats.active) == (2, 2, 0)
+
+
+async def test_an_error_after_the_first_byte_is_an_event_or_a_cut() -> None:
+    async with served(error_after_ms=200, error_code="NO_VOICE") as (emulator, http):
+        async with http.post("/waves/v1/tts/live", json=HELLO) as response:
+            *audio, (name, data) = events_of(await response.read())
+            assert (len(audio), name, data["status"], data["error_code"]) == (2, "error", "error", "NO_VOICE")
+        async with http.post("/waves/v1/tts", json=HELLO) as response:
+            with pytest.raises(aiohttp.ClientError):
+                await response.read()
+        assert (emulator.stats.errors, emulator.stats.completed, emulator.stats.active) == (2, 0, 0)
+
+
 async def test_all_answers_can_be_cut_at_once() -> None:
     async with served(stall_after_ms=100) as (emulator, http):
         async with http.post("/waves/v1/tts", json=HELLO) as response:
