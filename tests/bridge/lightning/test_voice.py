@@ -18,8 +18,9 @@ from bridge.lightning.entries import MS_PER_CHAR, Pace
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.live import LightningLive
 from bridge.lightning.pieces import split
+from bridge.lightning.speaking import AHEAD_MS
 from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart, SpokenWord
-from bridge.lightning.voice import AHEAD_MS, CallVoice
+from bridge.lightning.voice import CallVoice
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from telephony_codecs.wav import wav_bytes
 from tests.support.lightning_live import talking, well_behaved

@@ -1,0 +1,285 @@
+"""One utterance of a voice: the task behind a `Speech`.
+
+Strategy:
+
+- It asks for a piece, waits until all of it has arrived, and asks for the next while the first is still being heard;
+  but not while more than 20 s of audio are unread. Audio does not pass through it: it goes from the socket's callback
+  to the reader's mailbox.
+- Pieces come in order because there is never more than one synthesis at a time for an utterance. Text that streams
+  in may instead be one synthesis whose text comes bit by bit, where the door knows that.
+- After a failure it is clear what is left to say; who says it is decided in one place, `_decide`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut
+from bridge.lightning.attempt import Attempt
+from bridge.lightning.entries import Entry, VoiceOptions
+from bridge.lightning.limits import QUEUE_TIMEOUT
+from bridge.lightning.pieces import Splitter, pieces_of
+from bridge.lightning.speech import (
+    MoreText,
+    PartSink,
+    PieceEnded,
+    PieceStarted,
+    Speech,
+    StreamingSynthesizer,
+    Synthesis,
+    TextSynthesis,
+)
+from bridge.lightning.text_queue import TextQueue
+
+if TYPE_CHECKING:
+    from bridge.lightning.voice import CallVoice
+
+#: Audio that may be unread before the next piece is asked for.
+AHEAD_MS: Final = 20_000.0
+#: Told to come back later than this, we apologise instead: a caller does not wait longer in silence.
+MAX_BUSY_WAIT_S: Final = 2.0
+#: ... and not even so long when somebody else can speak.
+MAX_BUSY_WAIT_WITH_FALLBACK_S: Final = 0.5
+#: What it means that a unit did not become free in time.
+_QUEUED: Final = Busy("", code=QUEUE_TIMEOUT)
+
+
+class Speaking:
+    """The task behind a `Speech`."""
+
+    def __init__(self, voice: CallVoice, text: str | AsyncIterable[str], options: VoiceOptions) -> None:
+        self._call, self._voice, self._stats, self._options = voice, voice.voice, voice.voice.stats, options
+        self.speech = Speech(self._stop)
+        self._attempt: Attempt | None = None
+        self._retried = False
+        #: Entries that failed during this utterance: none of them is asked again.
+        self._failed: set[Entry] = set()
+        self._task = asyncio.create_task(self._run(text))
+
+    def _stop(self) -> None:
+        if self._attempt is not None:
+            self._attempt.cancel()
+        self._task.cancel()
+
+    async def _run(self, text: str | AsyncIterable[str]) -> None:
+        try:
+            if isinstance(text, str) and not text.strip():
+                raise InvalidRequest("text: is empty or only whitespace", code="local_check")
+            if isinstance(text, str) or not self._streams:
+                await self._speak_pieces(text)
+            else:
+                async with TextQueue(text) as queue:
+                    await self._speak_stream(queue)
+        except Exception as error:  # of Lightning, or of the agent's iterator: the reader must know
+            self._stats.speech_failures += isinstance(error, LightningError)
+            self.speech.finish(error)
+        else:
+            self.speech.finish()
+
+    # -- piece by piece --------------------------------------------------------------------------------
+
+    async def _speak_pieces(self, text: str | AsyncIterable[str]) -> None:
+        async with contextlib.aclosing(pieces_of(text)) as pieces:
+            async for piece in pieces:
+                if said := self.prepared(piece).strip():
+                    await self.speech.room(AHEAD_MS)
+                    await self._speak(said)
+
+    async def _speak(self, piece: str) -> None:
+        self.speech.deliver(PieceStarted(piece))
+        rest, spoken_ms = piece, 0.0
+        while rest:
+            attempt = self._begin(rest, spoken_ms)
+            try:
+                await attempt.finished()
+                break
+            except LightningError as error:
+                rest = await self._after_failure(attempt, error)
+            spoken_ms += attempt.spoken_ms
+        self.speech.deliver(PieceEnded())
+
+    def _begin(self, text: str, offset_ms: float) -> Attempt:
+        entry = self._call.pick()
+        options = self._call.options_for(entry, self._options)
+
+        def ask(into: PartSink, wait_s: float | None) -> Synthesis:
+            return entry.door.synthesize(entry.request(text, options), into, wait_s=wait_s)
+
+        wait_s = self._patience_s(entry)
+        self._attempt = Attempt(entry, self.speech, self._stats, ask, offset_ms=offset_ms, wait_s=wait_s)
+        return self._attempt
+
+    def _patience_s(self, entry: Entry) -> float | None:
+        """How long to wait for a unit of `entry`: not long, when somebody with other units can speak."""
+        if self._voice.after(entry, _QUEUED, self._failed) is None:
+            return None
+        return min(MAX_BUSY_WAIT_WITH_FALLBACK_S, entry.config.queue_timeout_s)
+
+    # -- after a failure -------------------------------------------------------------------------------
+
+    async def _after_failure(self, attempt: Attempt, error: LightningError) -> str:
+        """What is left to say, when it is clear who says it.
+
+        Raises:
+            LightningError: `error`, when nobody can.
+        """
+        self._voice.note_failure(attempt.entry, error)
+        attempt.cut_back()
+        rest = attempt.unsaid()
+        if rest:
+            await self._decide(attempt, error)
+        return rest
+
+    async def _decide(self, attempt: Attempt, error: LightningError) -> None:
+        if error.code == "local_check":  # asked for something wrong: nobody else can speak that either
+            raise error
+        entry = attempt.entry
+        following = self._voice.after(entry, error, self._failed)
+        wait_s = self._wait_s(error)
+        if self._worth_a_retry(attempt, error, wait_s, following):
+            self._retried = True
+            self._stats.retries += 1
+            await asyncio.sleep(wait_s)
+        elif following is not None:
+            self._failed.add(entry)
+            self._call.fall_back(following)
+        else:
+            raise error
+
+    def _worth_a_retry(
+        self, attempt: Attempt, error: LightningError, wait_s: float, following: Entry | None
+    ) -> bool:
+        """Whether the same entry is asked once more."""
+        if self._retried or not error.retryable or error.code == QUEUE_TIMEOUT:
+            return False
+        if following is None:
+            return wait_s <= MAX_BUSY_WAIT_S
+        # Time was lost already, or half a sentence: the caller does not wait to see whether it happens again.
+        slow = isinstance(error, TimedOut) or attempt.spoken_ms > 0 or attempt.entry.breaker.open
+        return not slow and wait_s <= MAX_BUSY_WAIT_WITH_FALLBACK_S
+
+    def _wait_s(self, error: LightningError) -> float:
+        if not isinstance(error, Busy):
+            return 0.0
+        return self._voice.busy_backoff_s if error.retry_after_s is None else error.retry_after_s
+
+    # -- as it comes -----------------------------------------------------------------------------------
+
+    @property
+    def _streams(self) -> bool:
+        entry = self._call.pick()
+        return entry.config.text_streaming != "sentences" and isinstance(entry.door, StreamingSynthesizer)
+
+    async def _speak_stream(self, queue: TextQueue) -> None:
+        """Hand the text on as it comes; when that fails, what is left goes piece by piece."""
+        if not (first := await _first_of(queue)):
+            return
+        self.speech.deliver(PieceStarted(""))
+        attempt, synthesis = self._begin_stream()
+        hand_on = _HandOn(self, attempt, synthesis, Splitter() if self._voice.normalise else None)
+        pump = asyncio.create_task(hand_on.run(first, queue))
+        rest = ""
+        try:
+            await attempt.finished()
+        except LightningError as error:
+            rest = await self._after_failure(attempt, error)
+        finally:
+            pump.cancel()
+            await asyncio.wait([pump])
+        self.speech.deliver(PieceEnded())
+        rest += hand_on.held_back()
+        if rest or not queue.drained:
+            await self._speak_pieces(_joined(rest, queue))
+
+    def _begin_stream(self) -> tuple[Attempt, TextSynthesis]:
+        entry = self._call.pick()
+        assert isinstance(entry.door, StreamingSynthesizer)
+        request = entry.request("", self._call.options_for(entry, self._options))
+        synthesis: TextSynthesis | None = None
+        door = entry.door
+
+        def expected_ms(text: str) -> float:
+            return len(text) * entry.pace.ms_per_char(request)
+
+        def ask(into: PartSink, wait_s: float | None) -> TextSynthesis:
+            nonlocal synthesis
+            synthesis = door.open_text(request, into, wait_s=wait_s, expected_ms=expected_ms)
+            return synthesis
+
+        wait_s = self._patience_s(entry)
+        self._attempt = Attempt(entry, self.speech, self._stats, ask, wait_s=wait_s, hedge=False)
+        assert synthesis is not None
+        return self._attempt, synthesis
+
+    def prepared(self, text: str) -> str:
+        """`text` as it is to be spoken."""
+        normalise = self._voice.normalise
+        if normalise is None:
+            return text
+        language = self._options.get("language", self._call.pick().config.language)
+        return normalise(text, language)
+
+
+class _HandOn:
+    """Hands text that streams in on to a synthesis, and knows what it was given.
+
+    Args:
+        splitter: cuts it into sentences first, when it is to be normalised.
+    """
+
+    def __init__(
+        self, speaking: Speaking, attempt: Attempt, synthesis: TextSynthesis, splitter: Splitter | None
+    ) -> None:
+        self._speaking, self._attempt, self._synthesis = speaking, attempt, synthesis
+        self._splitter = splitter
+
+    async def run(self, first: str, queue: TextQueue) -> None:
+        """Until `queue` ends, or it is cancelled."""
+        speech = self._speaking.speech
+        try:
+            await self._say(self._cut(first))
+            while True:
+                await speech.room(AHEAD_MS)
+                # What has been taken off the queue is given in the same step: a failure cannot come between.
+                text = await anext(queue, None)
+                if text is None:
+                    break
+                await self._say(self._cut(text))
+            await self._say(self._prepared(self._splitter.flush() if self._splitter else []))
+        except Exception as error:  # the agent's own iterator failed
+            self._attempt.fail(error)
+        else:
+            self._synthesis.end_text()
+
+    def held_back(self) -> str:
+        """Text that was taken off the queue and not given."""
+        return "".join(f"{piece} " for piece in self._splitter.flush()) if self._splitter else ""
+
+    async def _say(self, text: str) -> None:
+        if text:
+            self._attempt.given += text
+            self._speaking.speech.deliver(MoreText(text))
+            await self._synthesis.say(text)
+
+    def _cut(self, text: str) -> str:
+        return self._prepared(self._splitter.feed(text)) if self._splitter else text
+
+    def _prepared(self, pieces: list[str]) -> str:
+        return "".join(f"{self._speaking.prepared(piece)} " for piece in pieces)
+
+
+async def _first_of(queue: TextQueue) -> str:
+    """The beginning of a text, without the white space before it; empty when there is none."""
+    async for text in queue:
+        if text.strip():
+            return text.lstrip()
+    return ""
+
+
+async def _joined(rest: str, queue: TextQueue) -> AsyncGenerator[str, None]:
+    yield rest
+    async for text in queue:
+        yield text
