@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from bridge.cli.running import Flag, reserved, run, writing
 
 Text: TypeAlias = Annotated[str, Parameter(show_default=False)]
 Milliseconds: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
+Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0))]
+FAULTS: Final = Group("Faults", sort_key=1)
+Fault: TypeAlias = Annotated[Milliseconds | None, Parameter(group=FAULTS)]
+FaultFlag: TypeAlias = Annotated[Flag, Parameter(group=FAULTS)]
 
 
 def lightning(
@@ -21,16 +25,23 @@ def lightning(
     host: str = "127.0.0.1",
     engine: Literal["auto", "espeak", "tones"] = "auto",
     first_byte_ms: Milliseconds = 150.0,
+    jitter_ms: Milliseconds = 0.0,
     chunk_ms: Annotated[float, Parameter(validator=Number(gt=0))] = 100.0,
     realtime_factor: Annotated[float, Parameter(validator=Number(gte=0))] = 3.3,
-    concurrency: Annotated[int, Parameter(validator=Number(gte=0))] = 10,
-    fail_after_ms: Milliseconds | None = None,
-    stall_after_ms: Milliseconds | None = None,
-    answer_pcm: Flag = False,
-    odd_chunks: Flag = False,
-    wav_header: Flag = False,
-    close_after_complete: Flag = False,
+    concurrency: Count = 10,
     any_voice: Flag = False,
+    v2_retired: Flag = False,
+    close_after_complete: Flag = False,
+    cancel_keeps_audio: Flag = False,
+    old_messages: Flag = False,
+    fail_after_ms: Fault = None,
+    stall_after_ms: Fault = None,
+    error_after_ms: Fault = None,
+    garble_after_ms: Fault = None,
+    faulty_requests: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    answer_pcm: FaultFlag = False,
+    odd_chunks: FaultFlag = False,
+    wav_header: FaultFlag = False,
 ) -> int:
     """Speak Lightning's wire protocol, offline, until Ctrl-C.
 
@@ -42,16 +53,23 @@ def lightning(
         host: address to listen on.
         engine: who speaks: eSpeak NG (the `demo` extra), or plain tones. `auto` takes what is there.
         first_byte_ms: from a request to its first audio.
+        jitter_ms: each message is late by up to so much, at random; never out of order.
         chunk_ms: audio in one message.
         realtime_factor: how much faster than real time audio is delivered; 0 is as fast as possible.
         concurrency: syntheses at once; one more is refused. 0 is no limit.
+        any_voice: accept voices that are not in Lightning's documentation.
+        v2_retired: answer Lightning v2 with 410, as the real service does now.
+        close_after_complete: close the socket after each synthesis.
+        cancel_keeps_audio: a cancel drops only text that waits, not what is being spoken.
+        old_messages: tell ends, errors and events as older documentation has them.
         fail_after_ms: drop the connection after so much audio of a synthesis.
         stall_after_ms: go silent after so much audio of a synthesis.
+        error_after_ms: end a synthesis with an error after so much of its audio.
+        garble_after_ms: send one message that cannot be read after so much audio.
+        faulty_requests: only so many first syntheses fail, stall, err or are garbled; 0 is all.
         answer_pcm: answer with PCM though mu-law was asked.
         odd_chunks: cut chunks at sizes that fit no sample.
         wav_header: put a WAV header in front though nobody asked.
-        close_after_complete: close the socket after each synthesis.
-        any_voice: accept voices that are not in Lightning's documentation.
     """
     from bridge.emulators.lightning import run as run_lightning
     from bridge.emulators.lightning_options import EmulatorOptions
@@ -59,16 +77,25 @@ def lightning(
 
     options = EmulatorOptions(
         first_byte_ms=first_byte_ms,
+        jitter_ms=jitter_ms,
         chunk_ms=chunk_ms,
         realtime_factor=realtime_factor,
         concurrency=concurrency,
+        strict_voices=not any_voice,
+        v2_retired=v2_retired,
+        close_after_complete=close_after_complete,
+        cancel_stops_audio=not cancel_keeps_audio,
+        old_complete=old_messages,
+        old_sse=old_messages,
+        nested_errors=old_messages,
         fail_after_ms=fail_after_ms,
         stall_after_ms=stall_after_ms,
+        error_after_ms=error_after_ms,
+        garble_after_ms=garble_after_ms,
+        faulty_requests=faulty_requests,
         answer_pcm=answer_pcm,
         odd_chunks=odd_chunks,
         wav_header=wav_header,
-        close_after_complete=close_after_complete,
-        strict_voices=not any_voice,
     )
     try:
         run(run_lightning(host=host, port=port, options=options, engine=engine))
