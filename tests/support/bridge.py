@@ -6,10 +6,11 @@ on, with a voice of its own.
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,9 +37,12 @@ FALLBACK_KEY = Secret("sk-another-key-for-tests")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has, and that nobody is given who asks for any: it is below those."""
+    while True:
+        port = random.randint(20_000, 29_999)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def make_config(lightning_url: str, agent: str, /, **sections: dict[str, Any]) -> Config:

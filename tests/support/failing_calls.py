@@ -14,11 +14,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar
 
 import pytest
 
 from bridge.emulators.call_report import CallReport
+from bridge.emulators.caller_plan import Misbehaviour
 from bridge.emulators.caller_script import Action
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.lightning.stats import LightningStats
@@ -37,13 +39,18 @@ T = TypeVar("T")
 Times: TypeAlias = int | None
 
 #: For a handshake, a first audio, the next audio.
-DEADLINE_S: Final = 0.7
+DEADLINE_S: Final = 0.75
 DEADLINES: Final = dict.fromkeys(
     ("connect_timeout_s", "first_audio_timeout_s", "stall_timeout_s"), DEADLINE_S
 )
 #: No call here lasts longer, whatever happens to it.
 AT_MOST_S: Final = 20.0
-CALLS_AT_ONCE: Final = 20
+CALLS_AT_ONCE: Final = 10
+#: A machine that did nothing for so long has missed deadlines that nobody else did: the call is made again.
+TOO_LATE_MS: Final = 300.0
+TRIES: Final = 5
+#: A caller who only listens and presses keys: to look for speech in so many voices is half of the work.
+MUTE: Final = Misbehaviour(mute=True)
 
 
 def paced(**switches: Any) -> EmulatorOptions:
@@ -61,17 +68,21 @@ class Circumstances:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Result:
     """What came of a call."""
 
-    heard: Hearing
     report: CallReport
     #: What each `say` of the agent's gave: `Heard`, or the error.
     told: list[object]
     stats: LightningStats
     #: Units of concurrency that are in use after the call, by our count and by the emulator's.
     units_in_use: int
+
+    @cached_property
+    def heard(self) -> Hearing:
+        """What the caller heard."""
+        return hearing_in(self.report)
 
     @property
     def told_whole(self) -> list[str]:
@@ -93,6 +104,20 @@ async def call_under(
         times: how often it goes wrong.
         fallback: whether there is another Lightning, with another voice.
     """
+    for _ in range(TRIES):
+        result = await _call_under(circumstances, actions, times, texts, fallback)
+        if result.report.late_ms <= TOO_LATE_MS:
+            break
+    return result
+
+
+async def _call_under(
+    circumstances: Circumstances,
+    actions: Sequence[Action],
+    times: Times,
+    texts: Sequence[str],
+    fallback: bool,
+) -> Result:
     lightning = {"voice_id": VOICE, "hedge_after_s": 0.0} | DEADLINES | dict(circumstances.config)
     async with AsyncExitStack() as stack:
         if circumstances.scripted:
@@ -112,13 +137,13 @@ async def call_under(
             await until(lambda: network.open_connections == s.config.lightning.spare_connections)
             circumstances.network(network, times)
         async with asyncio.timeout(AT_MOST_S):
-            return _result(s, await s.call(*actions, hang_up_after_s=AT_MOST_S - 1))
+            return _result(s, await s.call(*actions, hang_up_after_s=AT_MOST_S - 1, misbehaviour=MUTE))
 
 
 def _result(s: Stage, report: CallReport) -> Result:
     voice = s.server.runtime.voice
     in_use = sum(units.in_use for units in voice.accounts)
-    return Result(hearing_in(report), report, agents.log.pop(report.call_sid), voice.stats, in_use)
+    return Result(report, agents.log.pop(report.call_sid), voice.stats, in_use)
 
 
 # -- side by side ------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ _WINDOW_MS: Final = 20
 _HOP_MS: Final = 5
 #: A hundredth of the engine's loudness.
 _QUIET: Final = 80
-#: What a measured length may be off by: a window that holds the seam of two tones belongs to one of them.
+#: What a measured length may be off by, at its two ends: a window with a seam in it belongs to one side of it.
 _SLACK_MS: Final = 15.0
 #: The loudest bin of a window with one tone in it holds all of its power; it holds this much with a seam.
 _PURE: Final = 0.5
@@ -76,7 +76,7 @@ def tones_in(mulaw: bytes) -> list[Tone]:
     window, hop = (PCM16_8K.rate_hz * ms // 1000 for ms in (_WINDOW_MS, _HOP_MS))
     padded = np.pad(samples, window)
     windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
-    pitches = [_pitch_hz(each) for each in windows]
+    pitches = _pitches_hz(windows).tolist()
     tones: list[Tone] = []
     at = 0
     for pitch_hz, same in groupby(pitches):
@@ -86,7 +86,7 @@ def tones_in(mulaw: bytes) -> list[Tone]:
         if pitch_hz:
             _add(tones, Tone(pitch_hz, start_ms, start_ms + count * _HOP_MS))
         at += count
-    return [tone for tone in tones if tone.ms > _SLACK_MS]
+    return [tone for tone in tones if tone.ms >= _SLACK_MS]
 
 
 def _add(tones: list[Tone], tone: Tone) -> None:
@@ -137,16 +137,15 @@ class Vocabulary:
             if pitch_hz not in self._words:
                 raise ValueError(f"a tone of {pitch_hz} Hz, which is no word of this vocabulary")
             word, whole_ms = self._words[pitch_hz]
-            ms = sum(tone.ms for tone in same)
-            times = ms / whole_ms
-            near = round(times)
-            yield replace(word, times=float(near) if abs(ms - near * whole_ms) <= _SLACK_MS else times)
+            lengths_ms = [tone.ms for tone in same]
+            times = sum(lengths_ms) / whole_ms
+            slack = len(lengths_ms) * _SLACK_MS / whole_ms
+            yield replace(word, times=float(round(times)) if abs(times - round(times)) <= slack else times)
 
 
-def _pitch_hz(window: NDArray[np.float64]) -> int:
-    """The pitch of the tone in `window`; 0 when there is none."""
-    if np.sqrt(np.mean(window**2)) < _QUIET:
-        return 0
-    power = np.abs(np.fft.rfft(window)) ** 2
-    loudest = int(np.argmax(power))
-    return loudest * 1000 // _WINDOW_MS if power[loudest] >= _PURE * power.sum() else 0
+def _pitches_hz(windows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The pitch of the tone in each of `windows`; 0 where there is none."""
+    power = np.abs(np.fft.rfft(windows, axis=1)) ** 2
+    loudest, whole = power.max(axis=1), power.sum(axis=1)
+    is_tone = (loudest >= _PURE * whole) & ((windows**2).mean(axis=1) >= _QUIET**2)
+    return np.where(is_tone, power.argmax(axis=1) * 1000 // _WINDOW_MS, 0)
