@@ -17,6 +17,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Final
 
+from bridge.catalogue import STREAMING_DOORS
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut
 from bridge.lightning.attempt import Attempt
 from bridge.lightning.entries import Entry, VoiceOptions
@@ -82,9 +83,12 @@ class Speaking:
     # -- piece by piece --------------------------------------------------------------------------------
 
     async def _speak_pieces(self, text: str | AsyncIterable[str]) -> None:
-        async with contextlib.aclosing(pieces_of(text)) as pieces:
+        whole = isinstance(text, str)  # then markup that spans pieces can be seen
+        async with contextlib.aclosing(
+            pieces_of(self.prepared(text) if isinstance(text, str) else text)
+        ) as pieces:
             async for piece in pieces:
-                if said := self.prepared(piece).strip():
+                if said := piece if whole else self.prepared(piece).strip():
                     await self.speech.room(AHEAD_MS)
                     await self._speak(said)
 
@@ -171,7 +175,9 @@ class Speaking:
     @property
     def _streams(self) -> bool:
         entry = self._call.pick()
-        return entry.config.text_streaming != "sentences" and isinstance(entry.door, StreamingSynthesizer)
+        # A fallback inherits `text_streaming`, whether its door can do that or not.
+        able = entry.config.door in STREAMING_DOORS[entry.config.text_streaming]
+        return able and isinstance(entry.door, StreamingSynthesizer)
 
     async def _speak_stream(self, queue: TextQueue) -> None:
         """Hand the text on as it comes; when that fails, what is left goes piece by piece."""

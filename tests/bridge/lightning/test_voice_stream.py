@@ -175,3 +175,30 @@ async def test_text_is_normalised_on_its_way() -> None:
             "soon,",
             "please.",
         ]
+
+
+async def test_a_whole_text_is_normalised_before_it_is_cut() -> None:
+    async with speaking("sentences", normalises=True) as (voice, emulator):
+        await heard(voice.for_call().speak("**This is bold. And so is this.** But not this one."))
+        assert " ".join(emulator.stats.texts) == "This is bold. And so is this. But not this one."
+
+
+async def test_a_text_of_nothing_but_decoration_is_a_speech_of_nothing() -> None:
+    async with speaking("sentences", normalises=True) as (voice, emulator):
+        assert await heard(voice.for_call().speak("😀 ***")) == ([], None)
+        assert emulator.stats.requests == 0
+
+
+async def test_a_door_that_cannot_stream_says_sentences_whatever_it_inherited() -> None:
+    async with EmulatedLightning() as emulator:
+        config = LightningConfig(
+            base_url=emulator.url,
+            api_key=Secret("sk_1"),
+            door="sse",
+            text_streaming="context",
+            voice_id="liam",
+        )
+        async with open_voice(config) as voice:
+            parts, error = await heard(voice.for_call().speak(tokens(TEXT)))
+    assert error is None
+    assert [part.text for part in parts if isinstance(part, PieceStarted)] == list(SENTENCES)
