@@ -23,6 +23,7 @@ from aiohttp import web
 from bridge.agents.loader import load_agent
 from bridge.config import Config, require_for_serving
 from bridge.errors import ConfigError
+from bridge.lightning.voice_check import doubtful_voices
 from bridge.server.app import build_app
 from bridge.server.http_log import log as http_log
 from bridge.server.limits import Limits
@@ -139,8 +140,16 @@ async def serve(config: Config, *, source: str = "", on_ready: Callable[[Server]
         loop.add_signal_handler(signal.SIGINT, stop, 130)
         if on_ready is not None:
             on_ready(server)
+        check = asyncio.create_task(_doubt_voices(config))
         await server.until_stopped()
+        check.cancel()
+        await asyncio.wait([check])
     return codes[0] if codes else 0
+
+
+async def _doubt_voices(config: Config) -> None:
+    for doubt in await doubtful_voices(config.lightning):
+        log.warning("%s", doubt)
 
 
 def _spare_the_collector() -> None:
