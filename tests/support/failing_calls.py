@@ -23,6 +23,7 @@ from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller_plan import Misbehaviour
 from bridge.emulators.caller_script import Action
 from bridge.emulators.lightning_options import EmulatorOptions
+from bridge.lightning.live import LightningLive
 from bridge.lightning.stats import LightningStats
 from bridge.media.heard import Heard
 from tests.support import agents
@@ -133,11 +134,18 @@ async def _call_under(
                 sections={"lightning": lightning, "agent": {"options": {"texts": list(texts)}}},
             )
         )
-        if circumstances.network and (network := s.network):
-            await until(lambda: network.open_connections == s.config.lightning.spare_connections)
-            circumstances.network(network, times)
+        await _until_warm(s)
+        if circumstances.network and s.network:
+            circumstances.network(s.network, times)
         async with asyncio.timeout(AT_MOST_S):
             return _result(s, await s.call(*actions, hang_up_after_s=AT_MOST_S - 1, misbehaviour=MUTE))
+
+
+async def _until_warm(s: Stage) -> None:
+    """Wait for the spare sockets, as a bridge has them long before a call comes."""
+    door = s.server.runtime.voice.entries[0].door
+    assert isinstance(door, LightningLive)
+    await until(lambda: door.pool.idle == s.config.lightning.spare_connections)
 
 
 def _result(s: Stage, report: CallReport) -> Result:

@@ -81,19 +81,13 @@ def tones_in(mulaw: bytes) -> list[Tone]:
     at = 0
     for pitch_hz, same in groupby(pitches):
         count = len(list(same))
-        # A window counts for its middle, so their number is the length.
+        # A window counts for its middle, so their number is the length. One with the seam of two equal tones in it
+        # looks like neither: such tones stay two.
         start_ms = (at * hop - window / 2) * 1000 / PCM16_8K.rate_hz
         if pitch_hz:
-            _add(tones, Tone(pitch_hz, start_ms, start_ms + count * _HOP_MS))
+            tones.append(Tone(pitch_hz, start_ms, start_ms + count * _HOP_MS))
         at += count
     return [tone for tone in tones if tone.ms >= _SLACK_MS]
-
-
-def _add(tones: list[Tone], tone: Tone) -> None:
-    """Add `tone`, or lengthen the last one: a window with the seam of two equal tones in it looks like neither."""
-    if tones and tones[-1].pitch_hz == tone.pitch_hz and tone.start_ms - tones[-1].end_ms < _WINDOW_MS:
-        tone = replace(tone, start_ms=tones.pop().start_ms)
-    tones.append(tone)
 
 
 def longest_silence_ms(tones: Sequence[Tone]) -> float:
