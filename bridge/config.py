@@ -45,6 +45,7 @@ __all__ = [
     "SpeechConfig",
     "TwilioConfig",
     "load_config",
+    "mismatches",
     "require_for_serving",
 ]
 
@@ -217,7 +218,7 @@ def _faults(config: Config) -> Iterator[tuple[str, str]]:
     yield from _faults_of_wire("lightning", lightning)
     for number, fallback in enumerate(lightning.fallbacks):
         yield from _faults_of_wire(_fallback_key(number), fallback)
-    yield from _mismatches(lightning)
+    yield from mismatches(lightning)
     yield from _clashes(lightning)
 
 
@@ -231,8 +232,8 @@ def _faults_of_wire(key: str, entry: LightningConfig | FallbackConfig) -> Iterat
         yield f"{key}.api_key", _NO_HEADER
 
 
-def _mismatches(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
-    """Doors, models, voices and languages that do not belong together."""
+def mismatches(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
+    """Doors, models, voices and languages that do not belong together: key and reason."""
     first, *others = lightning.entries
     for field, reason in problems_of_entry(first):
         yield f"lightning.{field}", reason

@@ -18,7 +18,7 @@ from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
 from bridge.cli.emulate import caller, lightning
 from bridge.cli.init import init
-from bridge.cli.say import name_stdin, say
+from bridge.cli.say import name_hyphens, say
 from bridge.cli.serve import serve
 from bridge.cli.voices import voices
 from bridge.errors import BridgeError, ConfigError
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["say"]:
-        arguments = name_stdin(arguments)
+        arguments = name_hyphens(arguments)
     code = app(arguments, exit_on_error=False, result_action="return_value")
     return code if isinstance(code, int) else DONE
 

@@ -267,7 +267,7 @@ def test_a_header_of_unknown_length_is_what_pythons_own_reader_takes() -> None:
 @pytest.mark.parametrize("format", [PCM16_8K, MULAW_8K, ALAW_8K])
 def test_but_for_its_sizes_it_is_the_header_of_a_file(format: AudioFormat) -> None:
     streamed, whole = bytearray(wav_header(format)), bytearray(wav_bytes(format, b""))
-    sizes = [at for at in range(len(whole)) if whole[at : at + 4] in (b"RIFF", b"fact", b"data")]
+    sizes = [whole.index(name) for name in (b"RIFF", b"fact", b"data") if name in whole]
     for at in sizes:
         # After a name: the size of the chunk, or in `fact` the size of four and the length in samples.
         size_at = at + 8 if whole[at : at + 4] == b"fact" else at + 4

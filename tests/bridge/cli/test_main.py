@@ -22,7 +22,13 @@ COMMANDS = (
 #: What one must learn from the help of each command, besides its options.
 TOLD = {
     "demo": ("no account, no key, no network", "stereo WAV", "caller left, bridge right", "Exit code 1"),
-    "say": ("SMALLEST_API_KEY", '"-" to read it from standard input', "time to the first byte", "any length"),
+    "say": (
+        "SMALLEST_API_KEY",
+        '"-" to read it from standard input',
+        "time to the first byte",
+        "any length",
+        "| bridge say --stream-stdin -o - |",
+    ),
     "init": ("commented bridge.toml", "what must be filled in"),
     "serve": ("until SIGTERM or Ctrl-C", "503", "server.drain_timeout_s", "BRIDGE_SECTION__KEY"),
     "voices": ("list", "search", "clone", "clones"),
@@ -41,8 +47,8 @@ TOLD = {
 }
 OPTIONS = {
     "demo": ("--caller", "--out -o"),
-    "say": ("--out -o", "--voice", "--model", "--language", "--speed", "--sample-rate", "--format",
-            "--pronunciation-dict", "--config -c"),
+    "say": ("--out -o", "--stream-stdin", "--door", "--voice", "--model", "--language", "--speed", "--sample-rate",
+            "--format", "--text-streaming", "--normalise", "--pronunciation-dict", "--config -c"),
     "init": ("--force", "DIRECTORY"),
     "serve": ("--config -c", "--log-level"),
     "voices": (),
@@ -116,7 +122,9 @@ def test_version(invoke: Invoke) -> None:
         (["say", "hello", "--speed", "fast"], "--speed"),
         (["say", "hello", "--sample-rate", "11025"], "--sample-rate"),
         (["say", "hello", "--format", "mulaw"], "ulaw"),
-        (["say", "hello", "-o", "-"], "-o"),
+        (["say", "hello", "-c", "-"], "-c"),
+        (["say", "hello", "--door", "back"], "v3.1-sse"),
+        (["say", "hello", "--text-streaming", "tokens"], "sentences"),
         (["say", "hello", "and", "more"], "more"),
         (["serve", "--log-level", "loud"], "--log-level"),
         (["emulate", "lightning", "--port", "70000"], "--port"),

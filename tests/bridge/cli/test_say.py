@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli.say import STDIN, name_stdin
+from bridge.cli.say import HYPHEN, name_hyphens
 from bridge.config import Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
@@ -172,23 +172,27 @@ def test_standard_input_of_no_use(
 @pytest.mark.parametrize(
     "given, named",
     [
-        (["-"], [STDIN]),
-        (["-o", "f", "-"], ["-o", "f", STDIN]),
-        (["-", "-o", "f"], [STDIN, "-o", "f"]),
-        (["-o", "-"], ["-o", "-"]),
+        (["-"], [HYPHEN]),
+        (["-o", "f", "-"], ["-o", "f", HYPHEN]),
+        (["-", "-o", "f"], [HYPHEN, "-o", "f"]),
+        (["-o", "-"], ["-o", HYPHEN]),
+        (["--out", "-", "-"], ["--out", HYPHEN, HYPHEN]),
+        (["--stream-stdin", "-"], ["--stream-stdin", HYPHEN]),
+        (["--normalise", "-"], ["--normalise", HYPHEN]),
+        (["-c", "-"], ["-c", "-"]),
+        (["--voice", "-"], ["--voice", "-"]),
         (["a-b", "--x"], ["a-b", "--x"]),
         ([], []),
     ],
 )
-def test_which_hyphen_means_standard_input(given: list[str], named: list[str]) -> None:
-    assert name_stdin(given) == named
+def test_which_hyphen_means_standard_input_or_output(given: list[str], named: list[str]) -> None:
+    assert name_hyphens(given) == named
 
 
 @pytest.mark.parametrize(
     "arguments, told",
     [
         (("--voice", "nobody"), "Invalid Voice ID"),
-        (("--language", "tlh"), "received 'tlh'"),
         (("--model", "lightning_v9"), "received 'lightning_v9'"),
     ],
 )
@@ -258,7 +262,7 @@ def test_a_file_that_was_there_survives_a_failure(
 def test_nothing_but_figures_where_nobody_watches(lightning: EmulatedLightning, tmp_path: Path) -> None:
     done = bridge("say", TEXT, cwd=tmp_path, SMALLEST_API_KEY=KEY, BRIDGE_LIGHTNING__BASE_URL=lightning.url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert list(figures(done.stdout)) == ["wrote", "voice", "first byte", "total", "real-time factor"]
+    assert list(figures(done.stdout)) == ["wrote", "voice", "door", "first byte", "total", "real-time factor"]
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(
