@@ -203,7 +203,7 @@ class _Delivery:
     async def _send_audio(self, utterance: Utterance) -> None:
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
-            if self._options.is_faulty(self._turn.number) and not self._interrupted.is_set():
+            if self._options.is_faulty(self._turn.number):
                 await self._suffer_fault(chunk.at_ms)
             if self._late_frames == 0:
                 return

@@ -64,7 +64,9 @@ class LocalEngine:
         self._stats = stats or LightningStats()
         self.units = Units(MAX_PROGRAMS, self.stats)
         self.last_error: LightningError | None = None
-        self._active: set[_LocalSynthesis] = set()
+        self._active: set[Synthesis] = set()
+        self._starting: set[asyncio.Task[object]] = set()
+        #: Programs that have not ended yet, even if nobody wants them any more.
         self.running: set[_Program] = set()
 
     async def start(self) -> None:
@@ -74,10 +76,9 @@ class LocalEngine:
 
     async def close(self) -> None:
         """Kill every program. What is being synthesised fails."""
-        active = list(self._active)
-        for synthesis in active:
+        for synthesis in list(self._active):
             synthesis.finish(Unavailable("the client is closed", code="closed"))
-        await asyncio.gather(*(synthesis.let_go() for synthesis in active))
+        await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(program.ended for program in self.running))
 
     async def __aenter__(self) -> Self:
@@ -100,9 +101,26 @@ class LocalEngine:
         self._active.add(synthesis)
         return synthesis
 
-    def forget(self, synthesis: _LocalSynthesis) -> None:
+    def forget(self, synthesis: Synthesis) -> None:
         """It is over."""
         self._active.discard(synthesis)
+
+    async def run(self, program: _Program, argv: Sequence[str]) -> None:
+        """Start `program`. Who is cancelled meanwhile leaves it to be killed as soon as it runs.
+
+        Raises:
+            OSError: it is not there, or may not be run.
+            ValueError: no argument may look like that.
+        """
+        starting = asyncio.create_task(program.start(argv))
+        self._starting.add(starting)
+        starting.add_done_callback(self._started)
+        await asyncio.shield(starting)
+
+    def _started(self, task: asyncio.Task[object]) -> None:
+        self._starting.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever wanted to know may be gone
 
 
 class _LocalSynthesis(WatchedSynthesis):
@@ -117,15 +135,11 @@ class _LocalSynthesis(WatchedSynthesis):
             config=engine.config,
             stats=engine.stats,
             units=engine.units,
-            on_over=lambda _: engine.forget(self),
+            on_over=engine.forget,
             wait_s=wait_s,
         )
         self._engine = engine
         self._program: _Program | None = None
-
-    async def let_go(self) -> None:
-        """Wait until no program is being started for it any more. It is over."""
-        await asyncio.wait([self._task])
 
     async def _ask(self) -> None:
         refuse(self.request, "local")
@@ -140,12 +154,9 @@ class _LocalSynthesis(WatchedSynthesis):
         program.say(self.request.text)
 
     async def _run_program(self, argv: Sequence[str]) -> _Program:
-        loop = asyncio.get_running_loop()
         program = self._program = _Program(argv[0], self._engine.running, self._take_audio, self._ended)
         try:
-            await loop.subprocess_exec(
-                lambda: program, *argv, start_new_session=True, env=environment_of(os.environ)
-            )
+            await self._engine.run(program, argv)
         except OSError as error:
             failure: LightningError = _missing(argv[0], error.strerror or type(error).__name__)
         except ValueError:
@@ -194,6 +205,12 @@ class _Program(asyncio.SubprocessProtocol):
         #: Done when it has ended and everything is read.
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    async def start(self, argv: Sequence[str]) -> None:
+        """Run it, without a shell, and as the leader of a process group."""
+        await asyncio.get_running_loop().subprocess_exec(
+            lambda: self, *argv, start_new_session=True, env=environment_of(os.environ)
+        )
+
     def say(self, text: str) -> None:
         """Give it all of its input."""
         assert self._transport is not None
@@ -208,7 +225,7 @@ class _Program(asyncio.SubprocessProtocol):
         if transport is None or self.ended.done():
             return
         if transport.get_returncode() is None:
-            # It leads a group of its own, and is not reaped yet: the number is nobody else's.
+            # It leads a group of its own. If it ends in this very moment, the group is empty.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(transport.get_pid(), signal.SIGKILL)
         transport.close()

@@ -61,8 +61,11 @@ async def first_part(synthesis: Synthesis) -> bytes:
 
 async def test_the_audio_of_a_turn_is_what_lies_between_its_start_and_its_end() -> None:
     async def script(line: Line) -> None:
+        asked = await event_of(line, "speak")
         await audio(line, b"before")
-        turn_id = await start(line, b"ab", b"", b"cde")
+        await line.send({"event": "turn_start", "turn_id": (turn_id := asked["turn_id"])})
+        for frame in (b"ab", b"", b"cde"):
+            await audio(line, frame)
         await end(line, turn_id)
         await audio(line, b"after")
         await end(line, await start(line, b"next"))
@@ -239,14 +242,15 @@ async def test_without_an_acknowledgement_the_socket_is_closed() -> None:
         assert (door.pool.idle, door.pool.lent) == (0, 0)
 
 
-@pytest.mark.parametrize("answer", ["turn_end", "nameless"])
-async def test_an_interrupt_that_comes_too_late_is_answered_somehow(answer: str) -> None:
+@pytest.mark.parametrize("answers", [("turn_end",), ("nameless",), ("turn_end", "nameless")])
+async def test_an_interrupt_that_comes_too_late_is_answered_somehow(answers: tuple[str, ...]) -> None:
     async def script(line: Line) -> None:
         turn_id = await start(line, b"ab")
         await event_of(line, "interrupt")
-        if answer == "turn_end":
+        if "turn_end" in answers:
             await end(line, turn_id)
-        await interrupted(line, None)
+        if "nameless" in answers:
+            await interrupted(line, None)
         await end(line, await start(line, b"next"))
 
     async with talking(session(script)) as (door, lightning):
@@ -516,6 +520,16 @@ async def test_closing_the_door_ends_what_is_spoken_and_what_waits() -> None:
         await until(lambda: not lightning.open)
 
 
+async def test_a_door_that_is_closed_while_it_connects_leaves_nothing_behind() -> None:
+    async with ScriptedLightning(Line.silent) as lightning:
+        door = LightningV4(config(lightning.url))
+        synthesis = door.synthesize(request())
+        await until(lambda: lightning.open == 1)
+        await door.close()
+        assert (await error_of(synthesis)).code == "closed"
+        assert not [task for task in asyncio.all_tasks() if "Link" in repr(task.get_coro())]
+
+
 async def test_the_key_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with talking(well_behaved) as (door, lightning):
@@ -551,3 +565,15 @@ async def test_late_frames_of_the_emulated_one_are_stale() -> None:
         synthesis.cancel()
         await until(lambda: door.pool.idle == 1)
         assert door.stats.stale_chunks == emulator.stats.late_chunks == 2
+
+
+async def test_an_acknowledgement_that_takes_too_long_costs_the_socket() -> None:
+    options = EmulatorOptions(realtime_factor=1, chunk_ms=20, interrupted_after_ms=600_000)
+    async with (
+        EmulatedLightning(options) as emulator,
+        LightningV4(config(emulator.url), interrupt_timeout_s=0.01) as door,
+    ):
+        synthesis = door.synthesize(request(text="A long sentence."))
+        await first_part(synthesis)
+        synthesis.cancel()
+        await until(lambda: emulator.stats.open_connections == 0)
