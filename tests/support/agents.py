@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 from bridge.call import Call
 from bridge.errors import CallEnded, LightningError
+from bridge.observe.timeline import FirstAudio
 from bridge.prompts import apology
+from tests.support.waiting import until
 
 #: What an agent was told, by call id.
 log: dict[str, list[object]] = {}
@@ -143,4 +146,23 @@ async def says_its_texts(call: Call) -> None:
             note(call, await call.say(text))
         except LightningError as error:
             note(call, error)
+    await call.hang_up()
+
+
+async def streams_its_tokens(call: Call) -> None:
+    """As a language model writes: a token and then another; some of them only when the caller has begun to hear."""
+    tokens, held_back = list(call.options["tokens"]), int(call.options["held_back"])
+    given_at_ms = 0.0
+
+    async def written() -> AsyncIterator[str]:
+        nonlocal given_at_ms
+        for number, token in enumerate(tokens):
+            if number == len(tokens) - held_back:
+                given_at_ms = (time.monotonic() - call.started_s) * 1000
+                await until(lambda: any(isinstance(entry, FirstAudio) for entry in call.timeline))
+            yield token
+            await asyncio.sleep(call.options["token_s"])
+
+    heard = await call.say(written())
+    note(call, heard, given_at_ms)
     await call.hang_up()
