@@ -14,6 +14,7 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Final
 
@@ -119,7 +120,8 @@ class Units:
             self._give_back()  # it was handed a unit in the very turn in which it gave up
         else:
             waiter.cancel()
-            self._waiters.remove(waiter)
+            with contextlib.suppress(ValueError):  # `_hand_out` has already passed over it
+                self._waiters.remove(waiter)
 
     def _give_back(self) -> None:
         """Hand the unit to whoever waits longest, or keep it."""

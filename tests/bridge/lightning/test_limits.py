@@ -71,6 +71,18 @@ async def test_who_gives_up_takes_nothing_along() -> None:
     assert (units.in_use, units.waiting) == (0, 0)
 
 
+async def test_who_gives_up_in_the_turn_in_which_a_unit_is_freed_gives_up_quietly() -> None:
+    units = Units(1)
+    held = await units.acquire(LONG_S)
+    first, second = await waiting(units), await waiting(units)
+    first.cancel()
+    held.release()  # passes over the first one, which has not run yet
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    (await second).release()
+    assert (units.in_use, units.waiting) == (0, 0)
+
+
 async def test_a_unit_handed_to_who_gives_up_in_the_same_turn_goes_on() -> None:
     units = Units(1)
     held = await units.acquire(LONG_S)
