@@ -90,6 +90,7 @@ async def test_without_a_fault_it_is_a_cable() -> None:
     "harm",
     [
         pytest.param({"slice_bytes": 1}, id="slices of one byte"),
+        pytest.param({"slice_bytes": 1, "sliced_bytes": 100}, id="slices of one byte, at first"),
         pytest.param({"slice_bytes": 7, "delay_s": 0.01}, id="slices, late"),
         pytest.param({"bytes_per_s": 20_000}, id="a narrow way"),
     ],

@@ -20,6 +20,7 @@ from bridge.emulators.recording import ClearReceived
 from bridge.media.heard import Heard
 from telephony_codecs.formats import MULAW_8K
 from tests.support.failing_calls import (
+    AMPLE_S,
     Circumstances,
     Result,
     Times,
@@ -45,6 +46,7 @@ HEARD_WITHIN_MS: Final = 200.0
 class Row(Circumstances):
     """A moment."""
 
+    deadline_s: float = AMPLE_S
     cue: Cue
     #: Whether words of the first text are heard.
     speaking: bool = True
@@ -81,21 +83,20 @@ ROWS: Final = {
         speaking=False,
         wait_s=2 * LONG_S,
         network=delayed,
-        config={"spare_connections": 0, "connect_timeout_s": 2.0, "first_audio_timeout_s": 2.0},
+        config={"spare_connections": 0},
     ),
     "while it waits for the first byte": Row(
         cue=AFTER_A_WHILE,
         speaking=False,
         wait_s=LONG_S,
         options=lambda _: paced(first_byte_ms=LONG_S * 1000),
-        config={"first_audio_timeout_s": 2.0},
     ),
     "while two are asked": Row(
         cue=AFTER_A_WHILE,
         speaking=False,
         wait_s=LONG_S,
         options=lambda _: paced(first_byte_ms=LONG_S * 1000),
-        config={"hedge_after_s": 0.1, "first_audio_timeout_s": 2.0},
+        config={"hedge_after_s": 0.1},
     ),
     "while it waits before the retry": Row(
         cue=AFTER_A_WHILE, speaking=False, scripted=lambda _: tone_lightning(busy, times=1)
@@ -119,14 +120,11 @@ ROWS: Final = {
         options=lambda _: paced(realtime_factor=1.5, late_chunks_after_cancel=9),
         network=delayed,
         wait_s=LONG_S,
-        config={"first_audio_timeout_s": 2.0},
     ),
     "and Lightning never stops": Row(
         cue=after_speech_of(500), options=lambda _: paced(realtime_factor=1.5, late_chunks_after_cancel=999)
     ),
-    "while it stalls": Row(
-        cue=after_speech_of(300), network=once(Trouble.STALL, 6000), config={"stall_timeout_s": 2.0}
-    ),
+    "while it stalls": Row(cue=after_speech_of(300), network=once(Trouble.STALL, 6000)),
     "while it is cut off": Row(cue=after_speech_of(300), network=once(Trouble.RST, 6000)),
 }
 

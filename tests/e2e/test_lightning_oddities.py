@@ -17,6 +17,7 @@ from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.resample import Resampler
 from tests.support.failing_calls import (
+    AMPLE_S,
     Circumstances,
     Result,
     Times,
@@ -41,6 +42,7 @@ AT_FIRST_BYTES: Final = 600
 class Row(Circumstances):
     """Something odd."""
 
+    deadline_s: float = AMPLE_S
     #: How much longer than usual the caller may wait for it.
     wait_s: float = 0.0
     #: Counters that tell of it, and what they count to.
@@ -104,7 +106,7 @@ def pcm_at_16k(mulaw: bytes) -> bytes:
 
 
 ROWS: Final = {
-    "slices of one byte": Row(network=slow(slice_bytes=1)),
+    "slices of one byte": Row(network=slow(slice_bytes=1, sliced_bytes=1500), wait_s=SLOW_S),
     "latency": Row(network=slow(delay_s=LATENCY_S), wait_s=2 * LATENCY_S),
     "latency, handshake and all": Row(
         network=slow(delay_s=LATENCY_S), wait_s=4 * LATENCY_S, config={"spare_connections": 0}

@@ -40,10 +40,9 @@ T = TypeVar("T")
 Times: TypeAlias = int | None
 
 #: For a handshake, a first audio, the next audio.
-DEADLINE_S: Final = 0.75
-DEADLINES: Final = dict.fromkeys(
-    ("connect_timeout_s", "first_audio_timeout_s", "stall_timeout_s"), DEADLINE_S
-)
+_DEADLINES: Final = ("connect_timeout_s", "first_audio_timeout_s", "stall_timeout_s")
+#: What they are where one must pass, and where none should.
+DEADLINE_S, AMPLE_S = 0.75, 3.0
 #: No call here lasts longer, whatever happens to it.
 AT_MOST_S: Final = 20.0
 CALLS_AT_ONCE: Final = 10
@@ -66,6 +65,7 @@ class Circumstances:
     options: Callable[[Times], EmulatorOptions] = lambda _: paced()
     network: Callable[[FaultProxy, Times], None] | None = None
     scripted: Callable[[Times], ScriptedLightning] | None = None
+    deadline_s: float = DEADLINE_S
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -119,7 +119,8 @@ async def _call_under(
     texts: Sequence[str],
     fallback: bool,
 ) -> Result:
-    lightning = {"voice_id": VOICE, "hedge_after_s": 0.0} | DEADLINES | dict(circumstances.config)
+    deadlines = dict.fromkeys(_DEADLINES, circumstances.deadline_s)
+    lightning = {"voice_id": VOICE, "hedge_after_s": 0.0} | deadlines | dict(circumstances.config)
     async with AsyncExitStack() as stack:
         if circumstances.scripted:
             scripted = await stack.enter_async_context(circumstances.scripted(times))

@@ -13,6 +13,7 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import Callable
@@ -68,6 +69,8 @@ class Way:
     delay_s: float = 0.0
     #: Bytes that are written at once; 0: all that there are.
     slice_bytes: int = 0
+    #: Of a connection, only so many are sliced: a slice takes a turn of the loop, and a busy machine has few.
+    sliced_bytes: float = math.inf
     #: What gets through in a second; 0: everything.
     bytes_per_s: int = 0
     #: Bytes that have got through.
@@ -256,15 +259,21 @@ class _Pipe:
         return fault
 
     async def _put_through(self, piece: bytes) -> None:
-        way = self._way
-        size = way.slice_bytes or way.bytes_per_s // _PIECES_PER_S or len(piece)
-        for at in range(0, len(piece), max(1, size)):
-            part = piece[at : at + size]
+        way, at = self._way, 0
+        while at < len(piece):
+            part = piece[at : at + self._most_at_once(len(piece))]
             self._writer.write(part)
             await self._writer.drain()
+            at += len(part)
             self._forwarded_bytes += len(part)
             way.forwarded_bytes += len(part)
             await asyncio.sleep(len(part) / way.bytes_per_s if way.bytes_per_s else 0)
+
+    def _most_at_once(self, size: int) -> int:
+        way = self._way
+        if way.slice_bytes and self._forwarded_bytes < way.sliced_bytes:
+            return way.slice_bytes
+        return max(1, way.bytes_per_s // _PIECES_PER_S) if way.bytes_per_s else size
 
 
 def _close(writer: asyncio.StreamWriter, trouble: Trouble) -> None:
