@@ -110,6 +110,7 @@ def say(
     _require_usable(lightning, str(config or ""))
     job = Job(
         text=None if stream_stdin else _words(text or ""),
+        stdin=sys.stdin.fileno() if stream_stdin else -1,
         format=wanted,
         config=lightning,
         normalise=normalise or loaded.speech.normalise,
@@ -146,6 +147,8 @@ def _require_text(text: str | None, streams: bool, text_streaming: TextStreaming
         raise ConfigError('is missing: give a text, or "-", or --stream-stdin', key="TEXT")
     if text not in (None, HYPHEN) and streams:
         raise ConfigError("comes from standard input with --stream-stdin: leave it out", key="TEXT")
+    if sys.stdin is None and (streams or text == HYPHEN):
+        raise ConfigError("is closed", source="standard input")
 
 
 def _words(text: str) -> str:
@@ -184,6 +187,8 @@ def _telephone(format: Format | None, rate_hz: SampleRate | None) -> ClipFormat:
 def _target(out: Path | None, format: Format) -> Path:
     """Where to write; never an MP3 under a WAV's name, or the other way round, and no audio onto a screen."""
     if out in (STDOUT, Path(HYPHEN)):
+        if sys.stdout is None:
+            raise ConfigError("is closed", source="standard output")
         if sys.stdout.isatty():
             reason = (
                 'is a terminal, and audio is not for reading: pipe it ("| ffplay -nodisp -"), or name a file'

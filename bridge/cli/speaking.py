@@ -38,9 +38,9 @@ Progress: TypeAlias = Callable[[float], None]
 class Job:
     """What is to be said, and how."""
 
-    #: None: what arrives on this descriptor, as it arrives.
+    #: None: what arrives on the descriptor `stdin`, as it arrives.
     text: str | None
-    stdin: int = 0
+    stdin: int = -1
     format: ClipFormat
     config: LightningConfig
     normalise: bool = False

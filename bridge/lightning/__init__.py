@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bridge.lightning.client import Lightning
-
 __all__ = ["Lightning"]
 
+if TYPE_CHECKING:
+    from bridge.lightning.client import Lightning
+else:
 
-def __getattr__(name: str) -> object:
-    # It stands on everything that is in this package, and nothing in here may need it.
-    if name == "Lightning":
-        from bridge.lightning.client import Lightning
+    def __getattr__(name: str) -> object:
+        # It stands on everything that is in this package, and nothing in here may need it.
+        if name == "Lightning":
+            from bridge.lightning.client import Lightning
 
-        return Lightning
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Lightning
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
