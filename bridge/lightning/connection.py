@@ -92,7 +92,8 @@ class Dialer:
                 max_size=MAX_MESSAGE_BYTES,
                 logger=_wire_logger,
             )
-        except (WebSocketException, OSError, EOFError) as failure:
+        except (WebSocketException, OSError, EOFError, UnicodeError) as failure:
+            # A UnicodeError is the resolver's: the host has a label that no name can have.
             error = self._told(failure)
         else:
             self._stats.connects += 1

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bridge.errors import LightningError
+from bridge.errors import LightningError, Unavailable
 from bridge.lightning.connection import Dialer, Link
 from bridge.lightning.messages import Chunk, Message
 from bridge.lightning.stats import LightningStats
@@ -32,6 +32,14 @@ def test_tls_is_made_once_and_only_where_it_is_wanted() -> None:
     assert secure.tls is not None
     assert secure.tls is secure.tls
     assert Dialer(config("http://127.0.0.1"), LightningStats()).tls is None
+
+
+@pytest.mark.parametrize("host", ["two..dots", "x" * 64 + ".example", "[::1%nowhere]"])
+async def test_a_host_that_has_no_address_is_an_error_of_lightnings(host: str) -> None:
+    stats = LightningStats()
+    with pytest.raises(Unavailable, match="cannot connect"):
+        await Dialer(config(f"http://{host}:9"), stats).dial()
+    assert stats.connect_failures == 1
 
 
 class Passenger:
