@@ -301,6 +301,7 @@ def _split(url: str, schemes: Container[str]) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         right = parts.scheme in schemes and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as a resolver does: fails where a label is empty or too long
     except ValueError:
         return None
     return parts if right and re.fullmatch(r"[!-~]+", url) else None
