@@ -17,7 +17,7 @@ from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.speech_engine import ToneEngine
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 from telephony_codecs.transcoder import Transcoder
-from telephony_codecs.wav import read_wav
+from telephony_codecs.wav import read_wav, wav_bytes
 from tests.support.cli import Invoke, bridge
 from tests.support.lightning_thread import lightning_in_thread
 
@@ -204,6 +204,92 @@ def test_what_lightning_refuses_is_told_in_its_words(
     assert done.err.startswith("bridge: ")
     assert told in done.err
     assert not (tmp_path / "out.wav").exists(), "no empty file is left behind"
+
+
+# -- by which door, and with what --------------------------------------------------------------------------------------
+
+DOORS = {
+    **dict.fromkeys(("live", "sse", "http", "v3.1", "v3.1-sse"), ("magnus", "lightning_v3.1")),
+    **dict.fromkeys(("v2", "v2-sse"), ("magnus", "lightning_v2")),
+    "v4": ("brannock", "lightning_v4"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_by_every_door_with_the_model_that_it_implies(
+    invoke: Invoke, lightning: EmulatedLightning, tmp_path: Path, door: str
+) -> None:
+    voice, model = DOORS[door]
+    done = invoke("say", TEXT, "--door", door, "--voice", voice, "--sample-rate", 8000)
+    assert (done.code, done.err) == (0, "")
+    told = figures(done.out)
+    assert (told["door"], told["voice"]) == (door, f"{voice}, {model}, en, speed 1")
+    assert read_wav(tmp_path / "out.wav").audio == spoken(TEXT, voice=voice)
+
+
+def test_by_the_door_of_this_machine_without_a_key(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav = wav_bytes(PCM16_8K, spoken(TEXT))
+    (tmp_path / "clip.wav").write_bytes(wav)
+    (tmp_path / "my.toml").write_text('[lightning]\ndoor = "local"\ncommand = ["cat", "clip.wav"]\n')
+    assert invoke("say", TEXT, "-c", "my.toml", "--sample-rate", 8000).code == 0
+    assert (tmp_path / "out.wav").read_bytes() == wav
+
+
+def test_what_another_door_has_no_use_for_is_left_out(
+    invoke: Invoke, lightning: EmulatedLightning, tmp_path: Path
+) -> None:
+    (tmp_path / "my.toml").write_text('[lightning]\ntext_streaming = "context"\noutput = "ulaw"\n')
+    assert invoke("say", TEXT, "-c", "my.toml", "--door", "v2").code == 0
+    (tmp_path / "local.toml").write_text('[lightning]\ndoor = "local"\ncommand = ["cat"]\n')
+    assert invoke("say", TEXT, "-c", "local.toml", "--door", "live").code == 0
+    assert lightning.stats.requests == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        ((TEXT, "--door", "v4"), '--voice: "magnus" is a voice of lightning_v3.1'),
+        ((TEXT, "--model", "lightning_v2"), "--model: lightning_v2 is spoken by a door of its own"),
+        ((TEXT, "--language", "tlh"), '--language: "tlh" is no language of lightning_v3.1'),
+        (
+            ("--stream-stdin", "--door", "sse", "--text-streaming", "context"),
+            '--text-streaming: "context" is for door "live"',
+        ),
+        (
+            (TEXT, "--text-streaming", "flush"),
+            "--text-streaming: is for text that streams in: add --stream-stdin",
+        ),
+        ((TEXT, "--stream-stdin"), "TEXT: comes from standard input with --stream-stdin: leave it out"),
+        (("--stream-stdin", "--format", "pcm"), "--format: is ulaw with --stream-stdin"),
+        (("--stream-stdin", "--sample-rate", 16000), "--sample-rate: is 8000 with --stream-stdin"),
+        (("--stream-stdin", "-o", "a.mp3"), "a.mp3: --out: --format ulaw makes a .wav file"),
+    ],
+)
+def test_what_does_not_fit_together_is_told_by_the_name_of_the_option(
+    invoke: Invoke, lightning: EmulatedLightning, arguments: tuple[object, ...], told: str
+) -> None:
+    done = invoke("say", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"bridge: {told}")
+    assert (lightning.stats.connections, lightning.stats.requests) == (0, 0)
+
+
+@pytest.mark.parametrize("config, option", [("", ("--normalise",)), ("[speech]\nnormalise = true", ())])
+def test_text_is_prepared_by_choice(
+    invoke: Invoke, lightning: EmulatedLightning, tmp_path: Path, config: str, option: tuple[str, ...]
+) -> None:
+    (tmp_path / "my.toml").write_text(config)
+    assert invoke("say", "**Good** morning.", "-c", "my.toml", *option).code == 0
+    assert list(lightning.stats.texts) == ["Good morning."]
+
+
+def test_a_text_of_which_nothing_is_left_is_nothing_to_say(
+    invoke: Invoke, lightning: EmulatedLightning
+) -> None:
+    done = invoke("say", "***", "--normalise")
+    assert (done.code, done.err) == (2, "bridge: TEXT: there is nothing to say\n")
 
 
 def test_a_wrong_key_is_told_and_not_shown(invoke: Invoke, lightning: EmulatedLightning) -> None:
