@@ -161,7 +161,7 @@ class _TimedText:
         return time.monotonic() - self._first_at_s if self._first_at_s is not None else 0.0
 
     async def arriving(self) -> AsyncIterator[str]:
-        """It."""
+        """The text, as it arrives."""
         async with aclosing(self._source) as source:
             async for text in source:
                 if self._first_at_s is None and text.strip():
