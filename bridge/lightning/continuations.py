@@ -18,21 +18,18 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
 from typing import Final, Protocol
 
-from bridge.config import LightningConfig
 from bridge.errors import LightningError
 from bridge.lightning.connection import Link
+from bridge.lightning.door import Door
 from bridge.lightning.end_of_text import EndOfText, ExpectedMs, Verdict
-from bridge.lightning.limits import Units
 from bridge.lightning.messages import Chunk, Complete, Message, SynthesisRequest, Word, encode
 from bridge.lightning.pieces import Splitter
 from bridge.lightning.pool import Pool
 from bridge.lightning.riding import RidingSynthesis
 from bridge.lightning.run_audio import RunAudio
-from bridge.lightning.speech import PartSink, SpokenWord, Synthesis, TextSynthesis
-from bridge.lightning.stats import LightningStats
+from bridge.lightning.speech import PartSink, SpokenWord, TextSynthesis
 from bridge.lightning.wire import Fields
 from telephony_codecs.formats import AudioFormat, Encoding
 
@@ -134,25 +131,12 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         self,
         request: SynthesisRequest,
         into: PartSink | None,
-        *,
+        door: Door,
         pool: Pool,
-        config: LightningConfig,
-        stats: LightningStats,
-        units: Units,
-        on_over: Callable[[Synthesis], None],
         wait_s: float | None = None,
         expected_ms: ExpectedMs | None = None,
     ) -> None:
-        super().__init__(
-            request,
-            into,
-            pool=pool,
-            config=config,
-            stats=stats,
-            units=units,
-            on_over=on_over,
-            wait_s=wait_s,
-        )
+        super().__init__(request, into, door, pool, wait_s)
         self._style: Style = ContextStyle()
         self._fragments = Fragments()
         self._next = 0
@@ -161,8 +145,8 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
         self._to_send, self._all_sent, self._spoken = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._end_of_text = EndOfText(
             expected_ms or (lambda text: len(text) * MS_PER_CHAR / request.speed),
-            first_audio_s=config.first_audio_timeout_s,
-            stall_s=config.stall_timeout_s,
+            first_audio_s=door.config.first_audio_timeout_s,
+            stall_s=door.config.stall_timeout_s,
         )
         encoding = _ENCODINGS.get(request.output_format, Encoding.PCM16)
         self._audio = RunAudio(AudioFormat(encoding, request.sample_rate))

@@ -24,6 +24,7 @@ import aiohttp
 
 from bridge.config import LightningConfig
 from bridge.errors import Busy, InvalidRequest, LightningError, Unavailable
+from bridge.lightning.door import Door
 from bridge.lightning.faults import Fault, with_mend
 from bridge.lightning.http_client import (
     FAILURES,
@@ -36,7 +37,7 @@ from bridge.lightning.http_client import (
 )
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
-from bridge.lightning.speech import PartSink, Synthesis
+from bridge.lightning.speech import PartSink
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.watched import WatchedSynthesis
 from bridge.lightning.wire import Wire
@@ -52,7 +53,7 @@ WARM_TIMEOUT_S: Final = 5.0
 REST_TIMEOUT_S: Final = 1.0
 
 
-class HttpDoor:
+class HttpDoor(Door):
     """A `Synthesizer` over HTTP. One for a process and entry of the configuration.
 
     Args:
@@ -70,11 +71,8 @@ class HttpDoor:
         units: Units | None = None,
         keepalive_s: float = KEEPALIVE_S,
     ) -> None:
-        self.config = config
-        self._stats = stats or LightningStats()
-        self.units = units or Units(config.concurrency, self._stats)
+        super().__init__(config, stats=stats, units=units)
         self._keepalive_s = keepalive_s
-        self._active: set[Synthesis] = set()
         self._tails: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -85,11 +83,6 @@ class HttpDoor:
         #: Why Lightning cannot be reached; None when the last request reached it.
         self.last_error: LightningError | None = None
 
-    @property
-    def stats(self) -> LightningStats:
-        """Where everything that goes other than well is counted."""
-        return self._stats
-
     async def start(self) -> None:
         """Begin to warm the spare connections. Does not wait for them, and does not fail without them."""
         if self._keeper is None and self.config.spare_connections:
@@ -99,8 +92,7 @@ class HttpDoor:
     async def close(self) -> None:
         """Close every connection. What is being synthesised, or waits for it, fails."""
         self._closed = True
-        for synthesis in list(self._active):
-            synthesis.finish(Unavailable("the client is closed", code="closed"))
+        await super().close()
         tasks = [task for task in (self._keeper, *self._tails) if task]
         for task in tasks:
             task.cancel()
@@ -108,25 +100,6 @@ class HttpDoor:
             await asyncio.wait(tasks)
         if self._session is not None:
             await self._session.close()
-
-    async def __aenter__(self) -> HttpDoor:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    def synthesize(
-        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
-    ) -> Synthesis:
-        """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
-        synthesis = self._synthesis(request, into, wait_s)
-        self._active.add(synthesis)
-        return synthesis
-
-    def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
-        """What a door adds."""
-        raise NotImplementedError
 
     # -- for its syntheses -----------------------------------------------------------------------------
 
@@ -142,10 +115,6 @@ class HttpDoor:
         if self._session is None:
             self._session = open_session(self.config, traces=[_tracing(self._stats)])
         return self._session
-
-    def forget(self, synthesis: Synthesis) -> None:
-        """It is over."""
-        self._active.discard(synthesis)
 
     def reached(self, error: LightningError | None = None) -> None:
         """Lightning answered; or `error` is how it did not, or what it said."""
@@ -212,21 +181,13 @@ class HttpSynthesis(WatchedSynthesis):
 
     def __init__(
         self,
-        door: HttpDoor,
-        wire: Wire,
         request: SynthesisRequest,
         into: PartSink | None,
+        door: HttpDoor,
+        wire: Wire,
         wait_s: float | None,
     ) -> None:
-        super().__init__(
-            request,
-            into,
-            config=door.config,
-            stats=door.stats,
-            units=door.units,
-            on_over=door.forget,
-            wait_s=wait_s,
-        )
+        super().__init__(request, into, door, wait_s)
         self._door, self._wire = door, wire
         self._guard = TextGuard()
         self._answer: aiohttp.ClientResponse | None = None

@@ -9,11 +9,12 @@ Strategy:
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from bridge.config import LightningConfig
-from bridge.errors import LightningError, Unavailable
+from bridge.errors import LightningError
 from bridge.lightning.continuations import ContinuedSynthesis
+from bridge.lightning.door import Door
 from bridge.lightning.end_of_text import ExpectedMs
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import Complete, SynthesisRequest
@@ -24,7 +25,7 @@ from bridge.lightning.stats import LightningStats
 from bridge.lightning.wire import LIVE, Wire
 
 
-class SocketDoor:
+class SocketDoor(Door):
     """A `Synthesizer` on warm WebSockets. One for a process and entry of the configuration.
 
     Args:
@@ -44,11 +45,8 @@ class SocketDoor:
         units: Units | None = None,
         keepalive_s: float = KEEPALIVE_S,
     ) -> None:
-        self.config = config
-        self._stats = stats or LightningStats()
-        self.units = units or Units(config.concurrency, self.stats)
+        super().__init__(config, stats=stats, units=units)
         self.pool = Pool(config, self.stats, keepalive_s, self.wire)
-        self._active: set[Synthesis] = set()
 
     async def start(self) -> None:
         """Begin to open the spare connections. Does not wait for them, and does not fail without them."""
@@ -56,43 +54,16 @@ class SocketDoor:
 
     async def close(self) -> None:
         """Close every connection. What is being synthesised, or waits for it, fails."""
-        for synthesis in list(self._active):
-            synthesis.finish(Unavailable("the client is closed", code="closed"))
+        await super().close()
         await self.pool.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    @property
-    def stats(self) -> LightningStats:
-        """Where everything that goes other than well is counted."""
-        return self._stats
 
     @property
     def last_error(self) -> LightningError | None:
         """Why Lightning cannot be reached; None when the last connection could be opened."""
         return self.pool.last_error
 
-    def synthesize(
-        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
-    ) -> Synthesis:
-        """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
-        synthesis = _WholeSynthesis(
-            request,
-            into,
-            pool=self.pool,
-            config=self.config,
-            stats=self.stats,
-            units=self.units,
-            on_over=self._active.discard,
-            wait_s=wait_s,
-        )
-        self._active.add(synthesis)
-        return synthesis
+    def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
+        return _WholeSynthesis(request, into, self, self.pool, wait_s)
 
 
 class LightningLive(SocketDoor):
@@ -114,17 +85,7 @@ class LightningLive(SocketDoor):
             expected_ms: how long a text takes in this voice; by default what English takes. Lightning does not say
                 when it has spoken everything, and this is how that is told from a pause.
         """
-        synthesis = ContinuedSynthesis(
-            request,
-            into,
-            pool=self.pool,
-            config=self.config,
-            stats=self.stats,
-            units=self.units,
-            on_over=self._active.discard,
-            wait_s=wait_s,
-            expected_ms=expected_ms,
-        )
+        synthesis = ContinuedSynthesis(request, into, self, self.pool, wait_s, expected_ms)
         self._active.add(synthesis)
         return synthesis
 

@@ -21,10 +21,11 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Self, cast
+from typing import Final, cast
 
 from bridge.config import API_KEY_VARIABLE, LightningConfig
 from bridge.errors import InvalidRequest, LightningError, Unavailable
+from bridge.lightning.door import Door
 from bridge.lightning.faults import MAX_MESSAGE_CHARS
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
@@ -48,7 +49,7 @@ _OURS: Final = ("BRIDGE_", API_KEY_VARIABLE)
 _STDIN, _STDOUT = 0, 1
 
 
-class LocalEngine:
+class LocalEngine(Door):
     """A `Synthesizer` that runs `config.command`. One for a process and entry of the configuration.
 
     Args:
@@ -60,11 +61,9 @@ class LocalEngine:
     def __init__(
         self, config: LightningConfig, *, stats: LightningStats | None = None, units: Units | None = None
     ) -> None:
-        self.config = config
-        self._stats = stats or LightningStats()
-        self.units = Units(MAX_PROGRAMS, self.stats)
+        stats = stats or LightningStats()
+        super().__init__(config, stats=stats, units=Units(MAX_PROGRAMS, stats))
         self.last_error: LightningError | None = None
-        self._active: set[Synthesis] = set()
         self._starting: set[asyncio.Task[object]] = set()
         #: Programs that have not ended yet, even if nobody wants them any more.
         self.running: set[_Program] = set()
@@ -76,34 +75,12 @@ class LocalEngine:
 
     async def close(self) -> None:
         """Kill every program. What is being synthesised fails."""
-        for synthesis in list(self._active):
-            synthesis.finish(Unavailable("the client is closed", code="closed"))
+        await super().close()
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(program.ended for program in self.running))
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    @property
-    def stats(self) -> LightningStats:
-        """Where everything that goes other than well is counted."""
-        return self._stats
-
-    def synthesize(
-        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
-    ) -> Synthesis:
-        """Have `request` spoken. Returns at once; whatever goes wrong is told by the synthesis."""
-        synthesis = _LocalSynthesis(self, request, into, wait_s)
-        self._active.add(synthesis)
-        return synthesis
-
-    def forget(self, synthesis: Synthesis) -> None:
-        """It is over."""
-        self._active.discard(synthesis)
+    def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
+        return _LocalSynthesis(request, into, self, wait_s)
 
     async def run(self, program: _Program, argv: Sequence[str]) -> None:
         """Start `program`. Who is cancelled meanwhile leaves it to be killed as soon as it runs.
@@ -127,17 +104,9 @@ class _LocalSynthesis(WatchedSynthesis):
     """A synthesis by a process."""
 
     def __init__(
-        self, engine: LocalEngine, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
+        self, request: SynthesisRequest, into: PartSink | None, engine: LocalEngine, wait_s: float | None
     ) -> None:
-        super().__init__(
-            request,
-            into,
-            config=engine.config,
-            stats=engine.stats,
-            units=engine.units,
-            on_over=engine.forget,
-            wait_s=wait_s,
-        )
+        super().__init__(request, into, engine, wait_s)
         self._engine = engine
         self._program: _Program | None = None
 

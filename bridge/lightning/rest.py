@@ -37,7 +37,7 @@ class LightningHttp(HttpDoor):
     def _synthesis(
         self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
     ) -> _ClipSynthesis:
-        return _ClipSynthesis(self, request, into, wait_s)
+        return _ClipSynthesis(request, into, self, wait_s)
 
 
 class _ClipSynthesis(HttpSynthesis):
@@ -46,9 +46,9 @@ class _ClipSynthesis(HttpSynthesis):
     accept = ACCEPT
 
     def __init__(
-        self, door: LightningHttp, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
+        self, request: SynthesisRequest, into: PartSink | None, door: LightningHttp, wait_s: float | None
     ) -> None:
-        super().__init__(door, _WIRE, request, into, wait_s)
+        super().__init__(request, into, door, _WIRE, wait_s)
 
     def _first_audio_limit_s(self) -> float:
         making_s = MAKING_S_PER_CHAR * len(self.request.text) / self.request.speed

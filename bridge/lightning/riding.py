@@ -10,17 +10,13 @@ Strategy:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from bridge.config import LightningConfig
 from bridge.errors import Busy, LightningError
 from bridge.lightning.connection import Link
+from bridge.lightning.door import Door
 from bridge.lightning.faults import with_mend
-from bridge.lightning.limits import Units
 from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest, Word
 from bridge.lightning.pool import Pool
-from bridge.lightning.speech import PartSink, SpokenWord, Synthesis
-from bridge.lightning.stats import LightningStats
+from bridge.lightning.speech import PartSink, SpokenWord
 from bridge.lightning.watched import WatchedSynthesis
 
 
@@ -31,17 +27,11 @@ class RidingSynthesis(WatchedSynthesis):
         self,
         request: SynthesisRequest,
         into: PartSink | None,
-        *,
+        door: Door,
         pool: Pool,
-        config: LightningConfig,
-        stats: LightningStats,
-        units: Units,
-        on_over: Callable[[Synthesis], None],
         wait_s: float | None = None,
     ) -> None:
-        super().__init__(
-            request, into, config=config, stats=stats, units=units, on_over=on_over, wait_s=wait_s
-        )
+        super().__init__(request, into, door, wait_s)
         self._pool, self._wire = pool, pool.wire
         self._link: Link | None = None
         self._resent = False

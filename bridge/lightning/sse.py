@@ -68,7 +68,7 @@ class LightningSse(HttpDoor):
     def _synthesis(
         self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
     ) -> _SseSynthesis:
-        return _SseSynthesis(self, request, into, wait_s)
+        return _SseSynthesis(request, into, self, wait_s)
 
 
 class _SseSynthesis(HttpSynthesis):
@@ -77,9 +77,9 @@ class _SseSynthesis(HttpSynthesis):
     accept = ACCEPT
 
     def __init__(
-        self, door: LightningSse, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
+        self, request: SynthesisRequest, into: PartSink | None, door: LightningSse, wait_s: float | None
     ) -> None:
-        super().__init__(door, _WIRES[door.config.door], request, into, wait_s)
+        super().__init__(request, into, door, _WIRES[door.config.door], wait_s)
         self._parser = EventParser()
         self._malformed = 0
 

@@ -13,10 +13,11 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Self
+from typing import Final
 
 from bridge.config import LightningConfig
-from bridge.errors import LightningError, Unavailable
+from bridge.errors import LightningError
+from bridge.lightning.door import Door
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest
 from bridge.lightning.pool import KEEPALIVE_S
@@ -33,7 +34,7 @@ from telephony_codecs.wav import wav_bytes
 MAX_OTHER_VOICES: Final = 16
 
 
-class LightningV4:
+class LightningV4(Door):
     """A `Synthesizer` on sessions with Lightning v4. One for a process and entry of the configuration.
 
     Args:
@@ -53,13 +54,10 @@ class LightningV4:
         keepalive_s: float = KEEPALIVE_S,
         interrupt_timeout_s: float = INTERRUPT_TIMEOUT_S,
     ) -> None:
-        self.config = config
-        self._stats = stats or LightningStats()
-        self.units = units or Units(config.concurrency, self.stats)
+        super().__init__(config, stats=stats, units=units)
         self._keepalive_s, self._interrupt_timeout_s = keepalive_s, interrupt_timeout_s
         self.pool = self._pool_to(v4_wire(_usual(config), config), config)
         self._others: dict[str, V4Pool] = {}
-        self._active: set[_Turn] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -68,36 +66,18 @@ class LightningV4:
 
     async def close(self) -> None:
         """Close every connection. What is being synthesised, or waits for it, fails."""
-        turns = list(self._active)
-        for turn in turns:
-            turn.finish(Unavailable("the client is closed", code="closed"))
+        turns = [turn for turn in self._active if isinstance(turn, _Turn)]
+        await super().close()
         await asyncio.gather(*(turn.let_go() for turn in turns))
         await asyncio.gather(*(pool.close() for pool in self._pools()), *self._closing)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    @property
-    def stats(self) -> LightningStats:
-        """Where everything that goes other than well is counted."""
-        return self._stats
 
     @property
     def last_error(self) -> LightningError | None:
         """Why Lightning cannot be reached; None when the last connection in the configured voice could be opened."""
         return self.pool.last_error
 
-    def synthesize(
-        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
-    ) -> Synthesis:
-        """Ask for `request`. Returns at once; whatever goes wrong is told by the synthesis."""
-        turn = _Turn(self, request, into, wait_s)
-        self._active.add(turn)
-        return turn
+    def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
+        return _Turn(request, into, self, wait_s)
 
     def pool_for(self, request: SynthesisRequest) -> V4Pool:
         """The sockets in the voice of `request`."""
@@ -112,10 +92,6 @@ class LightningV4:
             pool.start()
         self._others[wire.path] = pool  # the latest is last
         return pool
-
-    def forget(self, turn: _Turn) -> None:
-        """It is over."""
-        self._active.discard(turn)
 
     def _pool_to(self, wire: Wire, config: LightningConfig) -> V4Pool:
         return V4Pool(
@@ -156,19 +132,10 @@ class _Turn(RidingSynthesis):
     """A synthesis in a session. Its `request_id` is the turn's."""
 
     def __init__(
-        self, door: LightningV4, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
+        self, request: SynthesisRequest, into: PartSink | None, door: LightningV4, wait_s: float | None
     ) -> None:
         self._refused = False
-        super().__init__(
-            request,
-            into,
-            pool=door.pool,
-            config=door.config,
-            stats=door.stats,
-            units=door.units,
-            on_over=lambda _: door.forget(self),
-            wait_s=wait_s,
-        )
+        super().__init__(request, into, door, door.pool, wait_s)
         self._door, self._sessions = door, door.pool
 
     async def let_go(self) -> None:

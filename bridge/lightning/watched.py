@@ -12,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 
-from bridge.config import LightningConfig
 from bridge.errors import Busy, LightningError, TimedOut, Unavailable
-from bridge.lightning.limits import QUEUE_TIMEOUT, Unit, Units
+from bridge.lightning.door import Door
+from bridge.lightning.limits import QUEUE_TIMEOUT, Unit
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
-from bridge.lightning.stats import LightningStats
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +26,9 @@ _FLOOD_S, _FLOOD_S_PER_CHAR = 20.0, 0.5
 
 
 class WatchedSynthesis(Synthesis):
-    """A synthesis of one door.
+    """A synthesis through `door`. It holds one of its account's units from before the request until the end.
 
     Args:
-        config: of the door: its deadlines.
-        units: the account's; one is held from before the request until the end.
-        on_over: told when it is over.
         wait_s: how long to wait for a unit, instead of `queue_timeout_s`.
     """
 
@@ -41,21 +36,17 @@ class WatchedSynthesis(Synthesis):
         self,
         request: SynthesisRequest,
         into: PartSink | None,
-        *,
-        config: LightningConfig,
-        stats: LightningStats,
-        units: Units,
-        on_over: Callable[[Synthesis], None],
+        door: Door,
         wait_s: float | None = None,
     ) -> None:
         super().__init__(request, into)
-        self._config, self._stats, self._units, self._on_over = config, stats, units, on_over
-        self._wait_s = config.queue_timeout_s if wait_s is None else wait_s
+        self._home, self._config, self._stats = door, door.config, door.stats
+        self._wait_s = self._config.queue_timeout_s if wait_s is None else wait_s
         self._unit: Unit | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._heard_at_s = 0.0
-        stats.syntheses += 1
+        self._stats.syntheses += 1
         self._task = asyncio.create_task(self._run())
 
     # -- what a door adds ------------------------------------------------------------------------------
@@ -125,7 +116,7 @@ class WatchedSynthesis(Synthesis):
     async def _run(self) -> None:
         try:
             if self._unit is None:
-                self._unit = await self._units.acquire(self._wait_s)
+                self._unit = await self._home.units.acquire(self._wait_s)
             await self._ask()
         except LightningError as error:
             self.finish(error)
@@ -159,9 +150,9 @@ class WatchedSynthesis(Synthesis):
             self._timer.cancel()
 
     def _let_go(self) -> None:
-        self._on_over(self)
+        self._home.forget(self)
         if isinstance(self.error, Busy) and self.error.retry_after_s and self.error.code != QUEUE_TIMEOUT:
-            self._units.hold(self.error.retry_after_s)
+            self._home.units.hold(self.error.retry_after_s)
         self._unwatch()
         self._stats.cancelled += self.cancelled
         self._stats.failed += self.error is not None

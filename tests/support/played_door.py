@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from bridge.config import LightningConfig
 from bridge.errors import LightningError
 from bridge.lightning.breaker import Breaker
+from bridge.lightning.door import Door
 from bridge.lightning.entries import Entry
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
@@ -110,36 +110,26 @@ def in_turn(*scripts: Script) -> Script:
     return script
 
 
-@dataclass
-class PlayedDoor:
+class PlayedDoor(Door):
     """A `Synthesizer`."""
 
-    script: Script
-    stats: LightningStats
-    units: Units
-    config: LightningConfig
-    syntheses: list[PlayedSynthesis] = field(default_factory=list)
     last_error: LightningError | None = None
-    running: bool = False
+
+    def __init__(self, script: Script, stats: LightningStats, units: Units, config: LightningConfig) -> None:
+        super().__init__(config, stats=stats, units=units)
+        self.script = script
+        self.syntheses: list[PlayedSynthesis] = []
+        self.running = False
 
     async def start(self) -> None:
         self.running = True
 
     async def close(self) -> None:
+        await super().close()
         self.running = False
 
-    def synthesize(
-        self, request: SynthesisRequest, into: PartSink | None = None, *, wait_s: float | None = None
-    ) -> Synthesis:
-        synthesis = PlayedSynthesis(
-            request,
-            into,
-            config=self.config,
-            stats=self.stats,
-            units=self.units,
-            on_over=lambda _: None,
-            wait_s=wait_s,
-        )
+    def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
+        synthesis = PlayedSynthesis(request, into, self, wait_s)
         synthesis.door = self
         return synthesis
 
