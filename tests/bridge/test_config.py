@@ -199,7 +199,7 @@ HEADER = "holds a blank or another character that no HTTP header can carry"
             (f'[lightning]\nbase_url = "{url}"', f"lightning.base_url: {PLAIN_URL}")
             for url in (
                 "api.smallest.ai",
-                "https://api..smallest.ai",
+                "https://api..example.com",
                 "ftp://host",
                 "wss://host",
                 "http://",
