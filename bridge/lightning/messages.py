@@ -173,7 +173,13 @@ class _Envelope(Struct):
     recommended_endpoint: Raw = Raw()
 
 
+class _Kind(Struct):
+    status: str | None = None
+
+
+_STATUSES: Final = frozenset({"chunk", "complete", "comp", "word_timestamp", "error"})
 _decoder: Final = msgspec.json.Decoder(_Envelope)
+_kind_decoder: Final = msgspec.json.Decoder(_Kind)
 
 
 def decode(message: bytes | str) -> Message:
@@ -185,12 +191,23 @@ def decode(message: bytes | str) -> Message:
     try:
         envelope = _decoder.decode(message)
     except msgspec.ValidationError as error:
+        if stranger := _unknown_kind(message):
+            return stranger
         raise _broken(str(error), "bad_message") from None
     except (msgspec.DecodeError, UnicodeError):
         raise _broken("not JSON", "bad_json") from None
     except RecursionError:
         raise _broken("nested too deep", "bad_json") from None
     return _meaning(envelope)
+
+
+def _unknown_kind(message: bytes | str) -> Unknown | None:
+    """A message with a status that nobody knows, whose other fields may be anything."""
+    try:
+        kind = _kind_decoder.decode(message)
+    except msgspec.ValidationError:
+        return None
+    return Unknown(kind.status) if kind.status and kind.status not in _STATUSES else None
 
 
 def _meaning(envelope: _Envelope) -> Message:

@@ -112,6 +112,7 @@ ANSWERS: list[tuple[dict[str, Any], Message]] = [
     ({"type": "pong"}, Pong()),
     ({"type": "pong", "status": None}, Pong()),
     ({"status": "thinking", "data": None}, Unknown("thinking")),
+    ({"status": "thinking", "data": ["of", "another"], "external_request_id": 7}, Unknown("thinking")),
     ({"type": "greeting"}, Unknown("greeting")),
     ({}, Unknown("")),
 ]
