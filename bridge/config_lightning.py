@@ -22,6 +22,9 @@ TextStreaming: TypeAlias = Literal["sentences", "context", "flush"]
 #: What is asked for. `auto`: `ulaw` at 8000 Hz where the door knows it, else PCM, which is converted here.
 Output: TypeAlias = Literal["auto", "ulaw", "alaw", "pcm"]
 
+#: See `LightningConfig.patience_s`.
+PATIENCE_S: Final = 4.5
+
 Timeout: TypeAlias = Annotated[float, Meta(gt=0, le=600)]
 Wait: TypeAlias = Annotated[float, Meta(ge=0, le=600)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
@@ -94,6 +97,9 @@ class LightningConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     #: Without audio for so long, the same is asked once more on another connection if a unit is free; the first
     #: answer wins. 0 is never.
     hedge_after_s: Wait = 0.6
+    #: How long a caller hears nothing before an utterance is given up: over all deadlines, entries and retries. Each
+    #: entry that may still be asked has its share of it.
+    patience_s: Timeout = PATIENCE_S
     #: So many failures within 10 s, and this entry is left alone until a probe succeeds.
     breaker_failures: Failures = 3
     #: Lightning v2 only.

@@ -8,6 +8,7 @@ Strategy:
   failed.
 - What failed half way knows what is still unsaid: by the words' times when Lightning sends them, else by how long
   this voice takes for a character.
+- A word is told when its audio has come. Its time may be sent ahead of it, and after a failure somebody else speaks it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from bridge.errors import LightningError, Unavailable
+from bridge.errors import Busy, LightningError, TimedOut, Unavailable
 from bridge.lightning.answer import answer_in
 from bridge.lightning.entries import Entry
+from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.pieces import rest_after_chars, rest_after_words
 from bridge.lightning.speech import (
@@ -36,6 +38,12 @@ from telephony_codecs.formats import MULAW_8K
 Ask: TypeAlias = Callable[[PartSink, float | None], Synthesis]
 #: A word that ended so long before the audio did leaves nothing to take back.
 _LEAST_CUT_MS: Final = 20.0
+#: Spoken so long after the last word whose time is known, it was no pause: words' times have not come along.
+_UNTIMED_MS: Final = 1000.0
+#: `TimedOut.code` when there was no patience left, whatever the entry's own deadlines say.
+NO_TIME: Final = "no_time"
+#: Floating point may put a timer a hair before its time.
+_HAIR_S: Final = 1e-3
 
 
 class Attempt:
@@ -46,6 +54,7 @@ class Attempt:
         ask: asks the entry's door.
         offset_ms: audio of the piece that came before.
         wait_s: how long to wait for a unit, instead of what the entry says.
+        until_s: when it is stopped if it has given no audio, in the loop's seconds.
         hedge: whether the same may be asked twice.
     """
 
@@ -58,6 +67,7 @@ class Attempt:
         *,
         offset_ms: float = 0.0,
         wait_s: float | None = None,
+        until_s: float | None = None,
         hedge: bool = True,
     ) -> None:
         self.entry, self._speech, self._stats, self._ask = entry, speech, stats, ask
@@ -70,8 +80,10 @@ class Attempt:
         self._speaking: _Run | None = None
         #: The text so far, where it comes bit by bit.
         self.given = ""
+        self._was_open = entry.breaker.open
         after_s = entry.config.hedge_after_s
         self._hedging = loop.call_later(after_s, self._hedge) if hedge and after_s else None
+        self._limit = loop.call_at(until_s, self._too_late) if until_s is not None else None
 
     @property
     def synthesis(self) -> Synthesis:
@@ -93,6 +105,12 @@ class Attempt:
         """Its audio so far."""
         return MULAW_8K.ms_in(self._speaking.spoken_bytes) if self._speaking else 0.0
 
+    @property
+    def asked_s(self) -> float:
+        """For how long it has had a unit."""
+        unit_at_s = self._first.synthesis.unit_at_s
+        return 0.0 if unit_at_s is None else asyncio.get_running_loop().time() - unit_at_s
+
     async def finished(self) -> None:
         """Wait until all of it is in the speech.
 
@@ -102,19 +120,20 @@ class Attempt:
         try:
             error = await self._over
         finally:
-            self._unhedge()
+            self._unwatch()
             self._note_timing()
         if error:
             raise error
         run = self._speaking or self._first
-        self.give(run, run.answer.flush())
+        self.give(run, run.flush())
+        self._tell(run, run.coming)
         if not self.spoken_ms and any(c.isalnum() for c in self.text):
             raise Unavailable("no audio for the text", code="no_audio", request_id=self.request.request_id)
         self._learn(run)
 
     def cancel(self) -> None:
         """Stop, now."""
-        self._unhedge()
+        self._unwatch()
         for run in self._runs:
             run.synthesis.cancel()
 
@@ -127,21 +146,19 @@ class Attempt:
     def cut_back(self) -> None:
         """It failed: take back what has been given of a word that was not given whole, as far as that is possible."""
         run = self._speaking
-        if run is None:
-            return
-        end_ms = max((word.end_ms for word in run.words if word.end_ms <= self.spoken_ms), default=None)
-        if end_ms is not None and self.spoken_ms - end_ms >= _LEAST_CUT_MS:
-            run.spoken_bytes -= MULAW_8K.bytes_in(self._speech.take_back(self.spoken_ms - end_ms))
+        timed_ms = run.timed_ms if run else None
+        if run and timed_ms is not None and self.spoken_ms - timed_ms >= _LEAST_CUT_MS:
+            run.spoken_bytes -= MULAW_8K.bytes_in(self._speech.take_back(self.spoken_ms - timed_ms))
 
     def unsaid(self) -> str:
         """What is left to say after it failed."""
-        spoken_ms, text = self.spoken_ms, self.text
-        words = (
-            [word.word for word in self._speaking.words if word.end_ms <= spoken_ms] if self._speaking else []
-        )
-        if words:
-            return rest_after_words(text, words)
-        return rest_after_chars(text, spoken_ms / self.entry.pace.ms_per_char(self.request))
+        rest, untimed_ms = self.text, self.spoken_ms
+        if self._speaking and self._speaking.words:
+            rest = rest_after_words(rest, [word.word for word in self._speaking.words])
+            untimed_ms -= max(word.end_ms for word in self._speaking.words)
+            if untimed_ms < _UNTIMED_MS:
+                return rest
+        return rest_after_chars(rest, untimed_ms / self.entry.pace.ms_per_char(self.request))
 
     # -- for its runs ----------------------------------------------------------------------------------
 
@@ -154,13 +171,11 @@ class Attempt:
         if self._speaking is None:
             self._speaking = run
             self._stats.hedges_won += run is not self._first
-            self._unhedge()
+            self._unwatch()
             for other in self._runs:
                 if other is not run:
                     other.synthesis.cancel()
             self._note_timing()
-            for word in run.words:
-                self.give_word(word)
         return run is self._speaking
 
     def give(self, run: _Run, audio: bytes) -> None:
@@ -168,15 +183,23 @@ class Attempt:
         if audio and self.may_speak(run):
             run.spoken_bytes += len(audio)
             self._speech.deliver(SpeechAudio(audio))
+            if run.coming:
+                self.tell_words(run)
 
-    def give_word(self, word: SpokenWord) -> None:
-        """Hand on a word of the one that speaks."""
+    def tell_words(self, run: _Run) -> None:
+        """Hand on the words whose audio has come."""
+        if run is self._speaking:
+            spoken_ms = self.spoken_ms
+            self._tell(run, [word for word in run.coming if word.end_ms <= spoken_ms])
+
+    def _tell(self, run: _Run, words: list[SpokenWord]) -> None:
+        if not words:
+            return
         offset_ms = self._offset_ms
-        self._speech.deliver(SpokenWord(word.word, word.start_ms + offset_ms, word.end_ms + offset_ms))
-
-    def speaks(self, run: _Run) -> bool:
-        """Whether `run` is the one that speaks."""
-        return run is self._speaking
+        run.coming = [word for word in run.coming if word not in words]
+        run.words += words
+        for word in words:
+            self._speech.deliver(SpokenWord(word.word, word.start_ms + offset_ms, word.end_ms + offset_ms))
 
     def run_over(self, run: _Run) -> None:
         """`run` has come to its end."""
@@ -195,15 +218,30 @@ class Attempt:
     # -- the second request ----------------------------------------------------------------------------
 
     def _hedge(self) -> None:
-        units = self.entry.units
-        if self._speaking or self._over.done() or (units is not None and not units.free):
+        units, after_s = self.entry.units, self.entry.config.hedge_after_s
+        if self._speaking or self._over.done() or self._first.synthesis.over or self.entry.breaker.open:
             return
-        self._stats.hedges += 1
-        self._runs.append(_Run(self, 0.0))
+        if self._first.synthesis.unit_at_s is not None and self.asked_s < after_s - _HAIR_S:
+            # It waited for its unit: it is not late yet.
+            self._hedging = asyncio.get_running_loop().call_later(after_s - self.asked_s, self._hedge)
+        elif units is None or units.free:
+            self._stats.hedges += 1
+            self._runs.append(_Run(self, 0.0))
 
-    def _unhedge(self) -> None:
-        if self._hedging is not None:
-            self._hedging.cancel()
+    def _unwatch(self) -> None:
+        for timer in (self._hedging, self._limit):
+            if timer is not None:
+                timer.cancel()
+
+    def _too_late(self) -> None:
+        """Nothing has been heard, and there is no time left."""
+        if self._speaking or self._over.done():
+            return
+        request_id = self.request.request_id
+        if self._first.synthesis.unit_at_s is None:
+            self.fail(Busy("no unit of concurrency became free", code=QUEUE_TIMEOUT, request_id=request_id))
+        else:
+            self.fail(TimedOut("no audio in the time that was left", code=NO_TIME, request_id=request_id))
 
     # -- what is learnt --------------------------------------------------------------------------------
 
@@ -216,7 +254,10 @@ class Attempt:
 
     def _learn(self, run: _Run) -> None:
         entry, answer = self.entry, run.answer
-        entry.breaker.succeeded(asyncio.get_running_loop().time())
+        now_s = asyncio.get_running_loop().time()
+        entry.breaker.succeeded(now_s)
+        if self._was_open and entry.breaker.open:
+            entry.breaker.probed(now_s, worked=True)  # asked because nobody else was left: as good as a probe
         if not run.spoken_bytes:
             return
         entry.pace.learn(self.request, self.spoken_ms, self.text)
@@ -232,21 +273,44 @@ class _Run:
     def __init__(self, attempt: Attempt, wait_s: float | None) -> None:
         self._attempt = attempt
         self.answer = answer_in(attempt.entry.asked, attempt.entry.answer_format)
+        #: The words that it has spoken, and those that are to come.
         self.words: list[SpokenWord] = []
+        self.coming: list[SpokenWord] = []
         self.spoken_bytes = 0
         self.synthesis = attempt.ask(self._take, wait_s)
         self.synthesis.when_over(lambda: attempt.run_over(self))
 
+    @property
+    def timed_ms(self) -> float | None:
+        """Up to where words' times tell which words have been spoken; None when they tell nothing."""
+        if self.words:
+            return max(word.end_ms for word in self.words)
+        return min((word.start_ms for word in self.coming), default=None)
+
+    def flush(self) -> bytes:
+        """The end of its audio.
+
+        Raises:
+            Unavailable: it is of no use.
+        """
+        try:
+            return self.answer.flush()
+        except ValueError as error:
+            raise _unusable(error) from error
+
     def _take(self, part: SynthesisPart) -> None:
         attempt = self._attempt
         if isinstance(part, SpokenWord):
-            self.words.append(part)
-            if attempt.speaks(self):
-                attempt.give_word(part)
+            self.coming.append(part)
+            attempt.tell_words(self)
             return
         if not attempt.may_speak(self):
             return
         try:
             attempt.give(self, self.answer.feed(part))
         except ValueError as error:
-            self.synthesis.finish(Unavailable(f"unusable audio: {error}", code="audio_format"))
+            self.synthesis.finish(_unusable(error))
+
+
+def _unusable(error: ValueError) -> Unavailable:
+    return Unavailable(f"unusable audio: {error}", code="audio_format")

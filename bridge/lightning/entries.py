@@ -26,6 +26,8 @@ from telephony_codecs.formats import AudioFormat, Encoding
 
 #: English at its usual pace; other voices and languages are learnt.
 MS_PER_CHAR: Final = 65.0
+#: The code of what fails because we close the door ourselves.
+CLOSED: Final = "closed"
 #: Codes of refusals that every request would meet: the route or the model is gone.
 _GONE: Final = frozenset({"404", "410", "MODEL_DEPRECATED"})
 _OUTPUT_NAMES: Final = {Encoding.MULAW: "ulaw", Encoding.ALAW: "alaw", Encoding.PCM16: "pcm"}
@@ -112,6 +114,8 @@ class Entry:
         gone = isinstance(error, InvalidRequest) and error.code in _GONE
         if not (gone or isinstance(error, Unauthorized | Unavailable | TimedOut)):
             return False  # busy, or asked for something wrong: no fault of its own
+        if error.code == CLOSED:
+            return False
         return self.breaker.failed(now_s, for_good=gone or isinstance(error, Unauthorized))
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 #: Lightning's biggest chunk; it asks for about 140 characters.
@@ -70,32 +69,26 @@ class Splitter:
         rest, self._pending = self._pending, ""
         return split(rest, self._limit)
 
+    def take(self) -> str:
+        """What is left, as it came: its last word may go on."""
+        rest, self._pending = self._pending, ""
+        return rest
+
 
 async def pieces_of(
     text: str | AsyncIterable[str], limit: int = MAX_PIECE_CHARS
 ) -> AsyncGenerator[str, None]:
-    """The pieces of `text`, each as soon as it is whole."""
+    """The pieces of `text`, each as soon as it is whole. Closing `text` is left to whoever has it."""
     if isinstance(text, str):
         for piece in split(text, limit):
             yield piece
         return
     splitter = Splitter(limit)
-    async with _closed_after(text):
-        async for more in text:
-            for piece in splitter.feed(more):
-                yield piece
+    async for more in text:
+        for piece in splitter.feed(more):
+            yield piece
     for piece in splitter.flush():
         yield piece
-
-
-@asynccontextmanager
-async def _closed_after(text: AsyncIterable[str]) -> AsyncGenerator[None, None]:
-    """Close a generator that is not read to its end: it may hold a connection to a model that goes on talking."""
-    try:
-        yield
-    finally:
-        if isinstance(text, AsyncGenerator):
-            await text.aclose()
 
 
 def rest_after_chars(text: str, spoken_chars: float) -> str:

@@ -28,15 +28,19 @@ class Prober:
         self._entries, self._stats = entries, stats
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._closed = False
 
     def wake(self) -> None:
         """A breaker has opened."""
+        if self._closed:
+            return
         self._news.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop, for good."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -8,6 +8,8 @@ Strategy:
 - Pieces come in order because there is never more than one synthesis at a time for an utterance. Text that streams
   in may instead be one synthesis whose text comes bit by bit, where the door knows that.
 - After a failure it is clear what is left to say; who says it is decided in one place, `_decide`.
+- All that is tried is tried within the voice's patience: so long a caller may hear nothing. Who may still be asked has
+  a share of it.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Final
 
 from bridge.catalogue import STREAMING_DOORS
-from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut
-from bridge.lightning.attempt import Attempt
-from bridge.lightning.entries import Entry, VoiceOptions
+from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unavailable
+from bridge.lightning.attempt import NO_TIME, Attempt
+from bridge.lightning.entries import CLOSED, Entry, VoiceOptions
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.pieces import Splitter, pieces_of
 from bridge.lightning.speech import (
@@ -33,7 +35,7 @@ from bridge.lightning.speech import (
     Synthesis,
     TextSynthesis,
 )
-from bridge.lightning.text_queue import TextQueue
+from bridge.lightning.text_queue import TextQueue, closed_after
 
 if TYPE_CHECKING:
     from bridge.lightning.voice import CallVoice
@@ -44,6 +46,8 @@ AHEAD_MS: Final = 20_000.0
 MAX_BUSY_WAIT_S: Final = 2.0
 #: ... and not even so long when somebody else can speak.
 MAX_BUSY_WAIT_WITH_FALLBACK_S: Final = 0.5
+#: In less time than this nobody is asked, nor blamed.
+LEAST_CHANCE_S: Final = 1.0
 #: What it means that a unit did not become free in time.
 _QUEUED: Final = Busy("", code=QUEUE_TIMEOUT)
 
@@ -56,9 +60,13 @@ class Speaking:
         self.speech = Speech(self._stop)
         self._attempt: Attempt | None = None
         self._retried = False
-        #: Entries that failed during this utterance: none of them is asked again.
+        #: Who was asked last, and who failed before that: none of these is asked again in this utterance.
+        self._entry: Entry | None = None
         self._failed: set[Entry] = set()
+        self._loop = asyncio.get_running_loop()
+        self._patient_until_s = 0.0
         self._task = asyncio.create_task(self._run(text))
+        self._voice.note_speaking(self._task)
 
     def _stop(self) -> None:
         if self._attempt is not None:
@@ -67,18 +75,34 @@ class Speaking:
 
     async def _run(self, text: str | AsyncIterable[str]) -> None:
         try:
-            if isinstance(text, str) and not text.strip():
-                raise InvalidRequest("text: is empty or only whitespace", code="local_check")
-            if isinstance(text, str) or not self._streams:
-                await self._speak_pieces(text)
-            else:
-                async with TextQueue(text) as queue:
-                    await self._speak_stream(queue)
+            await self._speak_all(text)
+        except asyncio.CancelledError:
+            if self._task.cancelling():
+                self.speech.finish(Unavailable("the voice is closed", code=CLOSED))
+                raise
+            self.speech.finish(RuntimeError("what gave the text was cancelled"))
+        except SystemExit as error:  # an agent's iterator that wants to exit must not take the process along
+            self.speech.finish(RuntimeError(f"what gave the text wanted to exit: {error}"))
         except Exception as error:  # of Lightning, or of the agent's iterator: the reader must know
             self._stats.speech_failures += isinstance(error, LightningError)
             self.speech.finish(error)
         else:
             self.speech.finish()
+        finally:
+            if self._attempt is not None:
+                self._attempt.cancel()
+
+    async def _speak_all(self, text: str | AsyncIterable[str]) -> None:
+        if isinstance(text, str) and not text.strip():
+            raise InvalidRequest("text: is empty or only whitespace", code="local_check")
+        if isinstance(text, str):
+            await self._speak_pieces(text)
+        elif not self._streams:
+            async with closed_after(text):
+                await self._speak_pieces(text)
+        else:
+            async with TextQueue(text) as queue:
+                await self._speak_stream(queue)
 
     # -- piece by piece --------------------------------------------------------------------------------
 
@@ -94,6 +118,7 @@ class Speaking:
 
     async def _speak(self, piece: str) -> None:
         self.speech.deliver(PieceStarted(piece))
+        self._begin_patience()
         rest, spoken_ms = piece, 0.0
         while rest:
             attempt = self._begin(rest, spoken_ms)
@@ -106,21 +131,50 @@ class Speaking:
         self.speech.deliver(PieceEnded())
 
     def _begin(self, text: str, offset_ms: float) -> Attempt:
-        entry = self._call.pick()
+        entry = self._pick()
         options = self._call.options_for(entry, self._options)
 
         def ask(into: PartSink, wait_s: float | None) -> Synthesis:
             return entry.door.synthesize(entry.request(text, options), into, wait_s=wait_s)
 
-        wait_s = self._patience_s(entry)
-        self._attempt = Attempt(entry, self.speech, self._stats, ask, offset_ms=offset_ms, wait_s=wait_s)
+        self._attempt = Attempt(
+            entry,
+            self.speech,
+            self._stats,
+            ask,
+            offset_ms=offset_ms,
+            wait_s=self._unit_wait_s(entry),
+            until_s=self._loop.time() + self._share_s(entry),
+        )
         return self._attempt
 
-    def _patience_s(self, entry: Entry) -> float | None:
+    def _pick(self) -> Entry:
+        before = self._entry
+        self._entry = self._call.pick(self._failed)
+        if before is not None and before is not self._entry:
+            self._failed.add(before)  # left alone meanwhile: that is as good a reason not to go back
+        return self._entry
+
+    def _unit_wait_s(self, entry: Entry) -> float | None:
         """How long to wait for a unit of `entry`: not long, when somebody with other units can speak."""
         if self._voice.after(entry, _QUEUED, self._failed) is None:
             return None
         return min(MAX_BUSY_WAIT_WITH_FALLBACK_S, entry.config.queue_timeout_s)
+
+    # -- patience --------------------------------------------------------------------------------------
+
+    def _begin_patience(self) -> None:
+        """The caller has something to hear, up to now: silence counts from its end."""
+        self._patient_until_s = self._loop.time() + self.speech.backlog_ms / 1000 + self._voice.patience_s
+
+    @property
+    def _patience_left_s(self) -> float:
+        return self._patient_until_s - self._loop.time()
+
+    def _share_s(self, entry: Entry) -> float:
+        """How long `entry` has to give its first audio, so that time is left for whoever comes after it."""
+        candidates = 1 + len(self._voice.others(entry, self._failed))
+        return max(LEAST_CHANCE_S, self._patience_left_s / candidates)
 
     # -- after a failure -------------------------------------------------------------------------------
 
@@ -130,8 +184,11 @@ class Speaking:
         Raises:
             LightningError: `error`, when nobody can.
         """
-        self._voice.note_failure(attempt.entry, error)
+        if error.code != NO_TIME or attempt.asked_s >= LEAST_CHANCE_S:
+            self._voice.note_failure(attempt.entry, error)
         attempt.cut_back()
+        if attempt.spoken_ms:
+            self._begin_patience()
         rest = attempt.unsaid()
         if rest:
             await self._decide(attempt, error)
@@ -147,7 +204,7 @@ class Speaking:
             self._retried = True
             self._stats.retries += 1
             await asyncio.sleep(wait_s)
-        elif following is not None:
+        elif following is not None and self._patience_left_s > 0:
             self._failed.add(entry)
             self._call.fall_back(following)
         else:
@@ -158,6 +215,8 @@ class Speaking:
     ) -> bool:
         """Whether the same entry is asked once more."""
         if self._retried or not error.retryable or error.code == QUEUE_TIMEOUT:
+            return False
+        if wait_s + LEAST_CHANCE_S > self._patience_left_s:
             return False
         if following is None:
             return wait_s <= MAX_BUSY_WAIT_S
@@ -174,7 +233,7 @@ class Speaking:
 
     @property
     def _streams(self) -> bool:
-        entry = self._call.pick()
+        entry = self._pick()
         # A fallback inherits `text_streaming`, whether its door can do that or not.
         able = entry.config.door in STREAMING_DOORS[entry.config.text_streaming]
         return able and isinstance(entry.door, StreamingSynthesizer)
@@ -182,6 +241,9 @@ class Speaking:
     async def _speak_stream(self, queue: TextQueue) -> None:
         """Hand the text on as it comes; when that fails, what is left goes piece by piece."""
         if not (first := await _first_of(queue)):
+            return
+        if not self._streams:  # while the agent was thinking, another entry has had to take over
+            await self._speak_pieces(_joined(first, queue))
             return
         self.speech.deliver(PieceStarted(""))
         attempt, synthesis = self._begin_stream()
@@ -191,17 +253,20 @@ class Speaking:
         try:
             await attempt.finished()
         except LightningError as error:
+            self._begin_patience()  # before that the silence may have been the agent's
             rest = await self._after_failure(attempt, error)
         finally:
             pump.cancel()
             await asyncio.wait([pump])
+        if hand_on.error is not None:
+            raise hand_on.error
         self.speech.deliver(PieceEnded())
         rest += hand_on.held_back()
         if rest or not queue.drained:
             await self._speak_pieces(_joined(rest, queue))
 
     def _begin_stream(self) -> tuple[Attempt, TextSynthesis]:
-        entry = self._call.pick()
+        entry = self._pick()
         assert isinstance(entry.door, StreamingSynthesizer)
         request = entry.request("", self._call.options_for(entry, self._options))
         synthesis: TextSynthesis | None = None
@@ -215,7 +280,7 @@ class Speaking:
             synthesis = door.open_text(request, into, wait_s=wait_s, expected_ms=expected_ms)
             return synthesis
 
-        wait_s = self._patience_s(entry)
+        wait_s = self._unit_wait_s(entry)
         self._attempt = Attempt(entry, self.speech, self._stats, ask, wait_s=wait_s, hedge=False)
         assert synthesis is not None
         return self._attempt, synthesis
@@ -225,7 +290,7 @@ class Speaking:
         normalise = self._voice.normalise
         if normalise is None:
             return text
-        language = self._options.get("language", self._call.pick().config.language)
+        language = self._options.get("language", self._pick().config.language)
         return normalise(text, language)
 
 
@@ -241,6 +306,8 @@ class _HandOn:
     ) -> None:
         self._speaking, self._attempt, self._synthesis = speaking, attempt, synthesis
         self._splitter = splitter
+        #: What the agent's own iterator raised.
+        self.error: Exception | None = None
 
     async def run(self, first: str, queue: TextQueue) -> None:
         """Until `queue` ends, or it is cancelled."""
@@ -256,13 +323,14 @@ class _HandOn:
                 await self._say(self._cut(text))
             await self._say(self._prepared(self._splitter.flush() if self._splitter else []))
         except Exception as error:  # the agent's own iterator failed
+            self.error = error
             self._attempt.fail(error)
         else:
             self._synthesis.end_text()
 
     def held_back(self) -> str:
         """Text that was taken off the queue and not given."""
-        return "".join(f"{piece} " for piece in self._splitter.flush()) if self._splitter else ""
+        return self._splitter.take() if self._splitter else ""
 
     async def _say(self, text: str) -> None:
         if text:

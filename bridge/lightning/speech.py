@@ -148,6 +148,8 @@ class Synthesis(PartStream[SynthesisPart]):
         #: When it was sent to Lightning and when its first audio came; `time.monotonic` seconds.
         self.requested_at_s: float | None = None
         self.first_audio_at_s: float | None = None
+        #: When it got its unit of concurrency, in the loop's seconds.
+        self.unit_at_s: float | None = None
         self.audio_bytes = 0
 
     @property
@@ -255,6 +257,11 @@ class Speech(PartStream[SpeechPart]):
     def unread_ms(self) -> float:
         """Audio that has not been iterated over yet."""
         return self.audio_format.ms_in(self._unread_bytes)
+
+    @property
+    def backlog_ms(self) -> float:
+        """Audio that has been given and not been heard yet."""
+        return self._backlog_ms()
 
     @property
     def first_audio_ms(self) -> float | None:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import asynccontextmanager
 from typing import Final, Self
+
+log = logging.getLogger(__name__)
+
 
 #: Text read ahead of the voice; then the iterator is not asked for more.
 MAX_AHEAD_CHARS: Final = 4000
+#: How long an agent's iterator may take to close.
+CLOSING_S: Final = 1.0
 
 
 class TextQueue:
@@ -38,12 +45,7 @@ class TextQueue:
     async def __aexit__(self, *_exc: object) -> None:
         assert self._reader is not None
         self._reader.cancel()
-        await asyncio.wait([self._reader])
-        if isinstance(
-            self._source, AsyncGenerator
-        ):  # it may hold a connection to a model that goes on talking
-            with contextlib.suppress(Exception):
-                await self._source.aclose()
+        await _bounded(self._reader)
 
     def __aiter__(self) -> Self:
         return self
@@ -67,16 +69,52 @@ class TextQueue:
 
     async def _read(self) -> None:
         try:
-            async for text in self._source:
-                if text:
-                    self._texts.append(text)
-                    self._ahead_chars += len(text)
-                    self._news.set()
-                while self._ahead_chars > MAX_AHEAD_CHARS:
-                    self._room.clear()
-                    await self._room.wait()
+            async with closed_after(self._source):
+                async for text in self._source:
+                    await self._put(text)
         except Exception as error:  # the agent's own: whoever reads must know
             self._error = error
+        except SystemExit as error:  # ... which must not take the process along
+            self._error = RuntimeError(f"what gave the text wanted to exit: {error}")
+        except asyncio.CancelledError:
+            if self._reader is not None and self._reader.cancelling():
+                raise
+            self._error = RuntimeError("what gave the text was cancelled")
         finally:
             self._ended = True
             self._news.set()
+
+    async def _put(self, text: str) -> None:
+        if text:
+            self._texts.append(text)
+            self._ahead_chars += len(text)
+            self._news.set()
+        while self._ahead_chars > MAX_AHEAD_CHARS:
+            self._room.clear()
+            await self._room.wait()
+
+
+@asynccontextmanager
+async def closed_after(text: AsyncIterable[str]) -> AsyncGenerator[None, None]:
+    """Close a generator that is not read to its end: it may hold a connection to a model that goes on talking.
+
+    One that will not be closed is left behind after `CLOSING_S`: the caller waits for what comes next.
+    """
+    try:
+        yield
+    finally:
+        if isinstance(text, AsyncGenerator):
+            await _bounded(asyncio.create_task(_close(text)))
+
+
+async def _bounded(task: asyncio.Task[None]) -> None:
+    """Wait for `task`, but not for ever."""
+    await asyncio.wait([task], timeout=CLOSING_S)
+    if not task.done():
+        log.warning("an agent's iterator of text does not end when it is closed")
+        task.cancel()
+
+
+async def _close(text: AsyncGenerator[str, None]) -> None:
+    with contextlib.suppress(Exception):  # what it says now is of no interest: somebody else has stopped it
+        await text.aclose()

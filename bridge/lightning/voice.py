@@ -15,6 +15,7 @@ from collections.abc import AsyncIterable, Callable, Container, Sequence
 from typing import Final, TypeAlias, Unpack
 
 from bridge.config import LightningConfig
+from bridge.config_lightning import PATIENCE_S
 from bridge.errors import Busy, LightningError
 from bridge.lightning.entries import Entry, VoiceOptions, accounts_of, open_entries
 from bridge.lightning.limits import Units
@@ -39,6 +40,7 @@ class Voice:
         stats: where to count.
         normalise: what is done to text before it is spoken.
         busy_backoff_s: wait before the retry when Lightning said that it is busy, and not for how long.
+        patience_s: the longest silence before an utterance is given up, over all entries and retries.
     """
 
     audio_format: Final[AudioFormat] = MULAW_8K
@@ -50,10 +52,13 @@ class Voice:
         *,
         normalise: Normaliser | None = None,
         busy_backoff_s: float = BUSY_BACKOFF_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.entries, self.stats = list(entries), stats
         self.normalise, self.busy_backoff_s = normalise, busy_backoff_s
+        self.patience_s = patience_s
         self._prober = Prober(self.entries, stats)
+        self._speaking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Have every door get ready. Does not wait, and does not fail."""
@@ -63,6 +68,10 @@ class Voice:
     async def close(self) -> None:
         """Close every door. What is being spoken fails."""
         await self._prober.close()
+        for task in self._speaking:
+            task.cancel()
+        if self._speaking:
+            await asyncio.wait(self._speaking)
         for entry in self.entries:
             await entry.door.close()
 
@@ -87,13 +96,23 @@ class Voice:
         """The voice of one call."""
         return CallVoice(self)
 
-    def after(self, entry: Entry, error: LightningError, failed: Container[Entry] = ()) -> Entry | None:
-        """Who is asked when `entry` failed with `error`: the next in order that works, can help, is not in `failed`."""
+    def others(self, entry: Entry, failed: Container[Entry] = ()) -> list[Entry]:
+        """Who may be asked instead of `entry`, in order: those that work; when nobody does, all. None of `failed`."""
         at = self.entries.index(entry)
         others = [other for other in (*self.entries[at + 1 :], *self.entries[:at]) if other not in failed]
+        return [other for other in others if not other.breaker.open] if self.able else others
+
+    def after(self, entry: Entry, error: LightningError, failed: Container[Entry] = ()) -> Entry | None:
+        """Who is asked when `entry` failed with `error`: the first of its `others` that can help."""
+        others = self.others(entry, failed)
         if isinstance(error, Busy):  # the others of that account are as busy
             others = [other for other in others if other.units is None or other.units is not entry.units]
-        return next((other for other in others if not other.breaker.open), None)
+        return next(iter(others), None)
+
+    def note_speaking(self, task: asyncio.Task[None]) -> None:
+        """`task` speaks an utterance: it ends with the voice."""
+        self._speaking.add(task)
+        task.add_done_callback(self._speaking.discard)
 
     def note_failure(self, entry: Entry, error: LightningError) -> None:
         """`entry` failed: perhaps it is left alone from now on."""
@@ -108,7 +127,7 @@ def open_voice(
 ) -> Voice:
     """The voice that `config` describes, with all its fallbacks. `start` it next."""
     stats = stats or LightningStats()
-    return Voice(open_entries(config, stats), stats, normalise=normalise)
+    return Voice(open_entries(config, stats), stats, normalise=normalise, patience_s=config.patience_s)
 
 
 class CallVoice:
@@ -120,11 +139,13 @@ class CallVoice:
         self.voice = voice
         self._entry = voice.entries[0]
 
-    def pick(self) -> Entry:
-        """Who speaks next. Moves on for good when that one is known not to work and another one does."""
+    def pick(self, failed: Container[Entry] = ()) -> Entry:
+        """Who speaks next. Moves on for good from one that is known not to work to one that does, none of `failed`."""
         if self._entry.breaker.open:
-            works = next((entry for entry in self.voice.entries if not entry.breaker.open), None)
-            if works is not None:
+            working = (
+                entry for entry in self.voice.entries if not entry.breaker.open and entry not in failed
+            )
+            if (works := next(working, None)) is not None:
                 self.fall_back(works)
         return self._entry
 

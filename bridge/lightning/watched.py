@@ -117,6 +117,7 @@ class WatchedSynthesis(Synthesis):
         try:
             if self._unit is None:
                 self._unit = await self._home.units.acquire(self._wait_s)
+                self.unit_at_s = self._loop.time()
             await self._ask()
         except LightningError as error:
             self.finish(error)
