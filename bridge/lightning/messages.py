@@ -205,7 +205,7 @@ def _unknown_kind(message: bytes | str) -> Unknown | None:
     """A message with a status that nobody knows, whose other fields may be anything."""
     try:
         kind = _kind_decoder.decode(message)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:  # broken behind the field that was wrong first
         return None
     return Unknown(kind.status) if kind.status and kind.status not in _STATUSES else None
 

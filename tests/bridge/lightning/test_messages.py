@@ -171,6 +171,7 @@ def test_errors_are_read_in_every_shape(answer: dict[str, Any], text: str, code:
         (b'{"status":"chunk","data":{"audio":"not base64!"}}', "bad_message"),
         (b'{"status":"chunk","data":"QUJD"}', "bad_message"),
         (b'{"status":"word_timestamp","data":{"word":"a"}}', "bad_message"),
+        (b'{"type":[],"status":Infinity}', "bad_message"),  # wrong first, broken behind
         (b'{"status":"word_timestamp","data":{"word":"a","start":2,"end":1}}', "bad_message"),
         (b'{"status":"word_timestamp","data":{"word":"a","start":-1,"end":1}}', "bad_message"),
         (b'{"status":"word_timestamp","data":{"word":"a","start":0,"end":1e300}}', "bad_message"),
