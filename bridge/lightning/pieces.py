@@ -25,6 +25,8 @@ MAX_PIECE_CHARS: Final = 250
 _SENTENCE_END: Final = re.compile(r"""[.!?…؟۔]+['"”’»)\]]*(?=\s)|[।॥。！？]+['"”’»」』)\]]*|\n+""")
 _CLAUSE_END: Final = re.compile(r"""[,;:]['"”’»)\]]*(?=\s)|\s[–—-](?=\s)|[、，；：]""")
 _SPACE: Final = re.compile(r"\s+")
+#: What may stand around a spoken word.
+_MARKS: Final = ".,;:!?…'\""
 _LAST_WORD: Final = re.compile(r"[^\s(\[\"'“‘]*$")
 
 
@@ -99,16 +101,23 @@ def rest_after_chars(text: str, spoken_chars: float) -> str:
     return text[starts[-1] :] if starts else text
 
 
+def _words_in(text: str) -> int:
+    return sum(any(c.isalnum() for c in word) for word in text.split())
+
+
 def rest_after_words(text: str, words: Iterable[str]) -> str:
     """What of `text` is still unsaid when `words` have been, which Lightning may spell in another way."""
-    at, folded = 0, text.casefold()
+    at, strange, folded = 0, 0, text.casefold()
     if len(folded) != len(text):  # a letter that folds into two: positions would be off
         folded = text
     for word in words:
-        found = folded.find(word.casefold().strip(".,;:!?…'\""), at)
-        # A word that is far off was not in the text as it was spoken ("5" for "five") and matched by chance.
-        if word and 0 <= found - at <= 40:
-            at = found + len(word)
+        said = word.casefold().strip(_MARKS)
+        found = folded.find(said, at) if said else -1
+        if found >= 0 and _words_in(text[at:found]) <= strange + 1:
+            at, strange = found + len(said), 0
+        elif said:
+            # Not in the text as it is written ("five" for "5"), or only by chance: further on than can be.
+            strange += 1
     rest = text[at:].lstrip(".,;:!?…'\"”’)] ")
     return rest if any(c.isalnum() for c in rest) else ""
 

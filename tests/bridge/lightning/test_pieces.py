@@ -188,15 +188,32 @@ def test_the_rest_begins_with_the_word_that_was_cut(spoken_chars: float, rest: s
         (["No", "no", "it", "costs", "five", "dollars"], "No."),
         (["No", "no", "it", "costs", "5", "dollars.", "No."], ""),
         ([""], "No, no: it costs 5 dollars. No."),
+        (["No", "...", "?"], "no: it costs 5 dollars. No."),  # marks are no words
+        (['"No,"'], "no: it costs 5 dollars. No."),  # and take nothing with them
     ],
 )
 def test_the_rest_after_words(words: list[str], rest: str) -> None:
     assert rest_after_words("No, no: it costs 5 dollars. No.", words) == rest
 
 
-def test_a_word_far_ahead_is_taken_for_chance() -> None:
-    text = f"five {'x' * 60} six"
-    assert rest_after_words(text, ["six"]) == text
+@pytest.mark.parametrize(
+    ("text", "words", "rest"),
+    [
+        ("five or seven or six", ["six"], "five or seven or six"),
+        ("At 3 we eat all three.", ["At", "three"], "3 we eat all three."),
+        ("At 3 we eat all three.", ["At", "three", "we"], "eat all three."),
+        ("In 2024 it was so.", ["In", "twenty", "twenty", "four", "it"], "was so."),
+        ("One 😀 - two three.", ["One", "two"], "three."),  # what is not spoken is passed over
+    ],
+)
+def test_a_word_further_on_than_can_be_is_taken_for_chance(text: str, words: list[str], rest: str) -> None:
+    assert rest_after_words(text, words) == rest
+
+
+def test_what_is_taken_may_go_on() -> None:
+    splitter = Splitter()
+    assert splitter.feed("One one. Two tw") == ["One one."]
+    assert (splitter.take(), splitter.flush()) == (" Two tw", [])
 
 
 @given(TEXTS, st.lists(TEXTS))
