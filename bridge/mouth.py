@@ -55,6 +55,8 @@ class Utterance:
     script: Script = field(default_factory=Script)
     speech: Speech | None = None
     heard: Heard = Heard()
+    #: Whether any audio has come; all of it may have been taken back.
+    sounded: bool = False
 
 
 class Mouth:
@@ -178,10 +180,10 @@ class Mouth:
     def _take(self, utterance: Utterance, part: SpeechPart) -> None:
         playout, script = self.playout, utterance.script
         if isinstance(part, SpeechAudio):
-            first = not playout.written_ms
             if playout.write(utterance.generation, part.payload):
                 self._send_due(self._clock())
-                if first:
+                if not utterance.sounded:
+                    utterance.sounded = True
                     self._pacer.add(self)
                     self._on_first_audio(utterance)
         elif isinstance(part, SpokenWord):

@@ -131,7 +131,7 @@ class Speaking:
         self.speech.deliver(PieceEnded())
 
     def _begin(self, text: str, offset_ms: float) -> Attempt:
-        entry = self._pick()
+        entry = self._next()
         options = self._call.options_for(entry, self._options)
 
         def ask(into: PartSink, wait_s: float | None) -> Synthesis:
@@ -149,8 +149,11 @@ class Speaking:
         return self._attempt
 
     def _pick(self) -> Entry:
-        before = self._entry
-        self._entry = self._call.pick(self._failed)
+        return self._call.pick(self._failed)
+
+    def _next(self) -> Entry:
+        """Who is asked now."""
+        before, self._entry = self._entry, self._pick()
         if before is not None and before is not self._entry:
             self._failed.add(before)  # left alone meanwhile: that is as good a reason not to go back
         return self._entry
@@ -266,7 +269,7 @@ class Speaking:
             await self._speak_pieces(_joined(rest, queue))
 
     def _begin_stream(self) -> tuple[Attempt, TextSynthesis]:
-        entry = self._pick()
+        entry = self._next()
         assert isinstance(entry.door, StreamingSynthesizer)
         request = entry.request("", self._call.options_for(entry, self._options))
         synthesis: TextSynthesis | None = None

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
@@ -397,13 +397,13 @@ async def live_through(case: Case) -> list[tuple[Plan, Ear, Exception | None]]:
     return results
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+@settings(max_examples=60, deadline=None)
 @given(cases(DEEDS, PLANS))
 def test_a_voice_keeps_its_promises(case: Case) -> None:
     run_virtually(lambda: live_through(case))
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+@settings(max_examples=60, deadline=None)
 @given(cases(TOLD_DEEDS, st.builds(replace, PLANS, form=st.sampled_from(["str", "tokens", "plain"]))))
 def test_every_word_is_heard_once(case: Case) -> None:
     for plan, ear, error in run_virtually(lambda: live_through(case)):
