@@ -19,6 +19,7 @@ from typing import Protocol
 
 from bridge.carriers.dialect import Dialect
 from bridge.lightning.speech import (
+    LessText,
     MoreText,
     PieceEnded,
     PieceStarted,
@@ -192,6 +193,8 @@ class Mouth:
             script.start_piece(part.text, playout.written_ms)
         elif isinstance(part, MoreText):
             script.add_text(part.text)
+        elif isinstance(part, LessText):
+            script.drop_text(part.text)
         else:
             script.end_piece(playout.written_ms)
 

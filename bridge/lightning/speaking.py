@@ -26,6 +26,7 @@ from bridge.lightning.entries import CLOSED, Entry, VoiceOptions
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.pieces import Splitter, pieces_of
 from bridge.lightning.speech import (
+    LessText,
     MoreText,
     PartSink,
     PieceEnded,
@@ -263,6 +264,8 @@ class Speaking:
             await asyncio.wait([pump])
         if hand_on.error is not None:
             raise hand_on.error
+        if rest:
+            self.speech.deliver(LessText(rest))
         self.speech.deliver(PieceEnded())
         rest += hand_on.held_back()
         if rest or not queue.drained:

@@ -59,11 +59,18 @@ class MoreText:
 
 
 @dataclass(frozen=True, slots=True)
+class LessText:
+    """The piece ends before `text`, the end of its text so far: another piece speaks that."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PieceEnded:
     """All audio of the piece has been given."""
 
 
-SpeechPart: TypeAlias = PieceStarted | MoreText | SpeechAudio | SpokenWord | PieceEnded
+SpeechPart: TypeAlias = PieceStarted | MoreText | LessText | SpeechAudio | SpokenWord | PieceEnded
 #: Raw audio, in the format that was asked for or whatever came instead; the words, when they were asked for.
 SynthesisPart: TypeAlias = bytes | SpokenWord
 PartSink: TypeAlias = Callable[[SynthesisPart], None]

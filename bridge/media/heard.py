@@ -61,6 +61,11 @@ class Script:
         if self._pieces:
             self._pieces[-1].text += text
 
+    def drop_text(self, text: str) -> None:
+        """The current piece ends before `text`, with which its text ended so far."""
+        if self._pieces:
+            self._pieces[-1].text = self._pieces[-1].text.removesuffix(text)
+
     def add_word(self, word: str, end_ms: float) -> None:
         """Lightning said that `word` ends `end_ms` into the current piece."""
         if self._pieces:
@@ -75,7 +80,7 @@ class Script:
     @property
     def text(self) -> str:
         """All of it, heard or not."""
-        return " ".join(piece.text.strip() for piece in self._pieces)
+        return " ".join(text for piece in self._pieces if (text := piece.text.strip()))
 
     def heard_text(self, heard_ms: float, written_ms: float) -> str:
         """The words that fit into the first `heard_ms`, of which `written_ms` have been synthesised so far."""

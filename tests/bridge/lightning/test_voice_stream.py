@@ -13,7 +13,15 @@ from bridge.config import FallbackConfig, LightningConfig, Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.lightning.normalise import normalise
-from bridge.lightning.speech import MoreText, PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart
+from bridge.lightning.speech import (
+    LessText,
+    MoreText,
+    PieceEnded,
+    PieceStarted,
+    Speech,
+    SpeechAudio,
+    SpeechPart,
+)
 from bridge.lightning.voice import Voice, open_voice
 from tests.support.waiting import PATIENCE_S, until
 
@@ -65,6 +73,20 @@ def text_in(parts: list[SpeechPart]) -> str:
     return "".join(part.text for part in parts if isinstance(part, PieceStarted | MoreText))
 
 
+def texts_told(parts: list[SpeechPart]) -> list[str]:
+    """What each piece has turned out to say."""
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, PieceStarted):
+            texts.append(part.text)
+        elif isinstance(part, MoreText):
+            texts[-1] += part.text
+        elif isinstance(part, LessText):
+            assert texts[-1].endswith(part.text)
+            texts[-1] = texts[-1].removesuffix(part.text)
+    return [text.strip() for text in texts if text.strip()]
+
+
 async def one_by_one(voice: Voice, *texts: str) -> bytes:
     return b"".join([audio_in((await heard(voice.for_call().speak(text)))[0]) for text in texts])
 
@@ -112,6 +134,7 @@ async def test_what_a_failure_leaves_is_spoken_by_the_next(style: str, after_ms:
         rest = " ".join(second.stats.texts)
         assert rest
         assert TEXT.endswith(rest), "word for word what was not said"
+        assert " ".join(texts_told(parts)) == TEXT, "and it is told once, whatever was taken and not said"
 
 
 async def test_a_generator_that_raises_ends_it_with_that() -> None:

@@ -35,6 +35,26 @@ def test_whole_words(share: float, heard: str) -> None:
     assert whole_words(" one two three four ", share * 14 / 18 if share == 0.5 else share) == heard
 
 
+def test_text_that_another_piece_speaks_is_not_heard_twice() -> None:
+    told = script(("One two. ", 0, None))
+    told.add_text("Three four.")
+    told.drop_text("two. Three four.")
+    told.end_piece(400)
+    told.start_piece("two. Three four.", 400)
+    told.end_piece(1000)
+    assert told.text == told.heard_text(1000, 1000) == "One two. Three four."
+    assert told.heard_text(400, 1000) == "One"
+
+
+def test_a_piece_of_which_nothing_was_said_leaves_nothing() -> None:
+    told = script(("One two.", 0, None))
+    told.drop_text("One two.")
+    told.end_piece(0)
+    told.start_piece("One two.", 0)
+    told.end_piece(400)
+    assert told.text == told.heard_text(400, 400) == "One two."
+
+
 @given(st.text(alphabet="ab é\n", max_size=60), st.floats(0, 1.2))
 def test_whole_words_is_always_a_prefix_that_ends_at_a_word(text: str, share: float) -> None:
     heard = whole_words(text, share)
