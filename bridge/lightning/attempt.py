@@ -238,10 +238,13 @@ class Attempt:
         if self._speaking or self._over.done():
             return
         request_id = self.request.request_id
+        late: LightningError = TimedOut(
+            "no audio in the time that was left", code=NO_TIME, request_id=request_id
+        )
         if self._first.synthesis.unit_at_s is None:
-            self.fail(Busy("no unit of concurrency became free", code=QUEUE_TIMEOUT, request_id=request_id))
-        else:
-            self.fail(TimedOut("no audio in the time that was left", code=NO_TIME, request_id=request_id))
+            late = Busy("no unit of concurrency became free", code=QUEUE_TIMEOUT, request_id=request_id)
+        for run in self._runs:
+            run.synthesis.finish(late)  # it has failed; only who is interrupted is cancelled
 
     # -- what is learnt --------------------------------------------------------------------------------
 
