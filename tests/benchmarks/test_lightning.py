@@ -12,5 +12,10 @@ async def test_each_question_is_answered(capsys: pytest.CaptureFixture[str]) -> 
     await measure_cpu(2)
     await measure_barge_ins(2, pause_s=0.0)
     told = capsys.readouterr().out
-    for line in ("difference, pair by pair", "ulaw 8 kHz, untouched", "PCM 24 kHz", "sockets opened for 2 barge-ins"):
+    for line in (
+        "difference, pair by pair",
+        "ulaw 8 kHz, untouched",
+        "PCM 24 kHz",
+        "sockets opened for 2 barge-ins",
+    ):
         assert line in told
