@@ -33,7 +33,7 @@ from bridge.mouth import Line, Mouth, Utterance
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
-from bridge.prompts import Prompt, apology
+from bridge.prompts import Prompt, apology, one_moment
 
 #: What the caller said and nobody asked for is forgotten beyond this.
 MAX_TURNS: Final = 32
@@ -76,6 +76,7 @@ class Call:
         mode: BargeInMode = "both",
         can_speak: bool = True,
         turn_detector: TurnDetector | None = None,
+        filler_after_s: float = 0.0,
     ) -> None:
         self.id = incoming.call_id
         self.carrier = carrier
@@ -106,7 +107,7 @@ class Call:
         )
         self._turn_detector = turn_detector or TurnDetector()
         self._stats, self._clock = stats, clock
-        self._mode, self._can_speak = mode, can_speak
+        self._mode, self._can_speak, self._filler_after_s = mode, can_speak, filler_after_s
         self._floor = asyncio.Lock()
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
         self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
@@ -224,13 +225,23 @@ class Call:
         return utterance
 
     async def _speak(self, utterance: Utterance, text: str | AsyncIterable[str], mode: BargeInMode) -> Heard:
+        after_s = self._filler_after_s
+        filler = asyncio.get_running_loop().call_later(after_s, self._fill, utterance) if after_s else None
         try:
             await self._mouth.speak(utterance, self._voice.speak(text))
             return await self._until_heard(utterance)
         except LightningError as error:
             return await self._apologise(utterance, mode, error)
         finally:
+            if filler is not None:
+                filler.cancel()
             self._mouth.abandon(utterance)
+
+    def _fill(self, utterance: Utterance) -> None:
+        """The caller has heard nothing for a while: say that somebody is there."""
+        if self._mouth.fill(utterance, one_moment()):
+            self._stats.fillers += 1
+            self._note(tl.FillerPlayed, utterance=utterance.number)
 
     async def _play(self, utterance: Utterance, prompt: Prompt) -> Heard:
         try:

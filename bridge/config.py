@@ -83,6 +83,8 @@ class SpeechConfig(_Section, frozen=True):
 
     #: Strip markdown and emoji, group phone numbers. No word is dropped.
     normalise: bool = False
+    #: A caller who has heard nothing for so long after a `say` hears "One moment, please." (in English). 0 is never.
+    filler_after_s: Seconds = 2.0
 
 
 class BargeInConfig(_Section, frozen=True):

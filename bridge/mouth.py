@@ -121,6 +121,17 @@ class Mouth:
         self._take(utterance, SpeechAudio(prompt.audio))
         self._take(utterance, PieceEnded())
 
+    def fill(self, utterance: Utterance, prompt: Prompt) -> bool:
+        """Play `prompt` before the first audio of `utterance`, which is late. False when it is not, or is over."""
+        playout = self.playout
+        if utterance.over.done() or utterance.sounded:
+            return False
+        utterance.script.interject(playout.written_ms, playout.written_ms + prompt.ms)
+        playout.write(utterance.generation, prompt.audio)
+        self._send_due(self._clock())
+        self._pacer.add(self)
+        return True
+
     async def until_over(self, utterance: Utterance) -> str:
         """Say that all of it has been written, and wait until it has been heard. Returns what ended it."""
         if not utterance.over.done():

@@ -56,6 +56,12 @@ class Script:
         """A piece begins at `at_ms` of the utterance."""
         self._pieces.append(_Piece(text, at_ms))
 
+    def interject(self, at_ms: float, end_ms: float) -> None:
+        """What is none of the text is heard from `at_ms` to `end_ms`; a piece that waits begins after it."""
+        for piece in self._pieces:
+            if piece.start_ms >= at_ms:
+                piece.start_ms = end_ms
+
     def add_text(self, text: str) -> None:
         """The text of the current piece goes on."""
         if self._pieces:

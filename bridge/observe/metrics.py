@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COUNTED: Final = {
     "calls_started": "Calls admitted.",
     "utterances": "Utterances and prompts begun.",
+    "fillers": "Utterances before which the caller was asked for a moment, because their audio was late.",
     "voice_failures": "Utterances that ended in an apology.",
     "agent_errors": "Agents that failed with an error of their own.",
     "holds": "Times that packets were held back on the first sign of speech.",

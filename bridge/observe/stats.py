@@ -50,6 +50,7 @@ class BridgeStats:
     holds: int = 0  #: packets held back on the first sign of speech
     false_holds: int = 0  #: of these, released again
     utterances: int = 0
+    fillers: int = 0  #: times that "One moment, please." was said because the first audio was late
     voice_failures: int = 0
     agent_errors: int = 0
     slow_readers: int = 0  #: calls closed because the carrier stopped reading

@@ -80,6 +80,12 @@ class DigitPressed(_Entry, frozen=True, tag="digit"):
     digit: str
 
 
+class FillerPlayed(_Entry, frozen=True, tag="filler"):
+    """The first audio of the utterance was late: the caller heard "One moment, please." first."""
+
+    utterance: int
+
+
 class VoiceFailed(_Entry, frozen=True, tag="voice_failed"):
     """Lightning could not speak the utterance, even after a retry."""
 
@@ -98,6 +104,7 @@ Entry: TypeAlias = (
     | BargeIn
     | CallerSpoke
     | DigitPressed
+    | FillerPlayed
     | VoiceFailed
     | CallEnded
 )

@@ -32,7 +32,7 @@ from bridge.media.playout import Playout
 from bridge.media.vad import SpeechDetector, VadStream
 from bridge.mouth import Line
 from bridge.observe.stats import BridgeStats
-from bridge.prompts import apology
+from bridge.prompts import apology, one_moment
 from bridge.server.admission import Admission
 from bridge.server.limits import Limits
 from bridge.store.memory import MemoryTokenStore
@@ -117,6 +117,7 @@ class Runtime:
     async def start(self) -> None:
         """Load what calls must not wait for, and open the spare connections."""
         apology()
+        one_moment()
         await self.voice.start()
 
     async def close(self) -> None:
@@ -167,6 +168,7 @@ class Runtime:
             options=self.config.agent.options,
             mode=self.config.barge_in.mode,
             can_speak=can_speak,
+            filler_after_s=self.config.speech.filler_after_s,
             turn_detector=TurnDetector(self._turn_policy),
         )
         self.calls[call.id] = call

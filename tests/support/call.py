@@ -183,7 +183,9 @@ class Scene:
         self.pacer.stop()
 
 
-def build_call(*, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: int = 200) -> Scene:
+def build_call(
+    *, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: int = 200, filler_after_s: float = 0.0
+) -> Scene:
     """A call that has just started. Its clock is the running loop's, its pacer runs."""
     loop = asyncio.get_running_loop()
     trace: list[tuple[str, Any]] = []
@@ -209,6 +211,7 @@ def build_call(*, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: i
         clock=loop.time,
         mode=mode,
         can_speak=can_speak,
+        filler_after_s=filler_after_s,
     )
     line.answer = lambda name: call.receive(MarkPlayed(name))
     pacer.start()

@@ -36,6 +36,7 @@ EXAMPLES: list[tuple[Entry, str]] = [
         '{"kind":"caller_spoke","at_ms":4.0,"start_ms":2.0,"end_ms":3.0}',
     ),
     (tl.DigitPressed(at_ms=5, digit="#"), '{"kind":"digit","at_ms":5.0,"digit":"#"}'),
+    (tl.FillerPlayed(at_ms=5, utterance=1), '{"kind":"filler","at_ms":5.0,"utterance":1}'),
     (
         tl.VoiceFailed(at_ms=6, error="TimedOut: late"),
         '{"kind":"voice_failed","at_ms":6.0,"error":"TimedOut: late"}',
