@@ -131,6 +131,8 @@ class HttpDoor(Door):
         task = asyncio.create_task(_read_tail(answer))
         self._tails.add(task)
         task.add_done_callback(self._tails.discard)
+        # Not at the end of the task itself: one that is cancelled before it begins has no end.
+        task.add_done_callback(lambda _: answer.release())
 
     # -- warmth ----------------------------------------------------------------------------------------
 
@@ -294,13 +296,11 @@ class HttpSynthesis(WatchedSynthesis):
 
 
 async def _read_tail(answer: aiohttp.ClientResponse) -> None:
-    try:
+    """Who releases `answer` after it closes the connection when the end of the body has not come."""
+    with contextlib.suppress(*FAILURES):
         async with asyncio.timeout(REST_TIMEOUT_S):
-            with contextlib.suppress(*FAILURES):
-                async for _ in answer.content.iter_any():
-                    pass
-    finally:
-        answer.release()  # closes the connection when the end of the body has not come
+            async for _ in answer.content.iter_any():
+                pass
 
 
 def _tracing(stats: LightningStats) -> aiohttp.TraceConfig:

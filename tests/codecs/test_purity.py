@@ -81,6 +81,7 @@ def test_what_it_offers() -> None:
         "read_wav",
         "swap_bytes",
         "wav_bytes",
+        "wav_header",
         "write_wav",
     ]
     assert all(hasattr(telephony_codecs, name) for name in telephony_codecs.__all__)

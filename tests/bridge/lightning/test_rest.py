@@ -147,6 +147,14 @@ async def test_cancel_closes_the_connection() -> None:
             await server.left.wait()
 
 
+async def test_the_end_of_a_body_that_nobody_waits_for_leaves_no_connection_behind() -> None:
+    async with talking(streaming(b"audio", then=silent)) as (door, lightning):
+        answer = await door.session.get(lightning.url + "/waves/v1/tts")
+        door.read_tail(answer)
+        await door.close()  # before the reading has begun
+        assert answer.connection is None
+
+
 async def test_it_is_the_door_that_the_configuration_names() -> None:
     stats = LightningStats()
     assert isinstance(
