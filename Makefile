@@ -5,6 +5,8 @@ VENDOR = $(VENV)-vendor
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -q
 LOCKED = $(PIP) install --require-hashes
+# Calls in the tests take their real time, most of it waiting: a file of tests to each of so many workers.
+WORKERS ?= 2
 
 .PHONY: demo test check unit quality vendor install install-test speech lock bench bench-peers clean
 .DEFAULT_GOAL := demo
@@ -20,7 +22,7 @@ check: install-test  ## lint and strict types
 	@$(BIN)/mypy
 
 unit: install-test speech  ## all tests but the two below
-	@$(BIN)/python -m pytest -q -m "not quality and not vendor"
+	@$(BIN)/python -m pytest -q -m "not quality and not vendor" -n $(WORKERS) --dist loadfile
 
 quality: install-test speech  ## speech quality through our path, scored with PESQ
 	@sh tests/support/quality.sh $(BIN) requirements/quality.txt

@@ -10,8 +10,9 @@ Strategy:
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -106,7 +107,22 @@ async def into_pipe(job: Job, fd: int, progress: Progress) -> Spoken:
             await pipe.write(header + audio)
             header = b""
 
-        return await _speak(job, write, progress)
+        return await _unless_broken(pipe, _speak(job, write, progress))
+
+
+async def _unless_broken(pipe: PipeWriter, speaks: Coroutine[None, None, Spoken]) -> Spoken:
+    """What `speaks` returns. A player that leaves ends it at once, even while it waits for more text."""
+    speaking, watching = asyncio.create_task(speaks), asyncio.create_task(pipe.until_broken())
+    both = {speaking, watching}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not speaking.done():
+            await watching
+        return await speaking
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _speak(job: Job, sink: _Sink, progress: Progress) -> Spoken:

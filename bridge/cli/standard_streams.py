@@ -112,10 +112,15 @@ class PipeWriter:
             self._unwritten_bytes += len(data)
         await self._until_at_most(self._most_bytes)
 
+    async def until_broken(self) -> None:
+        """Wait until it cannot be written any more, which is an error; for ever if that does not happen."""
+        while True:
+            await self._until_at_most(-1)
+
     async def _until_at_most(self, size_bytes: int) -> None:
         while self._unwritten_bytes > size_bytes and self._error is None:
-            self._news.clear()
-            await self._news.wait()
+            news = self._news
+            await news.wait()
         if isinstance(self._error, BrokenPipeError):
             raise self._error
         if self._error is not None:
@@ -125,7 +130,8 @@ class PipeWriter:
     def _tell(self, written_bytes: int, error: OSError | None) -> None:
         self._unwritten_bytes -= written_bytes
         self._error = error
-        self._news.set()
+        self._news.set()  # to all who wait; who comes later waits for the next
+        self._news = asyncio.Event()
 
     # -- in the thread ---------------------------------------------------------------------------------
 
