@@ -22,6 +22,7 @@ from typing import Protocol
 from aiohttp import WSMsgType, web
 
 from bridge.emulators.lightning_audio import Chunk, Utterance
+from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Action, Begin, Close, Send, Stop, Synthesis
 from bridge.emulators.lightning_session import LightningSession
@@ -122,10 +123,6 @@ class _Gone(Exception):
     """The client closed the socket."""
 
 
-class _Failed(Exception):
-    """A synthesis is to end with an error, on purpose."""
-
-
 class Delivery:
     """One synthesis on its way out."""
 
@@ -135,7 +132,7 @@ class Delivery:
         self._options, self._stats = connection.emulator.options, connection.emulator.stats
         #: Chunks that a cancel still lets through; None while it was not cancelled.
         self._late_chunks: int | None = None
-        self._garbled = False
+        self._faults = Faults(self._options, self._stats, synthesis.number)
         self.task = asyncio.create_task(self._run())
 
     def stop(self, late_chunks: int) -> None:
@@ -161,7 +158,7 @@ class Delivery:
             return
         try:
             await self._send_audio(utterance)
-        except _Failed:
+        except InducedError:
             await self._connection.failed(self._synthesis, "The synthesis failed", self._options.error_code)
             return
         await asyncio.sleep(self._synthesis.request.complete_backoff_ms / 1000)
@@ -170,8 +167,7 @@ class Delivery:
     async def _send_audio(self, utterance: Utterance) -> None:
         for at_ms, _, index, part in _timeline(utterance, timed=self._synthesis.timed):
             await self._until_due(at_ms)
-            if self._options.is_faulty(self._synthesis.number):
-                await self._suffer_fault(at_ms)
+            await self._suffer_fault(at_ms)
             if self._late_chunks == 0:
                 return
             if isinstance(part, Chunk):
@@ -186,20 +182,15 @@ class Delivery:
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
     async def _suffer_fault(self, at_ms: float) -> None:
-        options = self._options
-        if _is_due(options.garble_after_ms, at_ms) and not self._garbled:
-            self._garbled = True
-            self._stats.faults += 1
+        faults = self._faults
+        if faults.garble(at_ms):
             await self._connection.send(self._synthesis.chunk(b"AAAA")[:-9])
-        if _is_due(options.error_after_ms, at_ms):
-            self._stats.faults += 1
-            raise _Failed
-        if _is_due(options.fail_after_ms, at_ms):
-            self._stats.faults += 1
+        if faults.err(at_ms):
+            raise InducedError
+        if faults.drop(at_ms):
             self._connection.abort()
             raise ConnectionAbortedError("dropped on purpose")
-        if _is_due(options.stall_after_ms, at_ms):
-            self._stats.faults += 1
+        if faults.stall(at_ms):
             await asyncio.get_running_loop().create_future()  # until it is cancelled, or its socket ends
 
     def _count_chunk(self) -> None:
@@ -207,10 +198,6 @@ class Delivery:
         if self._late_chunks is not None:
             self._late_chunks -= 1
             self._stats.late_chunks += 1
-
-
-def _is_due(after_ms: float | None, at_ms: float) -> bool:
-    return after_ms is not None and at_ms >= after_ms
 
 
 def _timeline(utterance: Utterance, *, timed: bool) -> Iterator[tuple[float, int, int, Chunk | TimedWord]]:

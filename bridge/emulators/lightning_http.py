@@ -27,6 +27,7 @@ from aiohttp import web
 
 from bridge.emulators.lightning_audio import Utterance
 from bridge.emulators.lightning_dialects import LIVE, V2, V2_LANGUAGES, V2_MODEL, V31, Dialect
+from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Account, Synthesis
 from bridge.emulators.lightning_refusals import Refusal, invalid, over_concurrency, refused, retired
@@ -164,8 +165,9 @@ class HttpDoors:
                 await answer.speak()
         except ConnectionError:
             return answer.response  # the client left, or was left on purpose; there is nobody to tell
-        except _Failed as failed:
-            return await self._tell_failure(answer, failed.refusal)
+        except InducedError:
+            refusal = refused(500, self._emulator.options.error_code, "The synthesis failed")
+            return await self._tell_failure(answer, refusal)
         except RuntimeError:
             logger.exception("the speech engine failed")
             return self._refuse(refused(500, "INTERNAL_ERROR", "The speech engine failed"))
@@ -203,14 +205,6 @@ class HttpDoors:
         return Synthesis(speech, number, timed=False, head=head, old_complete=True)
 
 
-class _Failed(Exception):
-    """A synthesis is to end with an error, on purpose."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__()
-        self.refusal = refusal
-
-
 class _Answer:
     """One synthesis on its way out over HTTP."""
 
@@ -219,7 +213,7 @@ class _Answer:
         self._options, self._stats = emulator.options, emulator.stats
         self._loop = asyncio.get_running_loop()
         self._asked_at = self._loop.time()
-        self._garbled = False
+        self._faults = Faults(self._options, self._stats, synthesis.number)
         content_type = "text/event-stream" if door.events else "audio/wav"
         headers = {"Content-Type": content_type, **_answer_headers(synthesis, request.headers)}
         self.response = web.StreamResponse(headers=headers)
@@ -229,20 +223,17 @@ class _Answer:
 
         Raises:
             ConnectionError: the client is gone, or a fault cut the connection.
-            _Failed: it is to end with an error.
+            InducedError: it is to end with an error.
             RuntimeError: the engine failed; nothing was sent.
         """
         utterance = await self._emulator.utterance(self._synthesis)
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
-            faulty = self._options.is_faulty(self._synthesis.number)
-            if faulty and _is_due(self._options.error_after_ms, chunk.at_ms):
-                self._stats.faults += 1
-                raise _Failed(refused(500, self._options.error_code, "The synthesis failed"))
+            if self._faults.err(chunk.at_ms):
+                raise InducedError
             if not self.response.prepared:
                 await self.response.prepare(self._request)
-            if faulty:
-                await self._suffer_fault(chunk.at_ms)
+            await self._suffer_fault(chunk.at_ms)
             self._stats.chunks += 1
             await self.response.write(self._wrapped(chunk.audio_base64))
 
@@ -275,24 +266,17 @@ class _Answer:
         await asyncio.sleep(max(0.0, due - self._loop.time()))
 
     async def _suffer_fault(self, at_ms: float) -> None:
-        options = self._options
-        if _is_due(options.garble_after_ms, at_ms) and not self._garbled:
-            self._garbled = True
-            self._stats.faults += 1
-            if self._door.events:  # raw audio has no messages that could be told from others
-                await self.response.write(GARBLED_EVENT)
-        if _is_due(options.fail_after_ms, at_ms):
-            self._stats.faults += 1
+        faults = self._faults
+        if (
+            faults.garble(at_ms) and self._door.events
+        ):  # raw audio has no messages that could be told from others
+            await self.response.write(GARBLED_EVENT)
+        if faults.drop(at_ms):
             if self._request.transport:
                 self._request.transport.abort()
             raise ConnectionAbortedError("dropped on purpose")
-        if _is_due(options.stall_after_ms, at_ms):
-            self._stats.faults += 1
+        if faults.stall(at_ms):
             await self._loop.create_future()  # until the client leaves
-
-
-def _is_due(after_ms: float | None, at_ms: float) -> bool:
-    return after_ms is not None and at_ms >= after_ms
 
 
 # -- pure --------------------------------------------------------------------------------------------------------------

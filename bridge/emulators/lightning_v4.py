@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from aiohttp import WSMsgType, web
 
 from bridge.emulators.lightning_audio import Utterance
+from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Account, Close, Send, Synthesis, idle_timeout_s
 from bridge.emulators.lightning_v4_session import (
@@ -145,10 +146,6 @@ class V4Connection:
         return session.receive(message.data, self._loop.time())
 
 
-class _Failed(Exception):
-    """A turn is to end with an error, on purpose."""
-
-
 class _Delivery:
     """One turn on its way out. Starts at once."""
 
@@ -158,7 +155,7 @@ class _Delivery:
         self._loop = asyncio.get_running_loop()
         self._asked_at = self._loop.time()
         self._sent = 0
-        self._garbled = False
+        self._faults = Faults(self._options, self._stats, turn.number)
         #: Set by an interrupt: how many more frames go out.
         self._late_frames: int | None = None
         self._interrupted = asyncio.Event()
@@ -186,7 +183,7 @@ class _Delivery:
             return
         try:
             await self._send_audio(utterance)
-        except _Failed:
+        except InducedError:
             code = self._options.error_code
             await self._connection.do(self._session.failed(self._turn, "The synthesis failed", code))
             return
@@ -203,8 +200,7 @@ class _Delivery:
     async def _send_audio(self, utterance: Utterance) -> None:
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
-            if self._options.is_faulty(self._turn.number):
-                await self._suffer_fault(chunk.at_ms)
+            await self._suffer_fault(chunk.at_ms)
             if self._late_frames == 0:
                 return
             self._count()
@@ -219,20 +215,15 @@ class _Delivery:
             await asyncio.wait_for(self._interrupted.wait(), wait_s)
 
     async def _suffer_fault(self, at_ms: float) -> None:
-        options = self._options
-        if _is_due(options.garble_after_ms, at_ms) and not self._garbled:
-            self._garbled = True
-            self._stats.faults += 1
+        faults = self._faults
+        if faults.garble(at_ms):
             await self._connection.send(b'{"event":"turn_', WSMsgType.TEXT)
-        if _is_due(options.error_after_ms, at_ms):
-            self._stats.faults += 1
-            raise _Failed
-        if _is_due(options.fail_after_ms, at_ms):
-            self._stats.faults += 1
+        if faults.err(at_ms):
+            raise InducedError
+        if faults.drop(at_ms):
             self._connection.abort()
             raise ConnectionAbortedError("dropped on purpose")
-        if _is_due(options.stall_after_ms, at_ms):
-            self._stats.faults += 1
+        if faults.stall(at_ms):
             await self._interrupted.wait()
 
     def _count(self) -> None:
@@ -241,7 +232,3 @@ class _Delivery:
         if self._late_frames is not None:
             self._late_frames -= 1
             self._stats.late_chunks += 1
-
-
-def _is_due(after_ms: float | None, at_ms: float) -> bool:
-    return after_ms is not None and at_ms >= after_ms
