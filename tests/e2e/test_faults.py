@@ -27,7 +27,7 @@ from bridge.server.limits import Limits
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from telephony_codecs.transcoder import Transcoder
 from tests.support import agents
-from tests.support.bridge import AUTH_TOKEN, Stage, free_port, stage
+from tests.support.bridge import AUTH_TOKEN, Stage, stage
 from tests.support.log import tracebacks
 
 HELLO = "Hello from the bridge."
@@ -92,10 +92,11 @@ FAULTS = [
 
 async def suffer(fault: Fault) -> list[str]:
     """Make a call that meets `fault`; returns what was not as it must be."""
-    with silent_port() as silent:
+    with silent_port() as silent, socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # taken, so that nobody else can begin to listen there
         urls = {
             "": {},
-            "free": {"base_url": f"http://127.0.0.1:{free_port()}"},
+            "free": {"base_url": f"http://127.0.0.1:{unheard.getsockname()[1]}"},
             "silent": {"base_url": silent},
         }
         sections = {"lightning": IMPATIENT | urls[fault.base_url]}
