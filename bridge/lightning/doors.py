@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
 from bridge.lightning.limits import Units
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
-#: Doors that know `ulaw`. The others answer PCM, which is converted here.
-SPEAKS_MULAW: Final = frozenset({"live", "sse", "http", "v3.1", "v3.1-sse"})
 _ENCODINGS: Final = {"ulaw": Encoding.MULAW, "alaw": Encoding.ALAW, "pcm": Encoding.PCM16}
 
 
@@ -25,7 +24,10 @@ def wanted_format(config: LightningConfig) -> AudioFormat:
     """What to ask of `config`'s door for a telephone line."""
     if config.output != "auto":
         return AudioFormat(_ENCODINGS[config.output], config.sample_rate)
-    if config.door in SPEAKS_MULAW and config.sample_rate == MULAW_8K.rate_hz:
+    speaks_mulaw = (
+        config.door not in PCM_DOORS and config.door != "local"
+    )  # the others' PCM is converted here
+    if speaks_mulaw and config.sample_rate == MULAW_8K.rate_hz:
         return MULAW_8K
     return AudioFormat(Encoding.PCM16, config.sample_rate)
 

@@ -1,4 +1,4 @@
-"""A voice of one entry, on a door that a test has made."""
+"""A voice of one entry, on a door that a test has made; and what is heard of a voice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.config import LightningConfig
 from bridge.lightning.breaker import Breaker
 from bridge.lightning.entries import Entry
 from bridge.lightning.live import LightningLive
-from bridge.lightning.speech import Synthesizer
+from bridge.lightning.speech import Speech, SpeechAudio, SpeechPart, Synthesizer
 from bridge.lightning.voice import Voice
 from tests.support.bridge import Stage
 
@@ -26,3 +26,19 @@ def one_voice(door: Synthesizer, config: LightningConfig, **options: Any) -> Voi
         f"1-{config.door}", config, door, Breaker(config.breaker_failures), getattr(door, "units", None)
     )
     return Voice([entry], door.stats, **options)
+
+
+async def heard(speech: Speech) -> tuple[list[SpeechPart], Exception | None]:
+    """All parts of `speech`, and what it ended with."""
+    parts: list[SpeechPart] = []
+    try:
+        async for part in speech:
+            parts.append(part)
+    except Exception as error:  # noqa: BLE001 - the test judges it
+        return parts, error
+    return parts, None
+
+
+def audio_in(parts: list[SpeechPart]) -> bytes:
+    """The audio in `parts`."""
+    return b"".join(part.payload for part in parts if isinstance(part, SpeechAudio))

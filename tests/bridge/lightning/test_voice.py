@@ -19,14 +19,14 @@ from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.live import LightningLive
 from bridge.lightning.pieces import split
 from bridge.lightning.speaking import AHEAD_MS
-from bridge.lightning.speech import PieceEnded, PieceStarted, Speech, SpeechAudio, SpeechPart, SpokenWord
+from bridge.lightning.speech import PieceEnded, PieceStarted, SpeechAudio, SpeechPart, SpokenWord
 from bridge.lightning.voice import CallVoice
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from telephony_codecs.wav import wav_bytes
 from tests.support.lightning_live import talking, well_behaved
 from tests.support.lightning_requests import request
 from tests.support.scripted_lightning import Line, Script
-from tests.support.voice import one_voice
+from tests.support.voice import audio_in, heard, one_voice
 from tests.support.waiting import until
 
 HELLO = "Hello, this is the front desk. How can I help you today?"
@@ -56,20 +56,6 @@ async def scripted(
         texts: list[str] = []
         yield voice, texts, live
         texts += [asked["text"] for asked in lightning.requests]
-
-
-async def heard(speech: Speech) -> tuple[list[SpeechPart], Exception | None]:
-    parts: list[SpeechPart] = []
-    try:
-        async for part in speech:
-            parts.append(part)
-    except Exception as error:  # noqa: BLE001 - the test judges it
-        return parts, error
-    return parts, None
-
-
-def audio_in(parts: list[SpeechPart]) -> bytes:
-    return b"".join(part.payload for part in parts if isinstance(part, SpeechAudio))
 
 
 def texts_in(parts: list[SpeechPart]) -> list[str]:

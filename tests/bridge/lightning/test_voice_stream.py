@@ -18,11 +18,11 @@ from bridge.lightning.speech import (
     MoreText,
     PieceEnded,
     PieceStarted,
-    Speech,
     SpeechAudio,
     SpeechPart,
 )
 from bridge.lightning.voice import Voice, open_voice
+from tests.support.voice import audio_in, heard
 from tests.support.waiting import PATIENCE_S, until
 
 SENTENCES = ("Good morning to you all.", "This is the second one.", "And here the third one ends.")
@@ -53,20 +53,6 @@ async def tokens(text: str, size: int = 4) -> AsyncIterator[str]:
     for at in range(0, len(text), size):
         await asyncio.sleep(0)
         yield text[at : at + size]
-
-
-async def heard(speech: Speech) -> tuple[list[SpeechPart], Exception | None]:
-    parts: list[SpeechPart] = []
-    try:
-        async for part in speech:
-            parts.append(part)
-    except Exception as error:  # noqa: BLE001 - the test judges it
-        return parts, error
-    return parts, None
-
-
-def audio_in(parts: list[SpeechPart]) -> bytes:
-    return b"".join(part.payload for part in parts if isinstance(part, SpeechAudio))
 
 
 def text_in(parts: list[SpeechPart]) -> str:
