@@ -46,7 +46,7 @@ _MOST_BYTES_PER_S: Final = 48_000 * 2 * 2
 _KEPT_STDERR_BYTES: Final = 4096
 _PLACEHOLDER: Final = re.compile(r"\{(language|voice_id|speed)\}")
 _OURS: Final = ("BRIDGE_", API_KEY_VARIABLE)
-_STDIN, _STDOUT = 0, 1
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 class LocalEngine(Door):
@@ -197,7 +197,10 @@ class _Program(asyncio.SubprocessProtocol):
             # It leads a group of its own. If it ends in this very moment, the group is empty.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(transport.get_pid(), signal.SIGKILL)
-        transport.close()
+        # Not the transport: its close() asks for the status, and may take it from the event loop, which complains.
+        for number in (_STDIN, _STDOUT, _STDERR):
+            if pipe := transport.get_pipe_transport(number):
+                pipe.close()
 
     # -- from the event loop ---------------------------------------------------------------------------
 

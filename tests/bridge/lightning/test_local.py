@@ -170,6 +170,16 @@ async def test_cancelled_it_is_killed_with_all_that_it_started() -> None:
         assert (door.stats.cancelled, door.stats.failed) == (1, 0)
 
 
+async def test_killing_leaves_its_status_to_the_event_loop(caplog: pytest.LogCaptureFixture) -> None:
+    async with engine(f"print('12', flush=True); {SLEEP}") as door:
+        for _ in range(20):  # it is a race, who asks for the status of a program that has just been killed
+            synthesis = door.synthesize(request())
+            await anext(synthesis)
+            synthesis.cancel()
+            await until(lambda: not door.running)
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
 async def test_cancelled_before_it_runs_it_does_not_stay() -> None:
     async with engine(SLEEP) as door:
         for turns in range(12):
