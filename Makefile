@@ -8,7 +8,7 @@ LOCKED = $(PIP) install --require-hashes
 # Calls in the tests take their real time, most of it waiting: a file of tests to each of so many workers.
 WORKERS ?= 2
 
-.PHONY: demo test check unit quality vendor install install-test speech lock bench bench-peers clean
+.PHONY: demo test check unit quality vendor install install-test install-vendor speech lock bench bench-peers clean
 .DEFAULT_GOAL := demo
 
 demo: install  ## a whole call, offline: a table of what happened and a stereo WAV in ./demo
@@ -27,14 +27,15 @@ unit: install-test speech  ## all tests but the two below
 quality: install-test speech  ## speech quality through our path, scored with PESQ
 	@sh tests/support/quality.sh $(BIN) requirements/quality.txt
 
-vendor: $(VENDOR)/.python  ## the vendor's own clients, unchanged, against the emulated Lightning
-	@sh tests/support/vendor.sh $(VENDOR)/bin requirements/vendor.txt
+vendor: install-vendor  ## the vendor's own clients, unchanged, against the emulated Lightning
+	@$(VENDOR)/bin/python -m pytest -q -m vendor tests/vendor
 
 speech: install-test  ## human recordings for the tests, into .cache/
 	@$(BIN)/python tests/support/fetch_speech.py
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
+install-vendor: $(VENDOR)/.installed
 
 $(VENV)/.python $(VENDOR)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -49,6 +50,11 @@ $(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
 
 $(VENV)/.installed-test: requirements/test.txt $(VENV)/.installed
 	@$(LOCKED) -r requirements/test.txt
+	@touch $@
+
+# They bring a great deal with them: an environment of their own, where nothing of theirs changes what the bridge runs with.
+$(VENDOR)/.installed: requirements/vendor.txt | $(VENDOR)/.python
+	@$(VENDOR)/bin/python -m pip --disable-pip-version-check -q install --no-compile --require-hashes -r $<
 	@touch $@
 
 lock:  ## write requirements/*.txt anew from pyproject.toml (needs uv)
