@@ -7,6 +7,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check -q
 LOCKED = $(PIP) install --require-hashes
 # Calls in the tests take their real time, most of it waiting: a file of tests to each of so many workers.
 WORKERS ?= 2
+# More for pytest: ARGS='--deselect tests/e2e/'.
+ARGS ?=
 
 .PHONY: demo test check unit quality vendor install install-test install-vendor speech lock bench bench-peers clean
 .DEFAULT_GOAL := demo
@@ -22,7 +24,7 @@ check: install-test  ## lint and strict types
 	@$(BIN)/mypy
 
 unit: install-test speech  ## all tests but the two below
-	@$(BIN)/python -m pytest -q -m "not quality and not vendor" -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -q -m "not quality and not vendor" -n $(WORKERS) --dist loadfile $(ARGS)
 
 quality: install-test speech  ## speech quality through our path, scored with PESQ
 	@sh tests/support/quality.sh $(BIN) requirements/quality.txt
