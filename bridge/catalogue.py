@@ -212,26 +212,31 @@ def _languages(model: str, door: DoorName) -> tuple[tuple[str, ...], str]:
     return (_BASE_LANGUAGES, BASE) if pool_of(model) == BASE else (_PRO_LANGUAGES, model)
 
 
+# -- values together ---------------------------------------------------------------------------------------------------
+
+
+def problems_with_voice(
+    door: DoorName, model: str, language: str, voice_id: str, catalogue: Catalogue = KNOWN
+) -> Iterator[tuple[str, str]]:
+    """Why `door` cannot speak as these ask: field and reason, the decisive first."""
+    if door == "local":
+        return  # whatever its program does with them
+    if wrong_model := problem_with_model(model, door):
+        yield "model", wrong_model
+        return
+    if wrong_language := problem_with_language(language, model, door):
+        yield "language", wrong_language
+    if wrong_voice := catalogue.problem_with_voice(voice_id, model):
+        yield "voice_id", wrong_voice
+
+
 # -- an entry of the configuration -------------------------------------------------------------------------------------
 
 
-def problems_of_entry(entry: LightningConfig, catalogue: Catalogue = KNOWN) -> Iterator[tuple[str, str]]:
+def problems_of_entry(entry: LightningConfig) -> Iterator[tuple[str, str]]:
     """What in an entry of ``[lightning]`` does not fit together: key and reason, the decisive first."""
-    yield from _unspeakable(entry, catalogue)
+    yield from problems_with_voice(entry.door, entry.model, entry.language, entry.voice_id)
     yield from _unusable_settings(entry)
-
-
-def _unspeakable(entry: LightningConfig, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    door = entry.door
-    if door == "local":
-        return  # whatever its program does with them
-    if wrong_model := problem_with_model(entry.model, door):
-        yield "model", wrong_model
-        return
-    if wrong_language := problem_with_language(entry.language, entry.model, door):
-        yield "language", wrong_language
-    if wrong_voice := catalogue.problem_with_voice(entry.voice_id, entry.model):
-        yield "voice_id", wrong_voice
 
 
 def _unusable_settings(entry: LightningConfig) -> Iterator[tuple[str, str]]:

@@ -24,8 +24,7 @@ from bridge.catalogue import (
     V2_SPEEDS,
     V4_SAMPLE_RATES_HZ,
     Catalogue,
-    problem_with_language,
-    problem_with_model,
+    problems_with_voice,
 )
 from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest
@@ -103,13 +102,5 @@ def _of_voice(request: SynthesisRequest, door: DoorName, catalogue: Catalogue) -
             " (older pages are of Lightning v2, which takes 0.1 to 5)" if not door.startswith("v2") else ""
         )
         yield "speed", f"{request.speed:g} is not within {low:g} to {high:g}{older}"
-    if door == "local":
-        return
     model = DOOR_MODEL.get(door, request.model)
-    if wrong_model := problem_with_model(model, door):
-        yield "model", wrong_model
-        return
-    if wrong_language := problem_with_language(request.language, model, door):
-        yield "language", wrong_language
-    if wrong_voice := catalogue.problem_with_voice(request.voice_id, model):
-        yield "voice_id", wrong_voice
+    yield from problems_with_voice(door, model, request.language, request.voice_id, catalogue)
