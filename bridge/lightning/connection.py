@@ -16,7 +16,6 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from functools import cached_property
 from typing import Final, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -28,6 +27,7 @@ from bridge.errors import LightningError, ProtocolError, TimedOut, Unavailable
 from bridge.lightning.faults import fault_of_close, fault_of_http, with_mend
 from bridge.lightning.messages import Chunk, Complete, Failed, Message, Unknown, Word, decode
 from bridge.lightning.stats import LightningStats
+from bridge.lightning.tls import tls_context
 
 logger = logging.getLogger(__name__)
 _wire_logger = logging.getLogger(f"{__name__}.wire")
@@ -65,10 +65,10 @@ class Dialer:
         self._config, self._stats, self._path = config, stats, path
         self.url = config.base_url.replace("http", "ws", 1).rstrip("/") + path
 
-    @cached_property
+    @property
     def tls(self) -> ssl.SSLContext | None:
-        """Made once: it reads the machine's list of authorities, which takes longer than a packet lasts."""
-        return ssl.create_default_context() if self.url.startswith("wss:") else None
+        """What the other end is checked with; None where it is not."""
+        return tls_context() if self.url.startswith("wss:") else None
 
     async def dial(self) -> ClientConnection:
         """An open socket.

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import time
 from dataclasses import replace
-from functools import cache
 from typing import Final
 
 import aiohttp
@@ -28,6 +26,7 @@ from bridge import __version__
 from bridge.config import LightningConfig
 from bridge.errors import LightningError, TimedOut, Unavailable
 from bridge.lightning.faults import Fault, fault_of_http
+from bridge.lightning.tls import tls_context
 
 #: An idle connection is kept so long. Lightning's own limit is unknown; balancers close after 60 s.
 IDLE_S: Final = 50.0
@@ -63,7 +62,7 @@ def open_session(
     connector = aiohttp.TCPConnector(
         limit=0,  # the units of concurrency are the limit
         keepalive_timeout=IDLE_S,
-        ssl=_tls() if config.base_url.startswith("https:") else True,
+        ssl=tls_context() if config.base_url.startswith("https:") else True,
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -74,12 +73,6 @@ def open_session(
         trust_env=False,
         trace_configs=traces,
     )
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Made once: it reads the machine's list of authorities, which takes longer than a packet lasts."""
-    return ssl.create_default_context()
 
 
 def told(failure: BaseException, config: LightningConfig) -> LightningError:

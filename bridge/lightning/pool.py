@@ -85,7 +85,7 @@ class Pool:
     def start(self) -> None:
         """Begin to open the spares. Does not wait for them."""
         if self._keeper is None:
-            _ = self._dialer.tls
+            _ = self._dialer.tls  # before anybody waits for a socket
             self._keeper = asyncio.create_task(self._keep())
 
     async def close(self) -> None:

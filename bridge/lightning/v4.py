@@ -88,7 +88,6 @@ class LightningV4(Door):
         if pool is None:
             self._make_room()
             pool = self._pool_to(wire, self.config.with_changes({"spare_connections": 0}))
-            pool.share_tls(self.pool)
             pool.start()
         self._others[wire.path] = pool  # the latest is last
         return pool

@@ -201,10 +201,6 @@ class V4Pool(Pool):
         self._interrupt_timeout_s = interrupt_timeout_s
         self._interrupted: set[Link] = set()
 
-    def share_tls(self, other: V4Pool) -> None:
-        """Use what `other` has read of the machine's authorities: reading it again would hold up all calls."""
-        self._dialer.tls = other._dialer.tls
-
     def interrupt(self, link: Link, turn_id: str) -> None:
         """Stop `turn_id` on `link`, and keep the socket for the next turn if it does stop."""
         assert isinstance(link, V4Link)
