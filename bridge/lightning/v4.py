@@ -56,7 +56,7 @@ class LightningV4(Door):
     ) -> None:
         super().__init__(config, stats=stats, units=units)
         self._keepalive_s, self._interrupt_timeout_s = keepalive_s, interrupt_timeout_s
-        self.pool = self._pool_to(v4_wire(_usual(config), config), config)
+        self.pool = self._pool_to(v4_wire(config, config), config)
         self._others: dict[str, V4Pool] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -79,9 +79,8 @@ class LightningV4(Door):
     def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
         return _Turn(request, into, self, wait_s)
 
-    def pool_for(self, request: SynthesisRequest) -> V4Pool:
-        """The sockets in the voice of `request`."""
-        wire = v4_wire(request, self.config)
+    def pool_for(self, wire: Wire) -> V4Pool:
+        """The sockets in the voice of `wire`."""
         if wire.path == self.pool.wire.path:
             return self.pool
         pool = self._others.pop(wire.path, None)
@@ -113,20 +112,6 @@ class LightningV4(Door):
         task.add_done_callback(self._closing.discard)
 
 
-def _usual(config: LightningConfig) -> SynthesisRequest:
-    """What the configuration asks for, without a text."""
-    return SynthesisRequest(
-        text="",
-        voice_id=config.voice_id,
-        model=config.model,
-        language=config.language,
-        sample_rate=config.sample_rate,
-        output_format="pcm",
-        request_id="",
-        speed=config.speed,
-    )
-
-
 class _Turn(RidingSynthesis):
     """A synthesis in a session. Its `request_id` is the turn's."""
 
@@ -142,8 +127,9 @@ class _Turn(RidingSynthesis):
         await asyncio.wait([self._task])
 
     async def _ask(self) -> None:
-        message = v4_wire(self.request, self._config).encode(self.request, self._config)
-        self._pool = self._sessions = self._door.pool_for(self.request)
+        wire = v4_wire(self.request, self._config)
+        message = wire.encode(self.request, self._config)
+        self._pool = self._sessions = self._door.pool_for(wire)
         self._refused = False
         link = await self._board()
         self._sent()

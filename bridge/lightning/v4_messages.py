@@ -46,14 +46,14 @@ _MENDS: Final = {
 }
 
 
-def v4_wire(request: SynthesisRequest, config: LightningConfig) -> Wire:
-    """The socket for turns in the voice, language, speed and rate of `request`: each has one of its own."""
+def v4_wire(voice: SynthesisRequest | LightningConfig, config: LightningConfig) -> Wire:
+    """The socket for turns in the voice, language, speed and rate of `voice`: each has one of its own."""
     query: Fields = {
-        "voice_id": request.voice_id,
-        "language": request.language,
-        "sample_rate": request.sample_rate,
+        "voice_id": voice.voice_id,
+        "language": voice.language,
+        "sample_rate": voice.sample_rate,
         "output_format": "pcm",
-        "speed": f"{request.speed:g}",
+        "speed": f"{voice.speed:g}",
     }
     if config.content_filter:
         query |= {"content_filter": "true", "content_filter_action": config.content_filter}

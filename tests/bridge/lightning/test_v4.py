@@ -27,6 +27,7 @@ from bridge.lightning.limits import Units
 from bridge.lightning.speech import Synthesis
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.v4 import MAX_OTHER_VOICES, LightningV4
+from bridge.lightning.v4_messages import v4_wire
 from telephony_codecs.formats import AudioFormat, Encoding
 from tests.support import lightning_requests
 from tests.support.lightning_live import KEY, parts_of, refusing
@@ -157,7 +158,7 @@ async def test_so_many_voices_are_enough() -> None:
         for number in range(MAX_OTHER_VOICES + 2):
             await parts_of(door.synthesize(request(speed=1 + number / 100)))
         await until(lambda: lightning.open == MAX_OTHER_VOICES + 1)
-        assert door.pool_for(request()) is door.pool
+        assert door.pool_for(v4_wire(request(), door.config)) is door.pool
 
 
 async def test_a_socket_that_nothing_keeps_open_is_replaced_while_it_is_idle() -> None:
