@@ -10,12 +10,9 @@ library: our own codecs bring numpy, which takes longer than everything else tog
 from __future__ import annotations
 
 import argparse
-import io
 import sys
-import wave
 
 from bridge.emulators.espeak import EspeakEngine
-from bridge.emulators.speech_engine import Speech
 from bridge.errors import ConfigError
 
 
@@ -31,18 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except (ConfigError, RuntimeError) as error:
         return _failed(str(error))
-    sys.stdout.buffer.write(_wav(speech))
+    sys.stdout.buffer.write(speech.wav())
     return 0
-
-
-def _wav(speech: Speech) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(speech.rate_hz)
-        out.writeframes(speech.pcm)
-    return file.getvalue()
 
 
 def _parser() -> argparse.ArgumentParser:

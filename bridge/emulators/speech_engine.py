@@ -11,7 +11,9 @@ Strategy:
 
 from __future__ import annotations
 
+import io
 import math
+import wave
 from array import array
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +41,16 @@ class Speech:
     def duration_ms(self) -> float:
         """How long it lasts."""
         return len(self.pcm) * 500 / self.rate_hz
+
+    def wav(self) -> bytes:
+        """The bytes of a WAV file. No codecs of ours: they bring numpy, and a caller may be waiting."""
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(self.rate_hz)
+            out.writeframes(self.pcm)
+        return file.getvalue()
 
 
 class SpeechEngine(Protocol):

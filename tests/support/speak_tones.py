@@ -8,13 +8,11 @@ being told another, it needs no numpy: a caller would hear how long that takes t
 
 from __future__ import annotations
 
-import io
 import sys
 import time
-import wave
 from typing import Final
 
-from bridge.emulators.speech_engine import Speech, ToneEngine
+from bridge.emulators.speech_engine import ToneEngine
 
 CHUNK_MS: Final = 100
 
@@ -22,24 +20,13 @@ CHUNK_MS: Final = 100
 def main(voice: str, realtime_factor: float) -> None:
     """Speak."""
     speech = ToneEngine().speak(sys.stdin.read(), voice_id=voice, language="en", speed=1.0)
-    file, began_s = wav_of(speech), time.monotonic()
+    file, began_s = speech.wav(), time.monotonic()
     size = speech.rate_hz * 2 * CHUNK_MS // 1000
     for at in range(0, len(file), size):
         due_s = began_s + at / (speech.rate_hz * 2) / realtime_factor
         time.sleep(max(0.0, due_s - time.monotonic()))
         sys.stdout.buffer.write(file[at : at + size])
         sys.stdout.buffer.flush()
-
-
-def wav_of(speech: Speech) -> bytes:
-    """`speech` as the bytes of a file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(speech.rate_hz)
-        out.writeframes(speech.pcm)
-    return file.getvalue()
 
 
 if __name__ == "__main__":
