@@ -24,7 +24,7 @@ from bridge.emulators.espeak import EspeakEngine
 from bridge.emulators.lightning_account import AccountRoutes
 from bridge.emulators.lightning_audio import Studio, Utterance, script_of, wire_format_of
 from bridge.emulators.lightning_connection import Connection
-from bridge.emulators.lightning_dialects import DIALECTS, LIVE, Dialect
+from bridge.emulators.lightning_dialects import DIALECTS, Dialect
 from bridge.emulators.lightning_http import HttpDoors, refusal_response
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Account, Synthesis, handshake_refusal, idle_timeout_s
@@ -34,7 +34,6 @@ from bridge.emulators.lightning_v4 import V4_PATH, V4Connection
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
 from bridge.errors import ConfigError
 
-LIVE_PATH: Final = LIVE.path
 DEFAULT_PORT: Final = 9001
 #: How long a closing socket waits for the client's side of it.
 _CLOSE_TIMEOUT_S: Final = 1.0

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from bridge.config import Secret
-from bridge.emulators.lightning import LIVE_PATH, EmulatedLightning, serve_forever
-from bridge.emulators.lightning_dialects import DIALECTS, V2, V31, Dialect
+from bridge.emulators.lightning import EmulatedLightning, serve_forever
+from bridge.emulators.lightning_dialects import DIALECTS, LIVE, V2, V31, Dialect
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.speech_engine import Speech, ToneEngine
 from telephony_codecs.g711 import mulaw_encode
@@ -34,7 +34,7 @@ Socket = aiohttp.ClientWebSocketResponse
 
 @asynccontextmanager
 async def client(
-    emulator: EmulatedLightning, key: str = "any", query: str = "", *, path: str = LIVE_PATH
+    emulator: EmulatedLightning, key: str = "any", query: str = "", *, path: str = LIVE.path
 ) -> AsyncIterator[Socket]:
     headers = {"Authorization": f"Bearer {key}"}
     url = emulator.url + path + query
@@ -115,7 +115,7 @@ async def test_a_refused_handshake_is_http_with_a_json_body(
         assert refused.value.status == status
         headers = {"Authorization": f"Bearer {key}"}
         async with aiohttp.ClientSession(emulator.url, headers=headers) as http:
-            response = await http.get(LIVE_PATH)
+            response = await http.get(LIVE.path)
             assert (await response.json())["status"] == "error"
             assert ("Retry-After" in response.headers) == (status == 429)
         assert (emulator.stats.refused_handshakes, emulator.stats.connections) == (2, 0)
