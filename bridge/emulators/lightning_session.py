@@ -89,7 +89,8 @@ class LightningSession:
         request = self._dialect.request(fields)
         if request.cancel_request:
             return self._cancel(request.context_id, stop_audio=self._account.options.cancel_stops_audio)
-        return self._take_fragment(fields, now) if request.context_id else self._take_text(fields, now)
+        take = self._take_fragment if request.context_id else self._take_text
+        return take(request, fields, now)
 
     def finished(self, synthesis: Synthesis, now: float) -> list[Action]:
         """The audio of `synthesis` is out and its `complete` is due: what to do."""
@@ -137,9 +138,8 @@ class LightningSession:
 
     # -- text without a context ----------------------------------------------------------------------------
 
-    def _take_text(self, fields: Fields, now: float) -> list[Action]:
-        """Keep the text of a request for more to come, or speak it with what was kept."""
-        request = self._dialect.request(fields)
+    def _take_text(self, request: SpeechRequest, fields: Fields, now: float) -> list[Action]:
+        """Keep the text of a `request`, made of `fields`, for more to come, or speak it with what was kept."""
         if self._is_keepalive(request):
             self._account.stats.pings += 1
             return []
@@ -181,9 +181,8 @@ class LightningSession:
 
     # -- continuations -------------------------------------------------------------------------------------
 
-    def _take_fragment(self, fields: Fields, now: float) -> list[Action]:
+    def _take_fragment(self, request: SpeechRequest, fields: Fields, now: float) -> list[Action]:
         """Keep the text of a fragment in its context, and speak what is ready."""
-        request = self._dialect.request(fields)
         context = self._contexts.get(request.context_id)
         if context is None:
             if not request.text.strip():
