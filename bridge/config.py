@@ -44,6 +44,7 @@ __all__ = [
     "ServerConfig",
     "SpeechConfig",
     "TwilioConfig",
+    "key_of_entry",
     "load_config",
     "mismatches",
     "require_for_serving",
@@ -218,8 +219,8 @@ def _faults(config: Config) -> Iterator[tuple[str, str]]:
     if not _fits_header(server.admin_token):
         yield "server.admin_token", _NO_HEADER
     yield from _faults_of_wire("lightning", lightning)
-    for number, fallback in enumerate(lightning.fallbacks):
-        yield from _faults_of_wire(_fallback_key(number), fallback)
+    for number, fallback in enumerate(lightning.fallbacks, 1):
+        yield from _faults_of_wire(key_of_entry(number), fallback)
     yield from mismatches(lightning)
     yield from _clashes(lightning)
 
@@ -234,24 +235,26 @@ def _faults_of_wire(key: str, entry: LightningConfig | FallbackConfig) -> Iterat
         yield f"{key}.api_key", _NO_HEADER
 
 
+def key_of_entry(number: int) -> str:
+    """Where entry `number` of ``[lightning]`` stands in the file: 0 is the section itself."""
+    return f"lightning.fallbacks[{number - 1}]" if number else "lightning"
+
+
 def mismatches(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
     """Doors, models, voices and languages that do not belong together: key and reason."""
-    first, *others = lightning.entries
-    for field, reason in problems_of_entry(first):
-        yield f"lightning.{field}", reason
-    for number, entry in enumerate(others):
+    for number, entry in enumerate(lightning.entries):
         for field, reason in problems_of_entry(entry):
-            inherited = getattr(lightning.fallbacks[number], field) is UNSET
+            inherited = number > 0 and getattr(lightning.fallbacks[number - 1], field) is UNSET
             if inherited and field in _UNUSED_IF_INHERITED:
                 continue
-            yield f"{_fallback_key(number)}.{field}", f"(as in [lightning]) {reason}" if inherited else reason
+            yield f"{key_of_entry(number)}.{field}", f"(as in [lightning]) {reason}" if inherited else reason
 
 
 def _clashes(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
     """Fallbacks that repeat, or contradict, what comes before them."""
-    names = ["lightning", *map(_fallback_key, range(len(lightning.fallbacks)))]
     known: list[tuple[str, LightningConfig]] = []
-    for name, entry in zip(names, lightning.entries, strict=True):
+    for number, entry in enumerate(lightning.entries):
+        name = key_of_entry(number)
         for other_name, other in known:
             if entry == other:
                 yield (
@@ -266,10 +269,6 @@ def _clashes(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
 
 def _one_account(entry: LightningConfig, other: LightningConfig) -> bool:
     return "local" not in (entry.door, other.door) and entry.api_key == other.api_key
-
-
-def _fallback_key(number: int) -> str:
-    return f"lightning.fallbacks[{number}]"
 
 
 def _fits_header(secret: Secret) -> bool:
