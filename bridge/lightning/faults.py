@@ -20,6 +20,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from bridge.errors import Busy, InvalidRequest, LightningError, Unauthorized, Unavailable
 
@@ -103,6 +104,14 @@ class Fault:
         return next((kind for pattern, kind in _BY_WORDS if pattern.search(told)), Unavailable)
 
 
+def plain(raw: bytes | Raw) -> object:
+    """What the JSON `raw` says; None where there is none, or it is broken."""
+    try:
+        return msgspec.json.decode(raw) if len(bytes(raw)) else None
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+
+
 def fault_of(
     message: object, error: object, code: object, *, status: int = 0, instead: object = None
 ) -> Fault:
@@ -128,12 +137,8 @@ def fault_of_http(
         retry_after: its header, when it is there.
         now_s: the time in seconds since 1970; without it, a `retry_after` that is a date says nothing.
     """
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        fields = None
-    if not isinstance(fields, dict):
-        fields = {}
+    answered = plain(body)
+    fields = answered if isinstance(answered, dict) else {}
     message = fields.get("message") or ("" if fields.get("error") else f"HTTP {status}")
     code = fields.get("error_code") or fields.get("code")
     instead = fields.get("recommended_endpoint")

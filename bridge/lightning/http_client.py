@@ -20,12 +20,11 @@ from dataclasses import replace
 from typing import Final
 
 import aiohttp
-import msgspec
 
 from bridge import __version__
 from bridge.config import LightningConfig
 from bridge.errors import LightningError, TimedOut, Unavailable
-from bridge.lightning.faults import Fault, fault_of_http
+from bridge.lightning.faults import Fault, fault_of_http, plain
 from bridge.lightning.tls import tls_context
 
 #: An idle connection is kept so long. Lightning's own limit is unknown; balancers close after 60 s.
@@ -116,10 +115,7 @@ async def read_up_to(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes:
 
 def _details(body: bytes) -> str:
     """What the account's answers say besides: ``{"error", "details": []}``."""
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return ""
+    fields = plain(body)
     details = fields.get("details") if isinstance(fields, dict) else None
     told = (
         [detail[:100] for detail in details if isinstance(detail, str)] if isinstance(details, list) else []

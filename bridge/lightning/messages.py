@@ -21,7 +21,7 @@ from msgspec import Raw, Struct
 
 from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest, ProtocolError
-from bridge.lightning.faults import Fault, fault_of
+from bridge.lightning.faults import Fault, fault_of, plain
 from bridge.lightning.refusals import refuse
 
 #: The voices that time their words, and the languages they do it in. Others ignore the wish.
@@ -220,14 +220,14 @@ def _meaning(envelope: _Envelope) -> Message:
         if data is None or data.audio is None:
             raise _broken("a chunk without audio", "bad_message")
         return Chunk(data.audio, request_id)
-    if status == "complete" or (status == "comp" and _plain(envelope.done) is True):
+    if status == "complete" or (status == "comp" and plain(envelope.done) is True):
         return Complete(request_id)
     if status == "word_timestamp":
         return _word(data, request_id)
     if status == "error" or envelope.type == "error":
-        code = _plain(envelope.error_code) or _plain(envelope.code)
-        instead = _plain(envelope.recommended_endpoint)
-        fault = fault_of(_plain(envelope.message), _plain(envelope.error), code, instead=instead)
+        code = plain(envelope.error_code) or plain(envelope.code)
+        instead = plain(envelope.recommended_endpoint)
+        fault = fault_of(plain(envelope.message), plain(envelope.error), code, instead=instead)
         return Failed(fault, request_id)
     return Pong() if envelope.type == "pong" else Unknown(status or envelope.type or "")
 
@@ -236,7 +236,7 @@ def _unwrapped(envelope: _Envelope) -> _Envelope:
     """An envelope without a status: older ones keep it in `payload`, and an error may have none at all."""
     if envelope.payload and (inner := _inside(envelope.payload)):
         return msgspec.structs.replace(inner, data=inner.data or envelope.data)
-    if _plain(envelope.error):
+    if plain(envelope.error):
         return msgspec.structs.replace(envelope, status="error")
     return envelope
 
@@ -254,13 +254,6 @@ def _word(data: _Data | None, request_id: str | None) -> Word:
     if not 0 <= data.start <= data.end < MAX_WORD_S:
         raise _broken("a word at an impossible time", "bad_message")
     return Word(data.word, data.start * 1000, data.end * 1000, request_id)
-
-
-def _plain(raw: Raw) -> object:
-    try:
-        return msgspec.json.decode(raw) if len(bytes(raw)) else None
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
 
 
 def _broken(reason: str, kind: str) -> ProtocolError:

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from bridge.errors import ProtocolError
-from bridge.lightning.faults import fault_of
+from bridge.lightning.faults import fault_of, plain
 from bridge.lightning.messages import Chunk, Complete, Failed, Message, Unknown, decode
 
 #: 80 s of 8 kHz PCM in one event, as on the socket.
@@ -129,7 +129,7 @@ class _Envelope(Struct):
     @property
     def failed(self) -> bool:
         """Whether it tells an error."""
-        return self.status == "error" or self.number >= 400 or _plain(self.error) not in (None, "", False)
+        return self.status == "error" or self.number >= 400 or plain(self.error) not in (None, "", False)
 
     @property
     def ended(self) -> bool:
@@ -169,16 +169,9 @@ def _of_the_socket(event: Event, envelope: _Envelope) -> Message:
 
 
 def _failure(envelope: _Envelope) -> Failed:
-    code = _plain(envelope.error_code) or _plain(envelope.code)
-    message, error = _plain(envelope.message), _plain(envelope.error)
+    code = plain(envelope.error_code) or plain(envelope.code)
+    message, error = plain(envelope.message), plain(envelope.error)
     return Failed(fault_of(message, error, code, status=envelope.number), None)
-
-
-def _plain(raw: Raw) -> object:
-    try:
-        return msgspec.json.decode(raw) if len(bytes(raw)) else None
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
 
 
 def _broken(reason: str) -> ProtocolError:

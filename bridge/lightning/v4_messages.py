@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 from bridge.catalogue import V4_SAMPLE_RATES_HZ
 from bridge.config_lightning import LightningConfig
 from bridge.errors import InvalidRequest, ProtocolError
-from bridge.lightning.faults import Fault, fault_of
+from bridge.lightning.faults import Fault, fault_of, plain
 from bridge.lightning.messages import Failed, SynthesisRequest, Unknown
 from bridge.lightning.wire import Fields, Wire
 
@@ -149,14 +149,7 @@ def _meaning(envelope: _Envelope) -> V4Event:
 
 
 def _fault(envelope: _Envelope) -> Fault:
-    fault = fault_of(_plain(envelope.message), _plain(envelope.error), _plain(envelope.code))
+    fault = fault_of(plain(envelope.message), plain(envelope.error), plain(envelope.code))
     fault = replace(fault, status=_STATUS.get(fault.code, fault.status))
     mend = _MENDS.get(fault.code)
     return replace(fault, message=f"{fault.message}; {mend}") if mend else fault
-
-
-def _plain(raw: Raw) -> object:
-    try:
-        return msgspec.json.decode(raw) if len(bytes(raw)) else None
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
