@@ -8,24 +8,17 @@ from bridge.emulators.call_report import Outcome
 from bridge.emulators.caller_script import Cue, Press, Utterance
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.recording import ClearReceived
-from bridge.emulators.speech_engine import ToneEngine
 from bridge.errors import CallEnded
 from bridge.media.heard import Heard
 from bridge.observe import timeline as tl
 from bridge.prompts import apology
-from telephony_codecs.formats import MULAW_8K, PCM16_8K
-from telephony_codecs.transcoder import Transcoder
+from telephony_codecs.formats import MULAW_8K
 from tests.support import agents
 from tests.support.bridge import stage
+from tests.support.hearing import sent_to
+from tests.support.tone_words import spoken
 
 PRESS_5 = Press("5", Cue(after_bridge_speaks_ms=400))
-
-
-def spoken(text: str) -> bytes:
-    """What the emulated Lightning says for `text`: mu-law."""
-    speech = ToneEngine().speak(text, voice_id="magnus", language="en", speed=1.0)
-    transcoder = Transcoder(PCM16_8K, MULAW_8K)
-    return transcoder.feed(speech.pcm) + transcoder.flush()
 
 
 def told(call_id: str) -> list[object]:
@@ -39,7 +32,7 @@ async def test_the_caller_hears_lightnings_bytes_and_nothing_else() -> None:
     assert report.close_code == 1000
     assert [str(verb) for verb in report.verbs] == ["<Hangup>"] or "Hangup" in str(report.verbs[0])
     wanted = spoken("Hello from the bridge.")
-    sent = b"".join(arrival.payload for arrival in report.recording.arrivals)
+    sent = sent_to(report)
     assert sent[: len(wanted)] == wanted, "mu-law passes through bit by bit"
     assert set(sent[len(wanted) :]) <= {0xFF}
     assert all(len(arrival.payload) == 160 for arrival in report.recording.arrivals)
@@ -150,7 +143,7 @@ async def test_keys_are_gathered() -> None:
 async def test_a_prompt_plays_without_lightning() -> None:
     async with stage("tests.support.agents:plays", lightning=EmulatorOptions(refuse=503)) as s:
         report = await s.call()
-    sent = b"".join(arrival.payload for arrival in report.recording.arrivals)
+    sent = sent_to(report)
     assert sent.startswith(apology().audio)
     (heard,) = told(report.call_sid)
     assert isinstance(heard, Heard)

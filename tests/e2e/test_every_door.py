@@ -19,14 +19,13 @@ from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller_script import Action, Cue, Press
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.recording import ClearReceived
-from bridge.lightning.stats import LightningStats
 from bridge.media.heard import Heard
 from bridge.observe.timeline import FirstAudio
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.g711 import mulaw_decode
-from tests.support import agents
+from tests.support import agents, failing_calls
 from tests.support.bridge import Stage, stage
-from tests.support.failing_calls import MUTE, TOO_LATE_MS, TRIES, came_to, selected, side_by_side
+from tests.support.failing_calls import MUTE, came_to, in_time, selected, side_by_side
 from tests.support.hearing import FIRST, SECOND
 from tests.support.tone_words import Tone, Vocabulary, longest_silence_ms, spoken, tones_in
 from tests.support.waiting import until
@@ -49,16 +48,12 @@ VOICE: Final = {"voice_id": "devansh"}
 
 
 @dataclass
-class Result:
+class Result(failing_calls.Result):
     """A call, and what it left behind."""
 
-    report: CallReport
-    told: list[object]
     #: When the caller's line began to get the first utterance, on the clock of the call.
     first_audio_at_ms: float
     emulator: EmulatorStats
-    stats: LightningStats
-    units_in_use: int
 
     def tones(self) -> list[Tone]:
         return tones_in(self.report.heard)
@@ -68,25 +63,24 @@ async def call_with(
     lightning: dict[str, Any], agent: str, options: dict[str, Any], *actions: Action
 ) -> Result:
     """A call; made again when the machine was too busy to tell anything."""
-    for _ in range(TRIES):
+
+    async def call() -> Result:
         async with stage(
             f"tests.support.agents:{agent}",
             lightning=EmulatorOptions(first_byte_ms=FIRST_BYTE_MS, realtime_factor=REALTIME_FACTOR),
             sections={"lightning": VOICE | lightning, "agent": {"options": options}},
         ) as s:
-            report = await s.call(*actions, misbehaviour=MUTE)
-            result = await _result(s, report)
-        if report.late_ms <= TOO_LATE_MS:
-            break
-    return result
+            return await _result(s, await s.call(*actions, misbehaviour=MUTE))
+
+    return await in_time(call)
 
 
 async def _result(s: Stage, report: CallReport) -> Result:
     voice, counted = s.server.runtime.voice, s.lightning.stats
     await until(lambda: not counted.active)
     first = next(entry for entry in s.the_call.timeline if isinstance(entry, FirstAudio))
-    in_use = sum(units.in_use for units in voice.accounts)
-    return Result(report, agents.log.pop(report.call_sid), first.at_ms, counted, voice.stats, in_use)
+    told = agents.log.pop(report.call_sid)
+    return Result(report, told, voice.stats, s.units_in_use, first.at_ms, counted)
 
 
 # -- every door, interrupted once ----------------------------------------------------------------------------------

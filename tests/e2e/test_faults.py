@@ -19,34 +19,22 @@ import pytest
 from bridge.config import Secret
 from bridge.emulators.call_report import CallReport, Outcome
 from bridge.emulators.lightning_options import EmulatorOptions
-from bridge.emulators.speech_engine import ToneEngine
 from bridge.errors import Busy, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.media.heard import Heard
 from bridge.prompts import apology
 from bridge.server.limits import Limits
-from telephony_codecs.formats import MULAW_8K, PCM16_8K
-from telephony_codecs.transcoder import Transcoder
+from telephony_codecs.formats import MULAW_8K
 from tests.support import agents
 from tests.support.bridge import AUTH_TOKEN, Stage, stage
+from tests.support.hearing import sent_to
 from tests.support.log import tracebacks
+from tests.support.tone_words import spoken
 
 HELLO = "Hello from the bridge."
 #: No deadline of Lightning's makes a test wait for seconds.
 IMPATIENT = {"connect_timeout_s": 0.3, "first_audio_timeout_s": 0.3, "stall_timeout_s": 0.3}
 #: No call here lasts longer, whatever happens to it.
 AT_MOST_S = 12.0
-
-
-def spoken(text: str, voice: str = "magnus") -> bytes:
-    """What the emulated Lightning says for `text`: mu-law."""
-    speech = ToneEngine().speak(text, voice_id=voice, language="en", speed=1.0)
-    transcoder = Transcoder(PCM16_8K, MULAW_8K)
-    return transcoder.feed(speech.pcm) + transcoder.flush()
-
-
-def sent(report: CallReport) -> bytes:
-    """All that the bridge sent to the caller."""
-    return b"".join(arrival.payload for arrival in report.recording.arrivals)
 
 
 async def call(s: Stage, **changes: Any) -> CallReport:
@@ -106,7 +94,7 @@ async def suffer(fault: Fault) -> list[str]:
             report = await call(s)
             stats, told = s.server.runtime.stats, agents.log.pop(report.call_sid)
             await s.server.runtime.drained()
-    before, found, after = sent(report).partition(apology().audio)
+    before, found, after = sent_to(report).partition(apology().audio)
     checks = {
         "the apology is heard bit by bit": bool(found) and not after.strip(b"\xff"),
         "after what came of the sentence": len(before.rstrip(b"\xff")) <= MULAW_8K.bytes_in(fault.heard_ms),
@@ -116,7 +104,7 @@ async def suffer(fault: Fault) -> list[str]:
         "once": stats.voice_failures == 1,
         "after one retry": s.server.runtime.voice.stats.retries == fault.retries,
         "the agent ends the call": (report.outcome, report.close_code) == (Outcome.BRIDGE_CLOSED, 1000),
-        "no unit is kept": not any(units.in_use for units in s.server.runtime.voice.accounts),
+        "no unit is kept": not s.units_in_use,
         "the agent has not failed": stats.agent_errors == 0,
     }
     return [f"{fault.name}: not so: {check}" for check, holds in checks.items() if not holds]
@@ -156,18 +144,19 @@ async def test_a_retry_says_the_rest_and_at_most_one_word_twice(
     assert list(s.lightning.stats.texts) == [HELLO, again]
     (fault_ms,) = fault.values()
     wanted = spoken(HELLO, voice)[: MULAW_8K.bytes_in(fault_ms)] + spoken(again, voice)
-    assert sent(report).rstrip(b"\xff") == wanted.rstrip(b"\xff")
+    assert sent_to(report).rstrip(b"\xff") == wanted.rstrip(b"\xff")
 
 
 async def test_after_an_apology_the_agent_may_go_on() -> None:
     options = EmulatorOptions(fail_after_ms=100, faulty_requests=2)
-    async with stage("tests.support.agents:tries_again", lightning=options) as s:
+    sections = {"agent": {"options": {"texts": ["This sentence will not be spoken.", HELLO]}}}
+    async with stage("tests.support.agents:says_its_texts", lightning=options, sections=sections) as s:
         report = await call(s)
     error, heard = agents.log.pop(report.call_sid)
     assert isinstance(error, Unavailable)
     assert isinstance(heard, Heard)
     assert heard.text == HELLO
-    _, _, after = sent(report).partition(apology().audio)
+    _, _, after = sent_to(report).partition(apology().audio)
     assert spoken(HELLO) in after
 
 
@@ -179,7 +168,7 @@ async def test_an_agent_that_does_not_look_has_its_call_ended_without_a_tracebac
     ) as s:
         report = await call(s)
         assert s.server.runtime.stats.agent_errors == 0
-    assert apology().audio in sent(report)
+    assert apology().audio in sent_to(report)
     assert (report.outcome, report.close_code) == (Outcome.BRIDGE_CLOSED, 1000)
     (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("bridge.server.runtime")
                and record.levelno == logging.ERROR]  # fmt: skip
@@ -195,9 +184,9 @@ async def test_a_broken_agent_costs_its_own_call_and_no_other(caplog: pytest.Log
         bad, good = await asyncio.gather(call(s, from_number="+15550100013"), call(s))
         assert s.server.runtime.stats.agent_errors == 1
         assert s.server.runtime.stats.calls_ended == {"agent": 2}
-    assert sent(bad).startswith(apology().audio)
+    assert sent_to(bad).startswith(apology().audio)
     assert bad.close_code == good.close_code == 1000
-    assert sent(good).startswith(spoken(HELLO))
+    assert sent_to(good).startswith(spoken(HELLO))
     (told,) = tracebacks(caplog)
     assert "ZeroDivisionError" in told
     agents.log.pop(good.call_sid)
@@ -226,10 +215,10 @@ async def call_with_canaries(refuse: int) -> list[str]:
     """Make a call whose every secret is known; returns the agent's error as it would be printed."""
     sections: dict[str, dict[str, Any]] = {
         "lightning": {"api_key": Secret(API_KEY)},
-        "agent": {"options": {"text": TEXT}},
+        "agent": {"options": {"texts": [TEXT]}},
     }
     options = EmulatorOptions(refuse=refuse, api_key=Secret(API_KEY))
-    async with stage("tests.support.agents:says_its_option", lightning=options, sections=sections) as s:
+    async with stage("tests.support.agents:says_its_texts", lightning=options, sections=sections) as s:
         report = await call(s, from_number=NUMBER)
         assert s.server.runtime.stats.calls_ended == {"agent": 1}
     (said,) = agents.log.pop(report.call_sid)

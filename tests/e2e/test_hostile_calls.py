@@ -16,7 +16,7 @@ from bridge.server.limits import Limits
 from tests.support.bridge import stage
 from tests.support.log import tracebacks
 from tests.support.stranger import HELLO, PATIENCE_S, SILENCE, Stranger, closed_with, send
-from tests.support.voice import live_door
+from tests.support.voice import until_warm
 from tests.support.waiting import until
 
 WAITS = "tests.support.agents:waits_for_ever"
@@ -228,7 +228,7 @@ async def test_a_carrier_may_vanish_at_any_moment() -> None:
 
 async def test_strangers_leave_nothing_behind() -> None:
     async with stage(WAITS, limits=Limits(start_within_s=0.1)) as s:
-        await until(lambda: live_door(s).pool.idle == s.config.lightning.spare_connections)
+        await until_warm(s)
         before = asyncio.all_tasks()
         for _ in range(3):
             async with Stranger(s.config) as stranger:

@@ -6,7 +6,6 @@ to the `clear`, and after that the second from its first word, whole; even when 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -26,11 +25,12 @@ from tests.support.failing_calls import (
     Times,
     call_under,
     came_to,
+    on_the_way_back,
     paced,
     selected,
     side_by_side,
 )
-from tests.support.fault_proxy import Fault, FaultProxy, Trouble
+from tests.support.fault_proxy import FaultProxy, Trouble
 from tests.support.hearing import FIRST, SECOND, hearing_of
 from tests.support.scripted_lightning import Line, Message
 from tests.support.scripted_tones import tone_lightning
@@ -59,13 +59,6 @@ def after_speech_of(ms: float) -> Cue:
 
 
 AFTER_A_WHILE: Final = Cue(at_s=A_WHILE_S)
-
-
-def once(trouble: Trouble, after_bytes: int) -> Callable[[FaultProxy, Times], None]:
-    def harm(network: FaultProxy, _times: Times) -> None:
-        network.down.fault = Fault(trouble, after_bytes, times=1)
-
-    return harm
 
 
 def delayed(network: FaultProxy, _times: Times) -> None:
@@ -124,8 +117,10 @@ ROWS: Final = {
     "and Lightning never stops": Row(
         cue=after_speech_of(500), options=lambda _: paced(realtime_factor=1.5, late_chunks_after_cancel=999)
     ),
-    "while it stalls": Row(cue=after_speech_of(300), network=once(Trouble.STALL, 6000)),
-    "while it is cut off": Row(cue=after_speech_of(300), network=once(Trouble.RST, 6000)),
+    "while it stalls": Row(cue=after_speech_of(300), network=on_the_way_back(Trouble.STALL, 6000, once=True)),
+    "while it is cut off": Row(
+        cue=after_speech_of(300), network=on_the_way_back(Trouble.RST, 6000, once=True)
+    ),
 }
 
 

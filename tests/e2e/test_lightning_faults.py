@@ -22,18 +22,20 @@ from bridge.errors import Busy, LightningError, TimedOut, Unauthorized, Unavaila
 from bridge.prompts import apology
 from telephony_codecs.formats import AudioFormat, Encoding
 from tests.support.failing_calls import (
+    AT_FIRST_BYTES,
     DEADLINE_S,
     Circumstances,
     Result,
     Times,
     call_under,
     came_to,
+    on_the_way_back,
     paced,
     selected,
     side_by_side,
 )
-from tests.support.fault_proxy import Fault, FaultProxy, Trouble
-from tests.support.hearing import FIRST, OTHER_VOICE, SECOND, VOICE
+from tests.support.fault_proxy import FaultProxy, Trouble
+from tests.support.hearing import FIRST, OTHER_VOICE, SECOND, VOICE, sent_to
 from tests.support.scripted_lightning import Line, Message, ScriptedLightning
 from tests.support.scripted_tones import Upset, tone_lightning
 
@@ -43,8 +45,6 @@ LONGEST_SILENCE_MS: Final = 2000.0
 HALF_WAY_MS: Final = 600.0
 #: After the handshake and some 400 ms of audio, in the middle of a frame.
 HALF_WAY_BYTES: Final = 6000
-#: After the handshake, before any audio.
-AT_FIRST_BYTES: Final = 600
 NO_SPARES: Final = {"spare_connections": 0}
 
 
@@ -73,13 +73,6 @@ def no_listener(network: FaultProxy, times: Times) -> None:
         network.refuse()
     else:
         network.reset_next = times
-
-
-def on_the_way_back(trouble: Trouble, after_bytes: int) -> Callable[[FaultProxy, Times], None]:
-    def harm(network: FaultProxy, times: Times) -> None:
-        network.down.fault = Fault(trouble, after_bytes, times)
-
-    return harm
 
 
 def refused_with(status: int, code: str, retry_after: str = "") -> Callable[[Times], ScriptedLightning]:
@@ -263,7 +256,7 @@ def test_what_goes_on_ends_in_an_apology(row: Row, result: Result) -> None:
     assert FIRST.startswith(heard.text)
     assert bool(heard.text) == row.half_way
     assert heard.apologised
-    assert apology().audio in b"".join(arrival.payload for arrival in result.report.recording.arrivals)
+    assert apology().audio in sent_to(result.report)
     assert len(heard.repeated) + len(heard.broken_off) <= 2 * row.half_way
     assert heard.silence_ms <= longest_ms(result, 2 * row.wait_s + row.backoff_s)
     assert [type(error) for error in result.told] == [row.error]

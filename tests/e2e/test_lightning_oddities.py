@@ -18,24 +18,24 @@ from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.resample import Resampler
 from tests.support.failing_calls import (
     AMPLE_S,
+    AT_FIRST_BYTES,
     Circumstances,
     Result,
     Times,
     call_under,
     came_to,
+    on_the_way_back,
     paced,
     selected,
     side_by_side,
 )
-from tests.support.fault_proxy import Fault, FaultProxy, Trouble
+from tests.support.fault_proxy import FaultProxy, Trouble
 from tests.support.hearing import FIRST, SECOND, VOICE
 from tests.support.scripted_lightning import Line, Message, ScriptedLightning
 from tests.support.scripted_tones import Upset, tone_lightning
 
 LATENCY_S: Final = 0.15
 SLOW_S: Final = 0.3
-#: After the handshake, before any audio.
-AT_FIRST_BYTES: Final = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +63,6 @@ def slow(**changes: Any) -> Callable[[FaultProxy, Times], None]:
 
 def dead_spares(trouble: Trouble) -> Callable[[FaultProxy, Times], None]:
     return lambda network, _times: network.cut(trouble)
-
-
-def one_late_answer(network: FaultProxy, _times: Times) -> None:
-    network.down.fault = Fault(Trouble.STALL, AT_FIRST_BYTES, times=1)
 
 
 # -- Lightning ---------------------------------------------------------------------------------------------------
@@ -116,7 +112,7 @@ ROWS: Final = {
     "spares that are dead": Row(network=dead_spares(Trouble.RST)),
     "a slow first byte": Row(options=lambda _: paced(first_byte_ms=SLOW_S * 1000), wait_s=SLOW_S),
     "a first byte so late that another is asked": Row(
-        network=one_late_answer,
+        network=on_the_way_back(Trouble.STALL, AT_FIRST_BYTES, once=True),
         wait_s=SLOW_S,
         config={"hedge_after_s": SLOW_S},
         counted={"hedges": 1, "hedges_won": 1},

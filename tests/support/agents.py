@@ -76,10 +76,6 @@ async def lets_a_failure_through(call: Call) -> None:
     await call.say("This sentence will not be spoken.")
 
 
-async def is_broken(call: Call) -> None:
-    raise ZeroDivisionError("a bug of the agent's")
-
-
 async def plays(call: Call) -> None:
     note(call, await call.play(apology()))
     await call.hang_up()
@@ -121,23 +117,6 @@ async def cannot_be_cancelled(call: Call) -> None:
             return
         except asyncio.CancelledError:
             note(call, "cancelled")
-
-
-async def tries_again(call: Call) -> None:
-    for text in ("This sentence will not be spoken.", "Hello from the bridge."):
-        try:
-            note(call, await call.say(text))
-        except LightningError as error:
-            note(call, error)
-    await call.hang_up()
-
-
-async def says_its_option(call: Call) -> None:
-    try:
-        note(call, await call.say(str(call.options["text"])))
-    except LightningError as error:
-        note(call, error)
-    await call.hang_up()
 
 
 async def says_its_texts(call: Call) -> None:

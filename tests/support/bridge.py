@@ -92,6 +92,11 @@ class Stage:
         return call
 
     @property
+    def units_in_use(self) -> int:
+        """Units of concurrency that the bridge thinks it uses."""
+        return sum(units.in_use for units in self.server.runtime.voice.accounts)
+
+    @property
     def nothing_started(self) -> bool:
         """No call was made and Lightning was asked for nothing."""
         return not self.server.runtime.stats.calls_started and not self.lightning.stats.requests

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import pytest
@@ -23,16 +23,15 @@ from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller_plan import Misbehaviour
 from bridge.emulators.caller_script import Action
 from bridge.emulators.lightning_options import EmulatorOptions
-from bridge.lightning.live import LightningLive
 from bridge.lightning.stats import LightningStats
 from bridge.media.heard import Heard
 from tests.support import agents
 from tests.support.bridge import Stage, stage
-from tests.support.fault_proxy import FaultProxy
+from tests.support.fault_proxy import Fault, FaultProxy, Trouble
 from tests.support.hearing import FIRST, OTHER_VOICE, SECOND, VOICE, Hearing, hearing_in
 from tests.support.log import no_tracebacks
 from tests.support.scripted_lightning import ScriptedLightning
-from tests.support.waiting import until
+from tests.support.voice import until_warm
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -43,6 +42,8 @@ Times: TypeAlias = int | None
 _DEADLINES: Final = ("connect_timeout_s", "first_audio_timeout_s", "stall_timeout_s")
 #: What they are where one must pass, and where none should.
 DEADLINE_S, AMPLE_S = 0.75, 3.0
+#: After the handshake, before any audio.
+AT_FIRST_BYTES: Final = 600
 #: No call here lasts longer, whatever happens to it.
 AT_MOST_S: Final = 20.0
 CALLS_AT_ONCE: Final = 10
@@ -51,6 +52,17 @@ TOO_LATE_MS: Final = 300.0
 TRIES: Final = 5
 #: A caller who only listens and presses keys: to look for speech in so many voices is half of the work.
 MUTE: Final = Misbehaviour(mute=True)
+
+
+def on_the_way_back(
+    trouble: Trouble, after_bytes: int, *, once: bool = False
+) -> Callable[[FaultProxy, Times], None]:
+    """Harm to what Lightning sends. `once`: however often it was to go wrong."""
+
+    def harm(network: FaultProxy, times: Times) -> None:
+        network.down.fault = Fault(trouble, after_bytes, 1 if once else times)
+
+    return harm
 
 
 def paced(**switches: Any) -> EmulatorOptions:
@@ -91,6 +103,9 @@ class Result:
         return [heard.text for heard in self.told if isinstance(heard, Heard) and not heard.interrupted]
 
 
+R = TypeVar("R", bound=Result)
+
+
 async def call_under(
     circumstances: Circumstances,
     *actions: Action,
@@ -105,8 +120,13 @@ async def call_under(
         times: how often it goes wrong.
         fallback: whether there is another Lightning, with another voice.
     """
+    return await in_time(partial(_call_under, circumstances, actions, times, texts, fallback))
+
+
+async def in_time(call: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    """Make `call`; again when the machine was too busy to tell anything."""
     for _ in range(TRIES):
-        result = await _call_under(circumstances, actions, times, texts, fallback)
+        result = await call()
         if result.report.late_ms <= TOO_LATE_MS:
             break
     return result
@@ -135,24 +155,15 @@ async def _call_under(
                 sections={"lightning": lightning, "agent": {"options": {"texts": list(texts)}}},
             )
         )
-        await _until_warm(s)
+        await until_warm(s)
         if circumstances.network and s.network:
             circumstances.network(s.network, times)
         async with asyncio.timeout(AT_MOST_S):
             return _result(s, await s.call(*actions, hang_up_after_s=AT_MOST_S - 1, misbehaviour=MUTE))
 
 
-async def _until_warm(s: Stage) -> None:
-    """Wait for the spare sockets, as a bridge has them long before a call comes."""
-    door = s.server.runtime.voice.entries[0].door
-    assert isinstance(door, LightningLive)
-    await until(lambda: door.pool.idle == s.config.lightning.spare_connections)
-
-
 def _result(s: Stage, report: CallReport) -> Result:
-    voice = s.server.runtime.voice
-    in_use = sum(units.in_use for units in voice.accounts)
-    return Result(report, agents.log.pop(report.call_sid), voice.stats, in_use)
+    return Result(report, agents.log.pop(report.call_sid), s.server.runtime.voice.stats, s.units_in_use)
 
 
 # -- side by side ------------------------------------------------------------------------------------------------

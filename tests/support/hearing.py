@@ -83,3 +83,8 @@ def hearing_of(heard: bytes, *, late_ms: float = 0.0) -> Hearing:
 def hearing_in(report: CallReport) -> Hearing:
     """What the caller of `report` heard."""
     return hearing_of(report.heard, late_ms=report.late_ms)
+
+
+def sent_to(report: CallReport) -> bytes:
+    """All that the bridge sent to the caller, heard or not."""
+    return b"".join(arrival.payload for arrival in report.recording.arrivals)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.emulators.speech_engine import ToneEngine
-from telephony_codecs.formats import MULAW_8K, PCM16_8K
+from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat
 from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.transcoder import Transcoder
 
@@ -63,10 +63,10 @@ class SaidWord:
         return self.times >= 1
 
 
-def spoken(text: str, voice: str) -> bytes:
-    """What the engine says for `text`: mu-law."""
-    speech = ToneEngine().speak(text, voice_id=voice, language="en", speed=1.0)
-    transcoder = Transcoder(PCM16_8K, MULAW_8K)
+def spoken(text: str, voice: str = "magnus", format: AudioFormat = MULAW_8K, *, speed: float = 1.0) -> bytes:
+    """What the engine says for `text`, in `format`."""
+    speech = ToneEngine().speak(text, voice_id=voice, language="en", speed=speed)
+    transcoder = Transcoder(PCM16_8K, format)
     return transcoder.feed(speech.pcm) + transcoder.flush()
 
 

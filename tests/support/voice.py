@@ -11,13 +11,19 @@ from bridge.lightning.live import LightningLive
 from bridge.lightning.speech import Speech, SpeechAudio, SpeechPart, Synthesizer
 from bridge.lightning.voice import Voice
 from tests.support.bridge import Stage
+from tests.support.waiting import until
 
 
 def live_door(stage: Stage) -> LightningLive:
-    """The door of a bridge that has the live one only."""
-    (entry,) = stage.server.runtime.voice.entries
-    assert isinstance(entry.door, LightningLive)
-    return entry.door
+    """The first door of a bridge, which is the live one."""
+    door = stage.server.runtime.voice.entries[0].door
+    assert isinstance(door, LightningLive)
+    return door
+
+
+async def until_warm(stage: Stage) -> None:
+    """Wait for the spare sockets, as a bridge has them long before a call comes."""
+    await until(lambda: live_door(stage).pool.idle == stage.config.lightning.spare_connections)
 
 
 def one_voice(door: Synthesizer, config: LightningConfig, **options: Any) -> Voice:

@@ -14,12 +14,11 @@ from bridge.cli.say import HYPHEN, name_hyphens
 from bridge.config import Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
-from bridge.emulators.speech_engine import ToneEngine
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
-from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import read_wav, wav_bytes
 from tests.support.cli import Invoke, bridge
 from tests.support.lightning_thread import lightning_in_thread
+from tests.support.tone_words import spoken
 
 KEY = "sk-a-key-that-stays-secret"
 TEXT = "Good morning."
@@ -34,13 +33,6 @@ def lightning(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedLightning]:
         yield emulator
 
 
-def spoken(text: str, format: AudioFormat = PCM16_8K, *, voice: str = "magnus", speed: float = 1.0) -> bytes:
-    """What the emulator says for `text`."""
-    speech = ToneEngine().speak(text, voice_id=voice, language="en", speed=speed)
-    transcoder = Transcoder(PCM16_8K, format)
-    return transcoder.feed(speech.pcm) + transcoder.flush()
-
-
 def figures(out: str) -> dict[str, str]:
     return {line[:17].strip(): line[18:] for line in out.splitlines()}
 
@@ -52,9 +44,9 @@ def test_it_writes_a_wav_and_tells_how_long_it_took(
     assert (done.code, done.err) == (0, "")
     with wave.open(str(tmp_path / "out" / "good.wav")) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000)
-        assert file.readframes(file.getnframes()) == spoken(TEXT)
+        assert file.readframes(file.getnframes()) == spoken(TEXT, format=PCM16_8K)
     told = figures(done.out)
-    seconds = PCM16_8K.ms_in(len(spoken(TEXT))) / 1000
+    seconds = PCM16_8K.ms_in(len(spoken(TEXT, format=PCM16_8K))) / 1000
     assert told["wrote"] == f"out/good.wav: pcm at 8000 Hz, {seconds:.2f} s"
     assert told["voice"] == "magnus, lightning_v3.1, en, speed 1"
     assert re.fullmatch(r"\d+ ms", told["first byte"])
@@ -120,7 +112,7 @@ def test_every_format_is_a_wav_of_that_format(
     assert done.code == 0
     wav = read_wav(tmp_path / "out.wav")
     assert (wav.format, wav.channels) == (format, 1)
-    assert wav.audio == spoken(TEXT, format)
+    assert wav.audio == spoken(TEXT, format=format)
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 24000])
@@ -146,7 +138,9 @@ def test_a_long_text_is_said_whole(
     assert len(pieces) > 1
     assert max(map(len, pieces)) <= 250
     assert " ".join(pieces) == text
-    assert read_wav(tmp_path / "out.wav").audio == b"".join(spoken(piece, speed=2) for piece in pieces)
+    assert read_wav(tmp_path / "out.wav").audio == b"".join(
+        spoken(piece, format=PCM16_8K, speed=2) for piece in pieces
+    )
 
 
 def test_a_hyphen_reads_standard_input(
@@ -224,13 +218,13 @@ def test_by_every_door_with_the_model_that_it_implies(
     assert (done.code, done.err) == (0, "")
     told = figures(done.out)
     assert (told["door"], told["voice"]) == (door, f"{voice}, {model}, en, speed 1")
-    assert read_wav(tmp_path / "out.wav").audio == spoken(TEXT, voice=voice)
+    assert read_wav(tmp_path / "out.wav").audio == spoken(TEXT, voice, PCM16_8K)
 
 
 def test_by_the_door_of_this_machine_without_a_key(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wav = wav_bytes(PCM16_8K, spoken(TEXT))
+    wav = wav_bytes(PCM16_8K, spoken(TEXT, format=PCM16_8K))
     (tmp_path / "clip.wav").write_bytes(wav)
     (tmp_path / "my.toml").write_text('[lightning]\ndoor = "local"\ncommand = ["cat", "clip.wav"]\n')
     assert invoke("say", TEXT, "-c", "my.toml", "--sample-rate", 8000).code == 0

@@ -33,10 +33,6 @@ def lightning() -> Iterator[EmulatedLightning]:
         yield emulator
 
 
-def said(text: str, voice: str = "magnus") -> bytes:
-    return spoken(text, voice)
-
-
 class Say:
     """The command while it runs, with a pipe at each end."""
 
@@ -91,11 +87,11 @@ def test_a_sentence_is_heard_before_the_next_is_written(
 ) -> None:
     with saying(lightning, tmp_path, "--stream-stdin", "-o", "-", "--text-streaming", style) as say:
         say.give(FIRST + " How")
-        first = HEADER + said(FIRST)
+        first = HEADER + spoken(FIRST)
         assert say.take(len(first)) == first
         say.give(SECOND.removeprefix("How"))
         code, rest, told = say.end()
-    assert (code, rest) == (0, said(SECOND))
+    assert (code, rest) == (0, spoken(SECOND))
     labels = [line[:17].strip() for line in told.splitlines()]
     assert labels == ["wrote", "voice", "door", "first byte", "text to audio", "total", "real-time factor"]
     assert "wrote             standard output: ulaw at 8000 Hz, " in told
@@ -108,7 +104,7 @@ def test_in_a_pipeline_of_a_shell(lightning: EmulatedLightning, tmp_path: Path) 
     subprocess.run(["sh", "-c", line], cwd=tmp_path, env=env, check=True, timeout=PATIENCE_S)  # noqa: S607
     assert [text.strip() for text in lightning.stats.texts] == ["Grüß dich.", "Und tschüss."]
     wav = read_wav(tmp_path / "heard.wav")
-    assert (wav.format, wav.audio) == (MULAW_8K, said("Grüß dich. Und tschüss."))
+    assert (wav.format, wav.audio) == (MULAW_8K, spoken("Grüß dich. Und tschüss."))
 
 
 def test_into_a_file_it_is_written_when_all_is_there(lightning: EmulatedLightning, tmp_path: Path) -> None:
@@ -117,7 +113,7 @@ def test_into_a_file_it_is_written_when_all_is_there(lightning: EmulatedLightnin
         code, out, told = say.end()
     assert (code, told) == (0, "")
     assert out.startswith(b"wrote             heard.wav: ulaw at 8000 Hz, ")
-    assert read_wav(tmp_path / "heard.wav").audio == said(f"{FIRST} {SECOND}")
+    assert read_wav(tmp_path / "heard.wav").audio == spoken(f"{FIRST} {SECOND}")
 
 
 def test_when_a_voice_fails_the_next_one_speaks(lightning: EmulatedLightning, tmp_path: Path) -> None:
@@ -131,7 +127,7 @@ def test_when_a_voice_fails_the_next_one_speaks(lightning: EmulatedLightning, tm
             code, out, told = say.end()
         assert failing.stats.requests == 1
     assert code == 0
-    assert out.endswith(said(FIRST.split()[-1]))
+    assert out.endswith(spoken(FIRST.split()[-1]))
     assert [line for line in told.splitlines() if "WARNING" in line and "falls back from 1-live" in line]
 
 
@@ -147,7 +143,7 @@ def test_a_text_comes_as_a_wav_without_an_end(
     transcoder = Transcoder(MULAW_8K, format)
     assert code == 0
     assert out.startswith(wav_header(format))
-    assert len(read_wav(out).audio) == len(transcoder.feed(said(FIRST)))
+    assert len(read_wav(out).audio) == len(transcoder.feed(spoken(FIRST)))
     assert f"standard output: {name} at 8000 Hz" in told
     assert list(tmp_path.iterdir()) == []
 
@@ -157,7 +153,7 @@ def test_its_beginning_is_there_before_its_end(tmp_path: Path) -> None:
     # Silent, not cut: a connection that is cut may take with it what has not been read yet.
     options = EmulatorOptions(stall_after_ms=500)
     with lightning_in_thread(options) as failing, saying(failing, tmp_path, FIRST, "-o", "-", *format) as say:
-        begun = HEADER + said(FIRST)[: MULAW_8K.bytes_in(500)]
+        begun = HEADER + spoken(FIRST)[: MULAW_8K.bytes_in(500)]
         assert say.take(len(begun)) == begun
         code, rest, told = say.end()
     assert (code, rest) == (1, b"")
@@ -198,14 +194,16 @@ def test_a_signal_ends_it_whatever_it_waits_for(
         assert say.stderr.read() == b""
 
 
-def test_what_is_not_utf_8_ends_it_after_what_was_said(lightning: EmulatedLightning, tmp_path: Path) -> None:
+def test_what_is_not_utf_8_ends_it_after_what_was_spoken(
+    lightning: EmulatedLightning, tmp_path: Path
+) -> None:
     with saying(lightning, tmp_path, "--stream-stdin", "-o", "-") as say:
         say.give(FIRST + " How")
         assert say.take(len(HEADER)) == HEADER
         say.give(b"\xff")
         code, rest, told = say.end()
     assert (code, told) == (2, f"bridge: standard input: byte {len(FIRST) + 4} is not UTF-8\n")
-    assert rest == said(FIRST)
+    assert rest == spoken(FIRST)
 
 
 def test_nothing_to_say_is_wrong_use(lightning: EmulatedLightning, tmp_path: Path) -> None:

@@ -5,22 +5,14 @@ from __future__ import annotations
 import pytest
 
 from bridge.emulators.lightning import EmulatedLightning
-from bridge.emulators.speech_engine import ToneEngine
 from bridge.errors import InvalidRequest, Unavailable
 from bridge.lightning.clip import ClipFormat, asked_format, synthesise_clip
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat
-from telephony_codecs.transcoder import Transcoder
 from tests.support.lightning_live import config
 from tests.support.scripted_http import END_EVENT, answering, audio_event, cut, scripted_http, streaming
+from tests.support.tone_words import spoken
 
 TWO_PIECES = "a" * 200 + ". " + "b" * 200 + "."
-
-
-def spoken(text: str, voice_id: str, wanted: AudioFormat) -> bytes:
-    """What the emulator says for `text`."""
-    speech = ToneEngine().speak(text, voice_id=voice_id, language="en", speed=1.0)
-    transcoder = Transcoder(PCM16_8K, wanted)
-    return transcoder.feed(speech.pcm) + transcoder.flush()
 
 
 @pytest.mark.parametrize("door", ["live", "sse", "http", "v3.1", "v3.1-sse", "v2", "v2-sse", "v4"])
