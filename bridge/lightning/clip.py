@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
 from bridge.errors import InvalidRequest, Unavailable
 from bridge.lightning.answer import answer_in
-from bridge.lightning.doors import open_door
+from bridge.lightning.doors import answers_pcm_alone, open_door
 from bridge.lightning.limits import Units
-from bridge.lightning.messages import SynthesisRequest
+from bridge.lightning.messages import ENCODINGS, SynthesisRequest
 from bridge.lightning.pieces import split
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
@@ -34,12 +33,7 @@ from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.pcm import SampleAligner
 from telephony_codecs.wav import wav_bytes
 
-_ENCODINGS: Final = {
-    "pcm": Encoding.PCM16,
-    "wav": Encoding.PCM16,
-    "ulaw": Encoding.MULAW,
-    "alaw": Encoding.ALAW,
-}
+_ENCODINGS: Final = ENCODINGS | {"wav": Encoding.PCM16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +183,7 @@ def asked_format(wanted: ClipFormat, config: LightningConfig) -> ClipFormat:
     Raises:
         InvalidRequest: it cannot.
     """
-    if config.door not in PCM_DOORS and config.door != "local":
+    if not answers_pcm_alone(config.door):
         return wanted
     if wanted.audio is None:
         reason = f'output_format: door "{config.door}" answers PCM, which is not made into MP3 here; take another door'

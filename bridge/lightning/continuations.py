@@ -24,7 +24,7 @@ from bridge.errors import LightningError
 from bridge.lightning.connection import Link
 from bridge.lightning.door import Door
 from bridge.lightning.end_of_text import EndOfText, ExpectedMs, Verdict
-from bridge.lightning.messages import Chunk, Complete, Message, SynthesisRequest, Word, encode
+from bridge.lightning.messages import ENCODINGS, Chunk, Complete, Message, SynthesisRequest, Word, encode
 from bridge.lightning.pieces import Splitter
 from bridge.lightning.pool import Pool
 from bridge.lightning.riding import RidingSynthesis
@@ -36,7 +36,6 @@ from telephony_codecs.formats import AudioFormat, Encoding
 RELEASE_MS: Final = 1
 #: English at its usual pace and speed 1.
 MS_PER_CHAR: Final = 65.0
-_ENCODINGS: Final = {"ulaw": Encoding.MULAW, "alaw": Encoding.ALAW}
 
 
 class Style(Protocol):
@@ -148,7 +147,7 @@ class ContinuedSynthesis(RidingSynthesis, TextSynthesis):
             first_audio_s=door.config.first_audio_timeout_s,
             stall_s=door.config.stall_timeout_s,
         )
-        encoding = _ENCODINGS.get(request.output_format, Encoding.PCM16)
+        encoding = ENCODINGS.get(request.output_format, Encoding.PCM16)
         self._audio = RunAudio(AudioFormat(encoding, request.sample_rate))
         self._all_named = True
         #: The fragment from which on all was sent a second time.

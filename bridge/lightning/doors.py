@@ -8,26 +8,26 @@ Strategy:
 
 from __future__ import annotations
 
-from typing import Final
-
 from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
+from bridge.config_lightning import DoorName
 from bridge.lightning.limits import Units
+from bridge.lightning.messages import ENCODINGS
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
-_ENCODINGS: Final = {"ulaw": Encoding.MULAW, "alaw": Encoding.ALAW, "pcm": Encoding.PCM16}
+
+def answers_pcm_alone(door: DoorName) -> bool:
+    """Whether all that comes through `door` is PCM, and converted here."""
+    return door in PCM_DOORS or door == "local"
 
 
 def wanted_format(config: LightningConfig) -> AudioFormat:
     """What to ask of `config`'s door for a telephone line."""
     if config.output != "auto":
-        return AudioFormat(_ENCODINGS[config.output], config.sample_rate)
-    speaks_mulaw = (
-        config.door not in PCM_DOORS and config.door != "local"
-    )  # the others' PCM is converted here
-    if speaks_mulaw and config.sample_rate == MULAW_8K.rate_hz:
+        return AudioFormat(ENCODINGS[config.output], config.sample_rate)
+    if config.sample_rate == MULAW_8K.rate_hz and not answers_pcm_alone(config.door):
         return MULAW_8K
     return AudioFormat(Encoding.PCM16, config.sample_rate)
 

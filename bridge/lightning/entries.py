@@ -19,10 +19,10 @@ from bridge.errors import InvalidRequest, LightningError, TimedOut, Unauthorized
 from bridge.lightning.breaker import Breaker
 from bridge.lightning.doors import open_door, wanted_format
 from bridge.lightning.limits import Units
-from bridge.lightning.messages import WORD_TIMED_LANGUAGES, WORD_TIMED_VOICES, SynthesisRequest
+from bridge.lightning.messages import ENCODINGS, WORD_TIMED_LANGUAGES, WORD_TIMED_VOICES, SynthesisRequest
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
-from telephony_codecs.formats import AudioFormat, Encoding
+from telephony_codecs.formats import AudioFormat
 
 #: English at its usual pace; other voices and languages are learnt.
 MS_PER_CHAR: Final = 65.0
@@ -30,7 +30,7 @@ MS_PER_CHAR: Final = 65.0
 CLOSED: Final = "closed"
 #: Codes of refusals that every request would meet: the route or the model is gone.
 _GONE: Final = frozenset({"404", "410", "MODEL_DEPRECATED"})
-_OUTPUT_NAMES: Final = {Encoding.MULAW: "ulaw", Encoding.ALAW: "alaw", Encoding.PCM16: "pcm"}
+_OUTPUT_NAMES: Final = {encoding: name for name, encoding in ENCODINGS.items()}
 
 
 class VoiceOptions(TypedDict, total=False):

@@ -23,12 +23,16 @@ from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest, ProtocolError
 from bridge.lightning.faults import Fault, fault_of, plain
 from bridge.lightning.refusals import refuse
+from telephony_codecs.formats import Encoding
 
 #: The voices that time their words, and the languages they do it in. Others ignore the wish.
 WORD_TIMED_VOICES: Final = frozenset({"meher", "devansh", "kartik", "maithili", "liam", "avery"})
 WORD_TIMED_LANGUAGES: Final = frozenset({"en", "hi"})
 #: No request of 8000 characters lasts longer.
 MAX_WORD_S: Final = 3600.0
+
+#: What the samples are in each of Lightning's raw formats, by its name of them.
+ENCODINGS: Final = {"pcm": Encoding.PCM16, "ulaw": Encoding.MULAW, "alaw": Encoding.ALAW}
 
 PING: Final = b'{"type":"ping"}'
 _ID: Final = re.compile(r"[a-zA-Z0-9_\-.]{1,128}")
