@@ -42,6 +42,11 @@ class Mailbox(Generic[T]):
         self._closed, self._error = True, None
         self._wake()
 
+    @property
+    def drained(self) -> bool:
+        """Whether nothing more will come out of it, not even an error."""
+        return self._closed and not self._items and self._error is None
+
     async def get(self) -> T:
         """The next item. One reader only.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
-log = logging.getLogger(__name__)
+from bridge.lightning.mailbox import Mailbox
 
+log = logging.getLogger(__name__)
 
 #: Text read ahead of the voice; then the iterator is not asked for more.
 MAX_AHEAD_CHARS: Final = 4000
@@ -31,11 +31,9 @@ class TextQueue:
 
     def __init__(self, source: AsyncIterable[str]) -> None:
         self._source = source
-        self._texts: deque[str] = deque()
+        self._texts: Mailbox[str] = Mailbox()
         self._ahead_chars = 0
-        self._ended = False
-        self._error: Exception | None = None
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -51,13 +49,7 @@ class TextQueue:
         return self
 
     async def __anext__(self) -> str:
-        while not self._texts:
-            if self._ended:
-                error, self._error = self._error, None
-                raise error or StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        text = self._texts.popleft()
+        text = await self._texts.get()
         self._ahead_chars -= len(text)
         self._room.set()
         return text
@@ -65,7 +57,7 @@ class TextQueue:
     @property
     def drained(self) -> bool:
         """Whether nothing more will come out of it, not even an error."""
-        return self._ended and not self._texts and self._error is None
+        return self._texts.drained
 
     async def _read(self) -> None:
         try:
@@ -73,22 +65,20 @@ class TextQueue:
                 async for text in self._source:
                     await self._put(text)
         except Exception as error:  # the agent's own: whoever reads must know
-            self._error = error
+            self._texts.close(error)
         except SystemExit as error:  # ... which must not take the process along
-            self._error = RuntimeError(f"what gave the text wanted to exit: {error}")
+            self._texts.close(RuntimeError(f"what gave the text wanted to exit: {error}"))
         except asyncio.CancelledError:
             if self._reader is not None and self._reader.cancelling():
                 raise
-            self._error = RuntimeError("what gave the text was cancelled")
+            self._texts.close(RuntimeError("what gave the text was cancelled"))
         finally:
-            self._ended = True
-            self._news.set()
+            self._texts.close()
 
     async def _put(self, text: str) -> None:
         if text:
-            self._texts.append(text)
+            self._texts.put(text)
             self._ahead_chars += len(text)
-            self._news.set()
         while self._ahead_chars > MAX_AHEAD_CHARS:
             self._room.clear()
             await self._room.wait()

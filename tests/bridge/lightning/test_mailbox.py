@@ -27,8 +27,10 @@ async def test_an_error_comes_after_the_items_and_once() -> None:
     box.close(ValueError("first"))
     box.close(ValueError("second"))
     assert await box.get() == 1
+    assert not box.drained
     with pytest.raises(ValueError, match="first"):
         await box.get()
+    assert box.drained
     with pytest.raises(StopAsyncIteration):
         await box.get()
 
