@@ -20,7 +20,7 @@ from aiohttp import BodyPartReader, web
 
 from bridge.emulators.lightning_http import refusal_response
 from bridge.emulators.lightning_refusals import Refusal, account_error, refused
-from bridge.emulators.lightning_requests import LANGUAGES
+from bridge.emulators.lightning_requests import LANGUAGES, json_object
 from bridge.emulators.lightning_voices import VOICES
 
 DICTIONARIES_PATH: Final = "/waves/v1/pronunciation-dicts"
@@ -242,11 +242,7 @@ async def _health(_request: web.Request) -> web.Response:
 
 async def _fields(request: web.Request) -> Mapping[str, object]:
     """The JSON object in the body; what is none has no fields, and is refused for that."""
-    try:
-        fields = msgspec.json.decode(await request.read())
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    return json_object(await request.read()) or {}
 
 
 async def _multipart(request: web.Request) -> tuple[dict[str, str], Upload | None]:

@@ -31,7 +31,15 @@ from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Account, Synthesis
 from bridge.emulators.lightning_refusals import Refusal, invalid, over_concurrency, refused, retired
-from bridge.emulators.lightning_requests import OUTPUT_FORMATS, Check, Fields, array, blank_text, one_of
+from bridge.emulators.lightning_requests import (
+    OUTPUT_FORMATS,
+    Check,
+    Fields,
+    array,
+    blank_text,
+    json_object,
+    one_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -284,11 +292,8 @@ class _Answer:
 
 def read_body(body: bytes, dialect: Dialect, *, strict_voices: bool) -> Fields | Refusal:
     """The fields of a posted body that nothing is wrong with."""
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        fields = None
-    if not isinstance(fields, dict):
+    fields = json_object(body)
+    if fields is None:
         return refused(400, "INVALID_JSON", "The body is not a JSON object")
     if issues := dialect.issues(fields, strict_voices=strict_voices):
         return invalid(issues)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+import msgspec
+
 MODELS: Final = (
     "lightning_v3.1",
     "lightning_v3.1_pro",
@@ -182,6 +184,15 @@ FIELDS: Final[Mapping[str, Check]] = {
     "context_close": boolean,
     "max_buffer_delay_ms": number(0, 5000),
 }
+
+
+def json_object(raw: str | bytes) -> dict[str, object] | None:
+    """The JSON object in `raw`, which may be anything; None when it is none."""
+    try:
+        fields = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def issues_in(

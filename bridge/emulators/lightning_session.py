@@ -35,6 +35,7 @@ from bridge.emulators.lightning_requests import (
     Issue,
     SpeechRequest,
     blank_text,
+    json_object,
 )
 
 KEEPALIVES: Final = frozenset({"ping", "keepalive", "keep_alive", "keep-alive"})
@@ -77,7 +78,7 @@ class LightningSession:
     def receive(self, message: str | bytes, now: float) -> list[Action]:
         """What to do about `message`. Anything may be in it; nothing is raised."""
         self._heard_at = now
-        fields = _decode(message)
+        fields = json_object(message)
         if fields is None:
             return [self._error("Invalid JSON message", "INVALID_JSON", {})]
         kind = fields.get("type")
@@ -284,14 +285,6 @@ class LightningSession:
         if issues:
             told["error"] = [issue.wire() for issue in issues]
         return told
-
-
-def _decode(message: str | bytes) -> dict[str, object] | None:
-    try:
-        fields = msgspec.json.decode(message)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
-    return fields if isinstance(fields, dict) else None
 
 
 def _told(fields: Fields) -> Fields:

@@ -26,7 +26,7 @@ import msgspec
 
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.lightning_protocol import Account, Close, Send
-from bridge.emulators.lightning_requests import MAX_TEXT_CHARS, SpeechRequest
+from bridge.emulators.lightning_requests import MAX_TEXT_CHARS, SpeechRequest, json_object
 
 V4_MODEL: Final = "lightning_v4"
 V4_VOICES: Final = ("brannock", "rhodes")
@@ -159,7 +159,7 @@ class V4Session:
     def receive(self, message: str | bytes, now: float) -> list[V4Action]:
         """What to do about `message`. Anything may be in it; nothing is raised."""
         self._heard_at = now
-        fields = _decode(message)
+        fields = json_object(message) or {}
         match fields.get("event"):
             case "speak":
                 return self._speak(fields)
@@ -271,14 +271,6 @@ class V4Session:
 
 def _send(event: Mapping[str, object]) -> Send:
     return Send(msgspec.json.encode(event))
-
-
-def _decode(message: str | bytes) -> dict[str, object]:
-    try:
-        fields = msgspec.json.decode(message)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def _is_user_audio(fields: Mapping[str, object]) -> bool:
