@@ -64,7 +64,7 @@ def runs(pid: int) -> bool:
     """Whether the process is still there and not only waiting to be reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes while it is read
         return False
 
 
