@@ -1,4 +1,4 @@
-"""What the emulated Lightning answers over HTTP when it will not speak: a status and a JSON body, no I/O.
+"""What the emulated Lightning says when it will not speak, above all over HTTP: a status and a JSON body. No I/O.
 
 Strategy:
 
@@ -6,6 +6,7 @@ Strategy:
   shape in which it was recorded or documented (lightning.md 8): a list of issues for a bad field, a code
   with a message for the rest, and 410 with the endpoint to use instead.
 - A `Refusal` is a value. Whoever holds the connection writes it.
+- What is refused on every door in the same words has its words here, and each door its own shape for them.
 """
 
 from __future__ import annotations
@@ -61,8 +62,17 @@ def retired(what: str) -> Refusal:
 
 def over_concurrency(limit: int) -> Refusal:
     """The 429 of a request that found no unit free."""
-    message = f"Concurrency limit reached: {limit} of {limit} requests are active"
-    return refused(429, "CONCURRENCY_LIMIT_EXCEEDED", message)
+    return refused(429, "CONCURRENCY_LIMIT_EXCEEDED", concurrency_message(limit))
+
+
+def concurrency_message(limit: int) -> str:
+    """What a request is told that found none of `limit` units free."""
+    return f"Concurrency limit reached: {limit} of {limit} requests are active"
+
+
+def idle_message(timeout_s: float) -> str:
+    """What a socket is told that said nothing for `timeout_s`."""
+    return f"Connection timed out after {timeout_s:g} seconds of inactivity"
 
 
 def invalid(issues: Sequence[Issue]) -> Refusal:

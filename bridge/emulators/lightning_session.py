@@ -28,6 +28,7 @@ import msgspec
 from bridge.emulators.lightning_contexts import MAX_BUFFERED_CHARS, Context
 from bridge.emulators.lightning_dialects import LIVE, Dialect
 from bridge.emulators.lightning_protocol import Account, Action, Begin, Close, Send, Stop, Synthesis
+from bridge.emulators.lightning_refusals import concurrency_message, idle_message
 from bridge.emulators.lightning_requests import (
     TIMED_LANGUAGES,
     TIMED_VOICES,
@@ -134,8 +135,8 @@ class LightningSession:
             self._heard_at = now
             return []
         self._account.stats.idle_closed += 1
-        reason = f"Connection timed out after {self._idle_timeout_s:g} seconds of inactivity"
-        return [Send(msgspec.json.encode({"status": "error", **self._blame(reason)})), Close()]
+        blame = self._blame(idle_message(self._idle_timeout_s))
+        return [Send(msgspec.json.encode({"status": "error", **blame})), Close()]
 
     # -- text without a context ----------------------------------------------------------------------------
 
@@ -262,8 +263,7 @@ class LightningSession:
         return {**own, **self._dialect.echoed(fields)}
 
     def _over_concurrency(self, fields: Fields) -> Send:
-        limit = self._account.options.concurrency
-        message = f"Concurrency limit reached: {limit} of {limit} requests are active"
+        message = concurrency_message(self._account.options.concurrency)
         return self._error(message, "CONCURRENCY_LIMIT_EXCEEDED", fields)
 
     def _refusal(self, issues: Sequence[Issue], fields: Fields) -> Send:

@@ -26,6 +26,7 @@ import msgspec
 
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.lightning_protocol import Account, Close, Send
+from bridge.emulators.lightning_refusals import concurrency_message, idle_message
 from bridge.emulators.lightning_requests import MAX_TEXT_CHARS, SpeechRequest, json_object
 
 V4_MODEL: Final = "lightning_v4"
@@ -203,8 +204,7 @@ class V4Session:
             self._heard_at = now
             return []
         self._account.stats.idle_closed += 1
-        reason = f"Connection timed out after {self._idle_timeout_s:g} seconds of inactivity"
-        return [self._error("idle_timeout", reason), Close()]
+        return [self._error("idle_timeout", idle_message(self._idle_timeout_s)), Close()]
 
     def closed(self) -> None:
         """The socket is gone: everything of it ends."""
@@ -233,8 +233,7 @@ class V4Session:
             if self._account.take_unit():
                 actions += self._begin(turn_id, text, self._account.began(text, fields))
             else:
-                limit = self._account.options.concurrency
-                reason = f"Concurrency limit reached: {limit} of {limit} requests are active"
+                reason = concurrency_message(self._account.options.concurrency)
                 actions.append(self._error("concurrency_limit_exceeded", reason, turn_id))
         return actions
 
