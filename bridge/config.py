@@ -193,7 +193,7 @@ def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
     yield "server.public_url", config.server.public_url, "carriers sign it and connect to it."
     yield (
         "lightning.api_key",
-        all(entry.api_key or entry.door == "local" for entry in config.lightning.entries),
+        all(entry.has_key for entry in config.lightning.entries),
         f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
     )
     yield (
@@ -268,7 +268,7 @@ def _clashes(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
 
 
 def _one_account(entry: LightningConfig, other: LightningConfig) -> bool:
-    return "local" not in (entry.door, other.door) and entry.api_key == other.api_key
+    return entry.account is not None and entry.account == other.account
 
 
 def _fits_header(secret: Secret) -> bool:

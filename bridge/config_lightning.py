@@ -119,6 +119,16 @@ class LightningConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         return msgspec.structs.replace(self, **{k: v for k, v in changes.items() if v is not None})
 
     @property
+    def account(self) -> Secret | None:
+        """The key of the account that pays for it; None for a program on this machine, which is on nobody's."""
+        return None if self.door == "local" else self.api_key
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it has the key that it needs, if any."""
+        return self.account is None or bool(self.account)
+
+    @property
     def entries(self) -> list[LightningConfig]:
         """This and its fallbacks, each complete and without fallbacks of its own."""
         first = msgspec.structs.replace(self, fallbacks=[])

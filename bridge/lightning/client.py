@@ -149,7 +149,7 @@ def require_usable(config: LightningConfig) -> None:
     Raises:
         ConfigError: names the setting.
     """
-    if not all(entry.api_key or entry.door == "local" for entry in config.entries):
+    if not all(entry.has_key for entry in config.entries):
         raise ConfigError("is missing: set SMALLEST_API_KEY", key="lightning.api_key")
     for key, reason in mismatches(config):
         raise ConfigError(reason, key=key)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from bridge.config import LightningConfig
+from bridge.config import LightningConfig, Secret
 from bridge.errors import InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.lightning.breaker import Breaker
 from bridge.lightning.doors import open_door, wanted_format
@@ -121,10 +121,11 @@ class Entry:
 
 def open_entries(config: LightningConfig, stats: LightningStats) -> list[Entry]:
     """The entries of `config`, with their doors, which are not started yet."""
-    accounts: dict[str, Units] = {}
+    accounts: dict[Secret | int, Units] = {}
     entries = []
     for number, each in enumerate(config.entries, 1):
-        units = accounts.setdefault(_account_of(each, number), Units(each.concurrency, stats))
+        account = number if each.account is None else each.account  # what a program may run is its own
+        units = accounts.setdefault(account, Units(each.concurrency, stats))
         door = open_door(each, stats, units)
         entries.append(Entry(f"{number}-{each.door}", each, door, Breaker(each.breaker_failures), units))
     return entries
@@ -133,8 +134,3 @@ def open_entries(config: LightningConfig, stats: LightningStats) -> list[Entry]:
 def accounts_of(entries: Sequence[Entry]) -> list[Units]:
     """The units of all accounts, each once."""
     return list({id(entry.units): entry.units for entry in entries if entry.units is not None}.values())
-
-
-def _account_of(config: LightningConfig, number: int) -> str:
-    # A program on this machine is nobody's account.
-    return f"local {number}" if config.door == "local" else config.api_key.reveal()
