@@ -18,6 +18,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from bridge.emulators.lightning_voices import ids_of
+
 MODELS: Final = (
     "lightning_v3.1",
     "lightning_v3.1_pro",
@@ -33,8 +35,8 @@ SAMPLE_RATES_HZ: Final = (8000, 16000, 24000, 44100)
 MAX_TEXT_CHARS: Final = 8000
 
 #: The voices that the documentation and the public clients name, of about 217.
-BASE_VOICES: Final = ("magnus", "sophia", "devansh", "kartik", "maithili", "liam", "avery")
-PRO_VOICES: Final = ("meher", "kaitlyn", "rhea", "aviraj", "sophie", "sam")
+BASE_VOICES: Final = ids_of("lightning-v3.1")
+PRO_VOICES: Final = ids_of("lightning-v3.1-pro")
 #: Other voices silently give no word events.
 TIMED_VOICES: Final = frozenset({"meher", "devansh", "kartik", "maithili", "liam", "avery"})
 TIMED_LANGUAGES: Final = frozenset({"en", "hi", "auto"})

@@ -28,9 +28,10 @@ from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.lightning_protocol import Account, Close, Send
 from bridge.emulators.lightning_refusals import concurrency_message, idle_message
 from bridge.emulators.lightning_requests import MAX_TEXT_CHARS, SpeechRequest, json_object
+from bridge.emulators.lightning_voices import ids_of
 
 V4_MODEL: Final = "lightning_v4"
-V4_VOICES: Final = ("brannock", "rhodes")
+V4_VOICES: Final = ids_of("lightning-v4")
 V4_LANGUAGES: Final = ("en", "auto")
 V4_SAMPLE_RATES_HZ: Final = (8000, 16000, 24000, 44100, 48000)
 FILTER_ACTIONS: Final = ("reject", "flag")

@@ -79,3 +79,8 @@ VOICES: Final = {
     "lightning-v2": _BASE,
     "lightning-v4": _V4,
 }
+
+
+def ids_of(slug: str) -> tuple[str, ...]:
+    """The voices that `get_voices` lists under `slug`, in its order."""
+    return tuple(voice.voice_id for voice in VOICES[slug])

@@ -23,7 +23,8 @@ from bridge.emulators.lightning_account import (
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.lightning_refusals import Refusal
 from bridge.emulators.lightning_requests import BASE_VOICES, PRO_VOICES
-from bridge.emulators.lightning_voices import VOICES
+from bridge.emulators.lightning_v4_session import V4_VOICES
+from bridge.emulators.lightning_voices import VOICES, ids_of
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 ITEMS = [{"word": "Waves", "pronunciation": "wayvz"}]
@@ -33,10 +34,11 @@ WAV = Upload("me.wav", "audio/wav", 1000)
 
 
 def test_every_voice_that_may_be_asked_for_is_listed() -> None:
-    listed = {model: tuple(voice.voice_id for voice in pool) for model, pool in VOICES.items()}
-    assert listed["lightning-v3.1"] == BASE_VOICES
-    assert listed["lightning-v3.1-pro"] == PRO_VOICES
-    assert listed["lightning-v4"] == ("brannock", "rhodes")
+    base = ("magnus", "sophia", "devansh", "kartik", "maithili", "liam", "avery")
+    pro = ("meher", "kaitlyn", "rhea", "aviraj", "sophie", "sam")
+    assert ids_of("lightning-v3.1") == BASE_VOICES == base
+    assert ids_of("lightning-v3.1-pro") == PRO_VOICES == pro
+    assert ids_of("lightning-v4") == V4_VOICES == ("brannock", "rhodes")
 
 
 @pytest.mark.parametrize("model", ["lightning-v3.1", "lightning-v3.1-pro", "lightning-v4"])
