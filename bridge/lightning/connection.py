@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 _wire_logger = logging.getLogger(f"{__name__}.wire")
 _wire_logger.setLevel(logging.INFO)  # see the strategy above
 
-LIVE_PATH: Final = "/waves/v1/tts/live"
 #: A chunk is a few kilobytes; this is 80 s of 8 kHz PCM in one message.
 MAX_MESSAGE_BYTES: Final = 2**21
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -61,7 +60,7 @@ class Rider(Protocol):
 class Dialer:
     """Opens sockets to `path`, all with the same settings."""
 
-    def __init__(self, config: LightningConfig, stats: LightningStats, path: str = LIVE_PATH) -> None:
+    def __init__(self, config: LightningConfig, stats: LightningStats, path: str) -> None:
         self._config, self._stats, self._path = config, stats, path
         self.url = config.base_url.replace("http", "ws", 1).rstrip("/") + path
 

@@ -7,7 +7,6 @@ Strategy:
 - What cannot be decoded is a `ProtocolError` and nothing else, whatever the bytes are.
 - What goes out always names `sample_rate` (the default is 44100), `language` (the default is disputed) and
   `complete_backoff_ms` (the default lets `complete` trail the last audio by 4 s).
-- What Lightning is known to refuse is refused here, before it costs a unit.
 """
 
 from __future__ import annotations
@@ -19,10 +18,8 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Raw, Struct
 
-from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest, ProtocolError
 from bridge.lightning.faults import Fault, fault_of, plain
-from bridge.lightning.refusals import refuse
 from telephony_codecs.formats import Encoding
 
 #: The voices that time their words, and the languages they do it in. Others ignore the wish.
@@ -64,17 +61,6 @@ class _Cancel(Struct, omit_defaults=True):
 
 
 _encoder: Final = msgspec.json.Encoder()
-
-
-def encode_request(request: SynthesisRequest, door: DoorName = "live") -> bytes:
-    """The message that asks for a synthesis.
-
-    Raises:
-        InvalidRequest: Lightning would refuse it; names the field.
-    """
-    refuse(request, door)
-    check_id(request.request_id)
-    return encode(request, request.request_id)
 
 
 def check_id(request_id: str) -> None:

@@ -26,7 +26,7 @@ from bridge.config import LightningConfig
 from bridge.errors import LightningError, Unavailable
 from bridge.lightning.connection import Dialer, Link
 from bridge.lightning.stats import LightningStats
-from bridge.lightning.wire import LIVE, Wire
+from bridge.lightning.wire import Wire
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class Pool:
         self,
         config: LightningConfig,
         stats: LightningStats,
-        keepalive_s: float = KEEPALIVE_S,
-        wire: Wire = LIVE,
+        keepalive_s: float,
+        wire: Wire,
     ) -> None:
         self._config, self._stats, self.keepalive_s, self.wire = config, stats, keepalive_s, wire
         self._dialer = Dialer(config, stats, wire.path)

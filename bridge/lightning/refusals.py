@@ -11,7 +11,7 @@ Strategy:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from bridge.catalogue import (
     DOOR_MODEL,
@@ -28,9 +28,7 @@ from bridge.catalogue import (
 )
 from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from bridge.lightning.messages import SynthesisRequest
+from bridge.lightning.messages import SynthesisRequest
 
 #: Field and reason.
 Problem: TypeAlias = tuple[str, str]

@@ -25,7 +25,7 @@ from bridge.errors import LightningError, ProtocolError, TimedOut
 from bridge.lightning.connection import Link
 from bridge.lightning.faults import Fault
 from bridge.lightning.messages import Chunk, Complete, Failed, Unknown
-from bridge.lightning.pool import KEEPALIVE_S, Pool
+from bridge.lightning.pool import Pool
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.v4_messages import (
     END,
@@ -194,8 +194,8 @@ class V4Pool(Pool):
         stats: LightningStats,
         wire: Wire,
         *,
-        keepalive_s: float = KEEPALIVE_S,
-        interrupt_timeout_s: float = INTERRUPT_TIMEOUT_S,
+        keepalive_s: float,
+        interrupt_timeout_s: float,
     ) -> None:
         super().__init__(config, stats, keepalive_s, wire)
         self._interrupt_timeout_s = interrupt_timeout_s

@@ -10,6 +10,7 @@ from bridge.errors import LightningError, Unavailable
 from bridge.lightning.connection import Dialer, Link
 from bridge.lightning.messages import Chunk, Message
 from bridge.lightning.stats import LightningStats
+from bridge.lightning.wire import LIVE
 from tests.support.lightning_live import config, mute
 from tests.support.scripted_lightning import Line, ScriptedLightning
 from tests.support.waiting import until
@@ -24,21 +25,21 @@ from tests.support.waiting import until
     ],
 )
 def test_the_address(base_url: str, url: str) -> None:
-    assert Dialer(config(base_url), LightningStats()).url == url
+    assert Dialer(config(base_url), LightningStats(), LIVE.path).url == url
 
 
 def test_tls_is_made_once_and_only_where_it_is_wanted() -> None:
-    secure = Dialer(config("https://api.smallest.ai"), LightningStats())
+    secure = Dialer(config("https://api.smallest.ai"), LightningStats(), LIVE.path)
     assert secure.tls is not None
     assert secure.tls is secure.tls
-    assert Dialer(config("http://127.0.0.1"), LightningStats()).tls is None
+    assert Dialer(config("http://127.0.0.1"), LightningStats(), LIVE.path).tls is None
 
 
 @pytest.mark.parametrize("host", ["two..dots", "x" * 64 + ".example", "[::1%nowhere]"])
 async def test_a_host_that_has_no_address_is_an_error_of_lightnings(host: str) -> None:
     stats = LightningStats()
     with pytest.raises(Unavailable, match="cannot connect"):
-        await Dialer(config(f"http://{host}:9"), stats).dial()
+        await Dialer(config(f"http://{host}:9"), stats, LIVE.path).dial()
     assert stats.connect_failures == 1
 
 
@@ -68,7 +69,7 @@ class Chattering:
 
 
 async def linked(lightning: ScriptedLightning, stats: LightningStats, closed: list[Link]) -> Link:
-    return Link(await Dialer(config(lightning.url), stats).dial(), stats, closed.append)
+    return Link(await Dialer(config(lightning.url), stats, LIVE.path).dial(), stats, closed.append)
 
 
 async def test_what_comes_while_nothing_is_on_it_is_stale() -> None:

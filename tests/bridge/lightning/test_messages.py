@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.config import LightningConfig
 from bridge.errors import InvalidRequest, ProtocolError
 from bridge.lightning.messages import (
     Chunk,
@@ -20,10 +21,11 @@ from bridge.lightning.messages import (
     Word,
     decode,
     encode_cancel,
-    encode_request,
 )
+from bridge.lightning.wire import LIVE
 from tests.support.lightning_requests import request
 
+CONFIG = LightningConfig()
 ALWAYS_SENT = {
     "text": "Hello.",
     "voice_id": "magnus",
@@ -37,7 +39,7 @@ ALWAYS_SENT = {
 
 
 def test_a_plain_request_sends_nothing_that_it_need_not() -> None:
-    assert json.loads(encode_request(request())) == ALWAYS_SENT
+    assert json.loads(LIVE.encode(request(), CONFIG)) == ALWAYS_SENT
 
 
 def test_what_differs_from_the_default_is_sent() -> None:
@@ -47,7 +49,7 @@ def test_what_differs_from_the_default_is_sent() -> None:
         "pronunciation_dicts": ["0" * 24],
         "add_wav_header": True,
     }
-    assert json.loads(encode_request(request(**wanted))) == ALWAYS_SENT | wanted
+    assert json.loads(LIVE.encode(request(**wanted), CONFIG)) == ALWAYS_SENT | wanted
 
 
 def test_a_cancel_names_its_request() -> None:
@@ -73,7 +75,7 @@ def test_a_cancel_names_its_request() -> None:
 )
 def test_what_lightning_would_refuse_is_refused_here(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidRequest, match=named) as refused:
-        encode_request(request(**changes))
+        LIVE.encode(request(**changes), CONFIG)
     assert refused.value.code == "local_check"
     assert not refused.value.retryable
 
@@ -82,7 +84,7 @@ def test_what_lightning_would_refuse_is_refused_here(changes: dict[str, Any], na
     "changes", [{"text": "x" * 8000}, {"speed": 0.5}, {"speed": 2}, {"sample_rate": 44100}]
 )
 def test_the_very_limits_are_allowed(changes: dict[str, Any]) -> None:
-    sent = json.loads(encode_request(request(**changes)))
+    sent = json.loads(LIVE.encode(request(**changes), CONFIG))
     assert {name: sent[name] for name in changes} == changes
 
 
