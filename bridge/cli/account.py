@@ -12,9 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from bridge.cli.running import run
 from bridge.errors import ConfigError
@@ -25,35 +23,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ConfigPath: TypeAlias = Annotated[Path | None, Parameter(alias="-c")]
-Text: TypeAlias = Annotated[str, Parameter(show_default=False)]
 Row: TypeAlias = Sequence[str]
-
-
-def lightning_with_key(path: Path | None) -> LightningConfig:
-    """``[lightning]`` of `path` and the environment.
-
-    Raises:
-        ConfigError: it is wrong, or holds no key.
-    """
-    from bridge.config import load_config
-
-    lightning = load_config(path).lightning
-    if not lightning.api_key:
-        raise ConfigError("is missing: set SMALLEST_API_KEY", key="lightning.api_key", source=str(path or ""))
-    return lightning
 
 
 def ask(path: Path | None, question: Callable[[Account], Awaitable[T]]) -> T:
     """What the account of the key answers to `question`.
 
     Raises:
-        ConfigError: see `lightning_with_key`.
+        ConfigError: the configuration is wrong, or holds no key.
         LightningError: there is no answer.
     """
     from bridge.lightning.account import Account
 
-    lightning = lightning_with_key(path)
+    lightning = _lightning_with_key(path)
 
     async def asked() -> T:
         async with Account(lightning) as account:
@@ -69,6 +51,16 @@ def show_json(value: object) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def show_found(found: Sequence[T], none: str, columns: Row, row: Callable[[T], Row], *, json: bool) -> None:
+    """Print what was found: as JSON, or under `columns` as `row` shows each; or note that there is `none`."""
+    if json:
+        show_json(found)
+    elif found:
+        show_table(columns, list(map(row, found)))
+    else:
+        note(none)
+
+
 def show_table(columns: Row, rows: Sequence[Row]) -> None:
     """Print `rows` under `columns`."""
     rows = [[_shown(cell) for cell in row] for row in rows]
@@ -81,6 +73,20 @@ def show_table(columns: Row, rows: Sequence[Row]) -> None:
 def note(text: str) -> None:
     """Say something that is no part of the answer."""
     print(text, file=sys.stderr)
+
+
+def _lightning_with_key(path: Path | None) -> LightningConfig:
+    """``[lightning]`` of `path` and the environment.
+
+    Raises:
+        ConfigError: it is wrong, or holds no key.
+    """
+    from bridge.config import load_config
+
+    lightning = load_config(path).lightning
+    if not lightning.api_key:
+        raise ConfigError("is missing: set SMALLEST_API_KEY", key="lightning.api_key", source=str(path or ""))
+    return lightning
 
 
 def _show_plain(lines: Sequence[Row]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from bridge.cli.running import log_to_stderr, reserved, run, writing
+from bridge.cli.running import log_to_stderr, reading, reserved, run, writing
 from bridge.errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
@@ -145,9 +145,8 @@ def _recorded(path: Path) -> Utterance:
         ConfigError: it cannot be read, is no WAV, or holds nothing that could be speech.
     """
     try:
-        return _utterance(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", key="--caller", source=str(path)) from error
+        with reading(path, "--caller"):
+            return _utterance(path.read_bytes())
     except ValueError as error:
         raise ConfigError(str(error), key="--caller", source=str(path)) from error
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from bridge.cli.account import ConfigPath, ask, note, show_json, show_table
-from bridge.cli.running import Flag
+from bridge.cli.account import Row, ask, note, show_found, show_json, show_table
+from bridge.cli.running import ConfigPath, Flag, reading
 from bridge.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -35,13 +35,9 @@ def list_dictionaries(*, json: Flag = False, config: ConfigPath = None) -> int:
         config: a TOML file; only its [lightning] is used.
     """
     found = ask(config, lambda account: account.dictionaries())
-    if json:
-        show_json(found)
-    elif found:
-        rows = [(d.id, str(len(d.items)), ", ".join(_pairs(d)), d.created_at[:10]) for d in found]
-        show_table(("DICTIONARY", "WORDS", "PRONUNCIATIONS", "CREATED"), rows)
-    else:
-        note("No dictionaries.")
+    show_found(
+        found, "No dictionaries.", ("DICTIONARY", "WORDS", "PRONUNCIATIONS", "CREATED"), _row, json=json
+    )
     return 0
 
 
@@ -150,8 +146,9 @@ def _confirmed(id: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _pairs(dictionary: Dictionary) -> list[str]:
-    return [f"{word}={said}" for word, said in dictionary.items.items()]
+def _row(d: Dictionary) -> Row:
+    pairs = ", ".join(f"{word}={said}" for word, said in d.items.items())
+    return d.id, str(len(d.items)), pairs, d.created_at[:10]
 
 
 # -- words from the command line and from files ------------------------------------------------------------------------
@@ -193,9 +190,8 @@ def _of_toml(file: Path) -> Iterator[tuple[str, str]]:
 
 def _of_csv(file: Path) -> Iterator[tuple[str, str]]:
     try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", source=str(file)) from error
+        with reading(file):
+            lines = file.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ConfigError(f"byte {error.start} is not UTF-8", source=str(file)) from error
     for number, row in enumerate(csv.reader(lines), start=1):

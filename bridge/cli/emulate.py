@@ -9,9 +9,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.running import Flag, reserved, run, writing
+from bridge.cli.running import Flag, Text, reserved, run, writing
 
-Text: TypeAlias = Annotated[str, Parameter(show_default=False)]
 Milliseconds: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
 Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0))]
 FAULTS: Final = Group("Faults", sort_key=1)

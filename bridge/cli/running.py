@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: A switch: on when it is named.
 Flag: TypeAlias = Annotated[bool, Parameter(negative="", show_default=False)]
 
+Text: TypeAlias = Annotated[str, Parameter(show_default=False)]
+ConfigPath: TypeAlias = Annotated[Path | None, Parameter(alias="-c")]
+
 _TERMINATED: Final = 128 + signal.SIGTERM
 
 
@@ -51,6 +54,19 @@ async def _until_terminated(main: Coroutine[Any, Any, T]) -> T:
     with contextlib.suppress(NotImplementedError):  # Windows has no such signal
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await main
+
+
+@contextlib.contextmanager
+def reading(path: Path, key: str = "") -> Iterator[None]:
+    """Within it, an error of the operating system means that `path` cannot be read. `key` is who named it.
+
+    Raises:
+        ConfigError: and says why.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", key=key, source=str(path)) from error
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.running import Flag, log_to_stderr, reserved, run, writing
+from bridge.cli.running import ConfigPath, Flag, log_to_stderr, reserved, run, writing
 from bridge.config_lightning import DoorName, TextStreaming
 from bridge.errors import ConfigError
 
@@ -70,7 +70,7 @@ def say(
     text_streaming: TextStreaming | None = None,
     normalise: Flag = False,
     pronunciation_dict: Annotated[list[str] | None, Parameter(negative="")] = None,
-    config: Annotated[Path | None, Parameter(alias="-c")] = None,
+    config: ConfigPath = None,
 ) -> int:
     """Say a text with Lightning, into a WAV file or a player.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
+from bridge.cli.running import ConfigPath, log_to_stderr, run
 
 
 def serve(
     *,
-    config: Annotated[Path | None, Parameter(alias="-c")] = None,
+    config: ConfigPath = None,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
 ) -> int:
     """Serve phone calls until SIGTERM or Ctrl-C.
@@ -23,7 +22,6 @@ def serve(
             BRIDGE_SECTION__KEY.
         log_level: how much to say on standard error.
     """
-    from bridge.cli.running import log_to_stderr, run
     from bridge.config import load_config
     from bridge.server.serve import Server
     from bridge.server.serve import serve as serve_until_stopped

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
-from bridge.cli.account import ConfigPath, Text, ask, lightning_with_key, note, show_json, show_table
-from bridge.cli.running import Flag
+from bridge.cli.account import Row, ask, note, show_found, show_json
+from bridge.cli.running import ConfigPath, Flag, Text, reading
 from bridge.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -114,13 +114,11 @@ def clone(
     from bridge.lightning.account_data import check_name
 
     check_name(name)
-    lightning_with_key(config)
-    sample = _sample(file)
     made = ask(
         config,
         lambda account: account.clone(
             name,
-            sample,
+            _sample(file),
             model=model,
             language=language,
             description=description,
@@ -155,40 +153,27 @@ def clones(*, json: Flag = False, config: ConfigPath = None) -> int:
 def _sample(file: Path) -> Sample:
     from bridge.lightning.account_data import MAX_SAMPLE_BYTES, sample_of
 
-    try:
-        with file.open("rb") as opened:
-            audio = opened.read(MAX_SAMPLE_BYTES + 1)  # one more tells that it is too much
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", source=str(file)) from error
+    with reading(file), file.open("rb") as opened:
+        audio = opened.read(MAX_SAMPLE_BYTES + 1)  # one more tells that it is too much
     return sample_of(file.name, audio)
 
 
 def _show_voices(found: list[VoiceInfo], json: bool) -> int:
-    if json:
-        show_json(found)
-        return 0
-    if not found:
-        note("No such voice.")
-        return 0
-    rows = [
-        (v.id, v.name, ", ".join(v.languages), v.accent, v.gender, v.age, ", ".join(v.emotions + v.usecases))
-        for v in found
-    ]
-    show_table(("VOICE", "NAME", "LANGUAGES", "ACCENT", "GENDER", "AGE", "GOOD FOR"), rows)
+    def row(v: VoiceInfo) -> Row:
+        good_for = ", ".join(v.emotions + v.usecases)
+        return v.id, v.name, ", ".join(v.languages), v.accent, v.gender, v.age, good_for
+
+    columns = ("VOICE", "NAME", "LANGUAGES", "ACCENT", "GENDER", "AGE", "GOOD FOR")
+    show_found(found, "No such voice.", columns, row, json=json)
     return 0
 
 
 def _show_clones(found: list[VoiceClone], json: bool) -> int:
-    if json:
-        show_json(found)
-        return 0
-    if not found:
-        note("No cloned voices.")
-        return 0
-    rows = [
-        (c.id, c.name, c.status, c.language, ", ".join(c.models), ", ".join(c.tags), c.created_at[:10])
-        for c in found
-    ]
-    show_table(("VOICE", "NAME", "STATUS", "LANGUAGE", "MODELS", "TAGS", "CREATED"), rows)
-    note(NO_DELETION)
+    def row(c: VoiceClone) -> Row:
+        return c.id, c.name, c.status, c.language, ", ".join(c.models), ", ".join(c.tags), c.created_at[:10]
+
+    columns = ("VOICE", "NAME", "STATUS", "LANGUAGE", "MODELS", "TAGS", "CREATED")
+    show_found(found, "No cloned voices.", columns, row, json=json)
+    if found and not json:
+        note(NO_DELETION)
     return 0
