@@ -15,8 +15,7 @@ from typing import Final
 from bridge.lightning.http_door import HttpDoor, HttpSynthesis
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink
-from bridge.lightning.sse import posted_fields
-from bridge.lightning.wire import Wire
+from bridge.lightning.wire import Wire, posted_fields
 
 #: The sources disagree whether `Accept` matters; this is the value that some of them require.
 ACCEPT: Final = "audio/wav"

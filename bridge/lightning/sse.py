@@ -15,45 +15,23 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from bridge.config import LightningConfig
 from bridge.errors import ProtocolError
 from bridge.lightning.http_door import HttpDoor, HttpSynthesis
 from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest, Unknown, Word
 from bridge.lightning.speech import PartSink, SpokenWord
 from bridge.lightning.sse_events import MAX_MALFORMED, Event, EventParser, meaning
-from bridge.lightning.wire import Fields, Wire, live_fields
+from bridge.lightning.wire import Wire, posted_fields, v2_fields, v31_posted_fields
 
 logger = logging.getLogger(__name__)
 
 ACCEPT: Final = "text/event-stream"
 
-
-def posted_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
-    """A request as `/waves/v1/tts` and `/waves/v1/tts/live` take it by POST: without what is the socket's own."""
-    fields = live_fields(request, config)
-    for name in ("complete_backoff_ms", "word_timestamps"):
-        fields.pop(name, None)
-    return fields
-
-
-def _v31_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
-    fields = posted_fields(request, config)
-    del fields["model"]  # the path implies it
-    return fields
-
-
-def _v2_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
-    from bridge.lightning.v2 import v2_fields  # which brings a library of sockets along
-
-    return v2_fields(request, config)
-
-
 _WIRES: Final = {
     wire.door: wire
     for wire in (
         Wire("sse", "/waves/v1/tts/live", posted_fields),
-        Wire("v3.1-sse", "/waves/v1/lightning-v3.1/stream", _v31_fields),
-        Wire("v2-sse", "/waves/v1/lightning-v2/stream", _v2_fields),
+        Wire("v3.1-sse", "/waves/v1/lightning-v3.1/stream", v31_posted_fields),
+        Wire("v2-sse", "/waves/v1/lightning-v2/stream", v2_fields),
     )
 }
 

@@ -8,18 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from bridge.config import LightningConfig
 from bridge.lightning.live import LightningLive
-from bridge.lightning.messages import SynthesisRequest
-from bridge.lightning.wire import Fields, Wire, live_fields
-
-
-def v31_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
-    """A request as the paths of Lightning v3.1 take it."""
-    fields = live_fields(request, config)
-    del fields["model"]
-    return fields
-
+from bridge.lightning.wire import Wire, v31_fields
 
 V31: Final = Wire("v3.1", "/waves/v1/lightning-v3.1/get_speech/stream", v31_fields)
 

@@ -29,6 +29,45 @@ def live_fields(request: SynthesisRequest, _config: LightningConfig) -> Fields:
     return fields
 
 
+def posted_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    """A request as `/waves/v1/tts` and `/waves/v1/tts/live` take it by POST: without what is the socket's own."""
+    return _without(live_fields(request, config), "complete_backoff_ms", "word_timestamps")
+
+
+def v31_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    """A request as the socket of Lightning v3.1 takes it: its path implies the model."""
+    return _without(live_fields(request, config), "model")
+
+
+def v31_posted_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    """The same by POST."""
+    return _without(posted_fields(request, config), "model")
+
+
+def v2_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    """A request as the paths of Lightning v2 take it. Source: the reference of its socket, before it was taken down."""
+    return {
+        "text": request.text,
+        "voice_id": request.voice_id,
+        "language": request.language,
+        "sample_rate": request.sample_rate,
+        "speed": request.speed,
+        "consistency": config.consistency,
+        "similarity": config.similarity,
+        "enhancement": config.enhancement,
+        "add_wav_header": False,
+    }
+
+
+def v2_socket_fields(request: SynthesisRequest, config: LightningConfig) -> Fields:
+    """The same on the socket, where `complete` would trail the last audio by 4 s if nobody said otherwise."""
+    return {**v2_fields(request, config), "complete_backoff_ms": request.complete_backoff_ms}
+
+
+def _without(fields: Fields, *names: str) -> Fields:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """One of Lightning's sockets.
