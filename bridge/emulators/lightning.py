@@ -27,8 +27,9 @@ from bridge.emulators.lightning_connection import Connection
 from bridge.emulators.lightning_dialects import DIALECTS, Dialect
 from bridge.emulators.lightning_http import HttpDoors, refusal_response
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
-from bridge.emulators.lightning_protocol import Account, Synthesis, handshake_refusal, idle_timeout_s
+from bridge.emulators.lightning_protocol import Account, handshake_refusal, idle_timeout_s
 from bridge.emulators.lightning_refusals import retired
+from bridge.emulators.lightning_requests import SpeechRequest
 from bridge.emulators.lightning_session import LightningSession
 from bridge.emulators.lightning_v4 import V4_PATH, V4Connection
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
@@ -125,13 +126,13 @@ class EmulatedLightning:
             connection.abort()
         self._http_doors.abort()
 
-    async def utterance(self, synthesis: Synthesis) -> Utterance:
-        """What `synthesis` sends, out of the cache or out of the engine.
+    async def utterance(self, request: SpeechRequest) -> Utterance:
+        """What is sent for `request`, out of the cache or out of the engine.
 
         Raises:
             RuntimeError: the engine failed.
         """
-        script, wire = script_of(synthesis.request), wire_format_of(synthesis.request, self.options)
+        script, wire = script_of(request), wire_format_of(request, self.options)
         if ready := self._studio.ready(script, wire):
             return ready
         loop = asyncio.get_running_loop()

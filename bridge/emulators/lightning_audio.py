@@ -16,9 +16,9 @@ import struct
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from bridge.emulators.lightning_options import EmulatorOptions
+from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_requests import SpeechRequest
 from bridge.emulators.speech_engine import Speech, SpeechEngine, TimedWord
 from telephony_codecs.formats import AudioFormat, Encoding
@@ -81,6 +81,16 @@ class Utterance:
     def size_bytes(self) -> int:
         """What it takes in memory, about."""
         return sum(len(chunk.audio_base64) for chunk in self.chunks)
+
+
+class Emulator(Protocol):
+    """What those who send audio need of their server."""
+
+    options: EmulatorOptions
+    stats: EmulatorStats
+
+    async def utterance(self, request: SpeechRequest) -> Utterance:
+        """What is sent for `request`. Raises whatever the engine raises."""
 
 
 def script_of(request: SpeechRequest) -> Script:

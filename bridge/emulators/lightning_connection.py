@@ -17,28 +17,16 @@ import contextlib
 import heapq
 import logging
 from collections.abc import Iterator
-from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from bridge.emulators.lightning_audio import Chunk, Utterance
+from bridge.emulators.lightning_audio import Chunk, Emulator, Utterance
 from bridge.emulators.lightning_faults import Faults, InducedError
-from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Action, Begin, Close, Send, Stop, Synthesis
 from bridge.emulators.lightning_session import LightningSession
 from bridge.emulators.speech_engine import TimedWord
 
 logger = logging.getLogger(__name__)
-
-
-class Emulator(Protocol):
-    """What a connection needs of its server."""
-
-    options: EmulatorOptions
-    stats: EmulatorStats
-
-    async def utterance(self, synthesis: Synthesis) -> Utterance:
-        """What `synthesis` sends. Raises whatever the engine raises."""
 
 
 class Connection:
@@ -151,7 +139,7 @@ class Delivery:
 
     async def _speak(self) -> None:
         try:
-            utterance = await self._connection.emulator.utterance(self._synthesis)
+            utterance = await self._connection.emulator.utterance(self._synthesis.request)
         except Exception:
             logger.exception("the speech engine failed")
             await self._connection.failed(self._synthesis, "The speech engine failed")

@@ -20,15 +20,14 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from bridge.emulators.lightning_audio import Utterance
+from bridge.emulators.lightning_audio import Emulator
 from bridge.emulators.lightning_dialects import LIVE, V2, V2_LANGUAGES, V2_MODEL, V31, Dialect
 from bridge.emulators.lightning_faults import Faults, InducedError
-from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_protocol import Account, Synthesis
 from bridge.emulators.lightning_refusals import Refusal, invalid, over_concurrency, refused, retired
 from bridge.emulators.lightning_requests import (
@@ -98,16 +97,6 @@ RETIRED_PATHS: Final = (
     "/waves/v1/lightning-large/get_speech",
     "/waves/v1/lightning-large/stream",
 )
-
-
-class Emulator(Protocol):
-    """What the doors need of their server."""
-
-    options: EmulatorOptions
-    stats: EmulatorStats
-
-    async def utterance(self, synthesis: Synthesis) -> Utterance:
-        """What `synthesis` sends. Raises whatever the engine raises."""
 
 
 def refusal_response(refusal: Refusal) -> web.Response:
@@ -234,7 +223,7 @@ class _Answer:
             InducedError: it is to end with an error.
             RuntimeError: the engine failed; nothing was sent.
         """
-        utterance = await self._emulator.utterance(self._synthesis)
+        utterance = await self._emulator.utterance(self._synthesis.request)
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
             if self._faults.err(chunk.at_ms):

@@ -16,14 +16,13 @@ import contextlib
 import logging
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from bridge.emulators.lightning_audio import Utterance
+from bridge.emulators.lightning_audio import Emulator, Utterance
 from bridge.emulators.lightning_faults import Faults, InducedError
-from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
-from bridge.emulators.lightning_protocol import Account, Close, Send, Synthesis, idle_timeout_s
+from bridge.emulators.lightning_protocol import Account, Close, Send, idle_timeout_s
 from bridge.emulators.lightning_v4_session import (
     BeginTurn,
     Rejection,
@@ -37,16 +36,6 @@ from bridge.emulators.lightning_v4_session import (
 logger = logging.getLogger(__name__)
 
 V4_PATH: Final = "/waves/v1/lightning-v4/live"
-
-
-class Emulator(Protocol):
-    """What a socket needs of its server."""
-
-    options: EmulatorOptions
-    stats: EmulatorStats
-
-    async def utterance(self, synthesis: Synthesis) -> Utterance:
-        """What `synthesis` sends. Raises whatever the engine raises."""
 
 
 class V4Connection:
@@ -176,7 +165,7 @@ class _Delivery:
 
     async def _speak(self) -> None:
         try:
-            utterance = await self._utterance()
+            utterance = await self._connection.emulator.utterance(self._turn.request)
         except Exception:
             logger.exception("the speech engine failed")
             await self._connection.do(self._session.failed(self._turn, "The speech engine failed"))
@@ -192,10 +181,6 @@ class _Delivery:
             await self._connection.do(self._session.stopped(self._turn, self._sent))
         else:
             await self._connection.do(self._session.finished(self._turn, self._sent, self._loop.time()))
-
-    async def _utterance(self) -> Utterance:
-        spoken = Synthesis(self._turn.request, self._turn.number, timed=False, head=b"")
-        return await self._connection.emulator.utterance(spoken)
 
     async def _send_audio(self, utterance: Utterance) -> None:
         for chunk in utterance.chunks:
