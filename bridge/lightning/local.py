@@ -137,10 +137,8 @@ class _LocalSynthesis(WatchedSynthesis):
     def _ended(self, error: str) -> None:
         if error:
             self.finish(self._unavailable(error, "local_failed"))
-        elif not self.audio_bytes:
-            self.finish(self._unavailable("lightning.command gave no audio", "no_audio"))
-        elif not self.over:
-            self._complete()
+        else:
+            self._complete_if_heard("lightning.command gave no audio")
 
     def _flood_bytes(self) -> float:
         return super()._flood_bytes() / (self.request.sample_rate * 2) * _MOST_BYTES_PER_S

@@ -29,10 +29,6 @@ _WIRE: Final = Wire("http", "/waves/v1/tts", posted_fields)
 class LightningHttp(HttpDoor):
     """A `Synthesizer` of whole clips."""
 
-    async def __aenter__(self) -> LightningHttp:
-        await self.start()
-        return self
-
     def _synthesis(
         self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
     ) -> _ClipSynthesis:
@@ -57,7 +53,4 @@ class _ClipSynthesis(HttpSynthesis):
         self._take_audio(chunk)
 
     def _body_ended(self) -> None:
-        if not self.audio_bytes:
-            self.finish(self._unavailable("answered without audio", "no_audio"))
-        else:
-            self._complete()
+        self._complete_if_heard("answered without audio")

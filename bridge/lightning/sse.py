@@ -39,10 +39,6 @@ _WIRES: Final = {
 class LightningSse(HttpDoor):
     """A `Synthesizer` on server-sent events."""
 
-    async def __aenter__(self) -> LightningSse:
-        await self.start()
-        return self
-
     def _synthesis(
         self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None
     ) -> _SseSynthesis:
@@ -74,10 +70,7 @@ class _SseSynthesis(HttpSynthesis):
     def _body_ended(self) -> None:
         for event in self._parser.flush():
             self._receive(event)
-        if not self.over and not self.audio_bytes:
-            self.finish(self._unavailable("ended before it began", "no_audio"))
-        elif not self.over:
-            self._complete()
+        self._complete_if_heard("ended before it began")
 
     def _receive(self, event: Event) -> None:
         if self.over:
@@ -97,8 +90,7 @@ class _SseSynthesis(HttpSynthesis):
         elif isinstance(message, Word):
             self.deliver(SpokenWord(message.word, message.start_ms, message.end_ms))
         elif isinstance(message, Complete):
-            if not self.over:
-                self._complete()
+            self._complete()
         elif isinstance(message, Failed):
             self._refused(message.fault)
         else:

@@ -95,9 +95,17 @@ class WatchedSynthesis(Synthesis):
             self.finish(self._unavailable("far more audio than the text can last", "flood"))
 
     def _complete(self) -> None:
-        """All has come."""
-        self._stats.completed += 1
-        self.finish()
+        """All has come. Counts once, and not when it is over already."""
+        if not self.over:
+            self._stats.completed += 1
+            self.finish()
+
+    def _complete_if_heard(self, otherwise: str) -> None:
+        """Nothing more will come. Without any audio that is no end but a failure, told by `otherwise`."""
+        if self.audio_bytes:
+            self._complete()
+        else:
+            self.finish(self._unavailable(otherwise, "no_audio"))
 
     def _unavailable(self, reason: str, code: str) -> Unavailable:
         return Unavailable(reason, code=code, request_id=self.request_id)
