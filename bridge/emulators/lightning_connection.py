@@ -13,24 +13,24 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import logging
 from collections.abc import Iterator
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from bridge.emulators.lightning_audio import Chunk, Emulator, Utterance
 from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_protocol import Action, Begin, Close, Send, Stop, Synthesis
 from bridge.emulators.lightning_session import LightningSession
+from bridge.emulators.lightning_socket import OpenSocket
 from bridge.emulators.speech_engine import TimedWord
 
 logger = logging.getLogger(__name__)
 
 
-class Connection:
-    """One open socket."""
+class Connection(OpenSocket):
+    """One open socket on which a `LightningSession` is held."""
 
     def __init__(
         self,
@@ -39,36 +39,21 @@ class Connection:
         transport: asyncio.Transport | None,
         session: LightningSession,
     ) -> None:
-        self.emulator = emulator
-        self._socket, self._transport, self._session = socket, transport, session
-        self._loop = asyncio.get_running_loop()
+        super().__init__(emulator, socket, transport)
+        self._session = session
         self._deliveries: dict[Synthesis, Delivery] = {}
 
     async def serve(self) -> None:
         """Until the client, the session or a fault ends it."""
         try:
-            while not self._socket.closed:
-                await self._do(await self._next_actions())
-        except (ConnectionError, _Gone):
+            while (actions := await self._next_actions()) is not None:
+                await self._do(actions)
+        except ConnectionError:
             pass  # the client left; there is nobody to tell
         finally:
             self._session.closed()
             for delivery in self._deliveries.values():
                 delivery.task.cancel()
-
-    async def send(self, message: bytes) -> None:
-        """Send a text message. Raises ConnectionError when the client is gone."""
-        await self._socket.send_frame(message, WSMsgType.TEXT)
-
-    async def close(self, code: int) -> None:
-        """Close it in good manners, but do not wait long for the client's."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.close(code=code)
-
-    def abort(self) -> None:
-        """Cut it without a goodbye."""
-        if self._transport:
-            self._transport.abort()
 
     async def finished(self, synthesis: Synthesis) -> None:
         """All audio of `synthesis` is out and its `complete` is due."""
@@ -82,15 +67,13 @@ class Connection:
         """The delivery of `synthesis` has ended, one way or the other."""
         self._deliveries.pop(synthesis, None)
 
-    async def _next_actions(self) -> list[Action]:
-        wait_s = max(0.001, self._session.deadline - self._loop.time())  # 0 would mean for ever
+    async def _next_actions(self) -> list[Action] | None:
+        """None: the socket is closed."""
         try:
-            message = await self._socket.receive(timeout=wait_s)
+            message = await self.next_message(self._session.deadline)
         except TimeoutError:
             return self._session.expire(self._loop.time())
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-            raise _Gone
-        return self._session.receive(message.data, self._loop.time())
+        return None if message is None else self._session.receive(message, self._loop.time())
 
     async def _do(self, actions: list[Action]) -> None:
         for action in actions:
@@ -105,10 +88,6 @@ class Connection:
                         delivery.stop(self.emulator.options.late_chunks_after_cancel)
                 case Close(code):
                     await self.close(code)
-
-
-class _Gone(Exception):
-    """The client closed the socket."""
 
 
 class Delivery:

@@ -23,6 +23,7 @@ from aiohttp import WSMsgType, web
 from bridge.emulators.lightning_audio import Emulator, Utterance
 from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_protocol import Account, Close, Send, idle_timeout_s
+from bridge.emulators.lightning_socket import OpenSocket
 from bridge.emulators.lightning_v4_session import (
     BeginTurn,
     Rejection,
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 V4_PATH: Final = "/waves/v1/lightning-v4/live"
 
 
-class V4Connection:
-    """One open socket.
+class V4Connection(OpenSocket):
+    """One open socket on which a `V4Session` is held.
 
     Args:
         query: of its URL.
@@ -55,10 +56,8 @@ class V4Connection:
         session_id: str,
         query: Mapping[str, str],
     ) -> None:
-        self.emulator = emulator
+        super().__init__(emulator, socket, transport)
         self._account, self._session_id, self._query = account, session_id, query
-        self._socket, self._transport = socket, transport
-        self._loop = asyncio.get_running_loop()
         self._deliveries: dict[Turn, _Delivery] = {}
 
     async def serve(self) -> None:
@@ -74,20 +73,6 @@ class V4Connection:
                 V4Session(self._account, self._session_id, settings, idle_timeout_s=timeout_s, now=now)
             )
 
-    async def close(self, code: int) -> None:
-        """Close it in good manners, but do not wait long for the client's."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.close(code=code)
-
-    def abort(self) -> None:
-        """Cut it without a goodbye."""
-        if self._transport:
-            self._transport.abort()
-
-    async def send(self, frame: bytes, kind: WSMsgType = WSMsgType.BINARY) -> None:
-        """Send audio, or text. Raises ConnectionError when the client is gone."""
-        await self._socket.send_frame(frame, kind)
-
     def forget(self, turn: Turn) -> None:
         """The delivery of `turn` has ended, one way or the other."""
         self._deliveries.pop(turn, None)
@@ -97,7 +82,7 @@ class V4Connection:
         for action in actions:
             match action:
                 case Send(message):
-                    await self.send(message, WSMsgType.TEXT)
+                    await self.send(message)
                 case BeginTurn(turn):
                     self._deliveries[turn] = _Delivery(self, self._session, turn)
                 case StopTurn(turn):
@@ -109,14 +94,14 @@ class V4Connection:
     async def _reject(self, rejection: Rejection) -> None:
         if rejection.message:
             self.emulator.stats.errors += 1
-            await self.send(rejection.message, WSMsgType.TEXT)
+            await self.send(rejection.message)
         await self.close(rejection.close_code)
 
     async def _pump(self, session: V4Session) -> None:
         self._session = session
         try:
             await self.do(session.opened())
-            while not self._socket.closed and (actions := await self._next_actions(session)) is not None:
+            while (actions := await self._next_actions(session)) is not None:
                 await self.do(actions)
         finally:
             session.closed()
@@ -124,15 +109,12 @@ class V4Connection:
                 delivery.task.cancel()
 
     async def _next_actions(self, session: V4Session) -> Sequence[V4Action] | None:
-        """None: the client closed the socket."""
-        wait_s = max(0.001, session.deadline - self._loop.time())  # 0 would mean for ever
+        """None: the socket is closed."""
         try:
-            message = await self._socket.receive(timeout=wait_s)
+            message = await self.next_message(session.deadline)
         except TimeoutError:
             return session.expire(self._loop.time())
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-            return None
-        return session.receive(message.data, self._loop.time())
+        return None if message is None else session.receive(message, self._loop.time())
 
 
 class _Delivery:
@@ -189,7 +171,7 @@ class _Delivery:
             if self._late_frames == 0:
                 return
             self._count()
-            await self._connection.send(b64decode(chunk.audio_base64))
+            await self._connection.send(b64decode(chunk.audio_base64), WSMsgType.BINARY)
 
     async def _until_due(self, at_ms: float) -> None:
         wait_s = self._asked_at + self._options.due_ms(at_ms, self._turn.number) / 1000 - self._loop.time()
@@ -202,7 +184,7 @@ class _Delivery:
     async def _suffer_fault(self, at_ms: float) -> None:
         faults = self._faults
         if faults.garble(at_ms):
-            await self._connection.send(b'{"event":"turn_', WSMsgType.TEXT)
+            await self._connection.send(b'{"event":"turn_')
         if faults.err(at_ms):
             raise InducedError
         if faults.drop(at_ms):
