@@ -149,16 +149,12 @@ class Delivery:
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
     async def _suffer_fault(self, at_ms: float) -> None:
-        faults = self._faults
-        if faults.garble(at_ms):
-            await self._connection.send(self._synthesis.chunk(b"AAAA")[:-9])
-        if faults.err(at_ms):
-            raise InducedError
-        if faults.drop(at_ms):
-            self._connection.abort()
-            raise ConnectionAbortedError("dropped on purpose")
-        if faults.stall(at_ms):
-            await asyncio.get_running_loop().create_future()  # until it is cancelled, or its socket ends
+        await self._faults.suffer(
+            at_ms,
+            garble=lambda: self._connection.send(self._synthesis.chunk(b"AAAA")[:-9]),
+            cut=self._connection.abort,
+            stall=asyncio.get_running_loop().create_future,  # until it is cancelled, or its socket ends
+        )
 
     def _count_chunk(self) -> None:
         self._stats.chunks += 1

@@ -1,9 +1,12 @@
 """When the faults of one synthesis strike: by how much of its audio is out, as the options say by then.
 
-What a fault does is the business of whoever sends the audio; here is only whether it is time, and that it was counted.
+Whoever sends the audio says how its door garbles, cuts and stalls; here is whether it is time, in which order, and
+that it was counted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 
@@ -19,24 +22,40 @@ class Faults:
         self._options, self._stats, self._number = options, stats, number
         self._garbled = False
 
-    def garble(self, at_ms: float) -> bool:
-        """Whether to send a message that cannot be read. Once."""
-        if self._garbled:
-            return False
-        self._garbled = self._strikes(self._options.garble_after_ms, at_ms)
-        return self._garbled
+    async def suffer(
+        self,
+        at_ms: float,
+        *,
+        garble: Callable[[], Awaitable[None]],
+        cut: Callable[[], None],
+        stall: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Have every fault strike whose time has come.
+
+        Args:
+            garble: sends a message that cannot be read. Called once.
+            cut: cuts the connection.
+            stall: says nothing, until nobody waits for more.
+
+        Raises:
+            InducedError: it is to end with an error.
+            ConnectionError: the connection was cut, or the client is gone.
+        """
+        options = self._options
+        if not self._garbled and self._strikes(options.garble_after_ms, at_ms):
+            self._garbled = True
+            await garble()
+        if self.err(at_ms):
+            raise InducedError
+        if self._strikes(options.fail_after_ms, at_ms):
+            cut()
+            raise ConnectionAbortedError("dropped on purpose")
+        if self._strikes(options.stall_after_ms, at_ms):
+            await stall()
 
     def err(self, at_ms: float) -> bool:
-        """Whether to end it with an error."""
+        """Whether to end it with an error, for who must know before anything of it is out."""
         return self._strikes(self._options.error_after_ms, at_ms)
-
-    def drop(self, at_ms: float) -> bool:
-        """Whether to cut the connection."""
-        return self._strikes(self._options.fail_after_ms, at_ms)
-
-    def stall(self, at_ms: float) -> bool:
-        """Whether to say nothing any more."""
-        return self._strikes(self._options.stall_after_ms, at_ms)
 
     def _strikes(self, after_ms: float | None, at_ms: float) -> bool:
         if after_ms is None or at_ms < after_ms or not self._options.is_faulty(self._number):

@@ -226,11 +226,16 @@ class _Answer:
         utterance = await self._emulator.utterance(self._synthesis.request)
         for chunk in utterance.chunks:
             await self._until_due(chunk.at_ms)
-            if self._faults.err(chunk.at_ms):
+            if self._faults.err(chunk.at_ms):  # before the headers go out, or it could not be a status
                 raise InducedError
             if not self.response.prepared:
                 await self.response.prepare(self._request)
-            await self._suffer_fault(chunk.at_ms)
+            await self._faults.suffer(
+                chunk.at_ms,
+                garble=self._garble,
+                cut=self._cut,
+                stall=self._loop.create_future,  # until the client leaves
+            )
             self._stats.chunks += 1
             await self.response.write(self._wrapped(chunk.audio_base64))
 
@@ -244,8 +249,8 @@ class _Answer:
         """End badly, with some audio out already."""
         if self._door.events:
             await self._write_last(b"event: error\ndata: %b\n\n" % refusal.body)
-        elif self._request.transport:
-            self._request.transport.abort()
+        else:
+            self._cut()
         return self.response
 
     async def _write_last(self, event: bytes) -> None:
@@ -262,18 +267,13 @@ class _Answer:
         # At full speed too the loop gets its turn, to see a client that has left.
         await asyncio.sleep(max(0.0, due - self._loop.time()))
 
-    async def _suffer_fault(self, at_ms: float) -> None:
-        faults = self._faults
-        if (
-            faults.garble(at_ms) and self._door.events
-        ):  # raw audio has no messages that could be told from others
+    async def _garble(self) -> None:
+        if self._door.events:  # raw audio has no messages that could be told from others
             await self.response.write(GARBLED_EVENT)
-        if faults.drop(at_ms):
-            if self._request.transport:
-                self._request.transport.abort()
-            raise ConnectionAbortedError("dropped on purpose")
-        if faults.stall(at_ms):
-            await self._loop.create_future()  # until the client leaves
+
+    def _cut(self) -> None:
+        if self._request.transport:
+            self._request.transport.abort()
 
 
 # -- pure --------------------------------------------------------------------------------------------------------------

@@ -182,16 +182,12 @@ class _Delivery:
             await asyncio.wait_for(self._interrupted.wait(), wait_s)
 
     async def _suffer_fault(self, at_ms: float) -> None:
-        faults = self._faults
-        if faults.garble(at_ms):
-            await self._connection.send(b'{"event":"turn_')
-        if faults.err(at_ms):
-            raise InducedError
-        if faults.drop(at_ms):
-            self._connection.abort()
-            raise ConnectionAbortedError("dropped on purpose")
-        if faults.stall(at_ms):
-            await self._interrupted.wait()
+        await self._faults.suffer(
+            at_ms,
+            garble=lambda: self._connection.send(b'{"event":"turn_'),
+            cut=self._connection.abort,
+            stall=self._interrupted.wait,
+        )
 
     def _count(self) -> None:
         self._sent += 1
