@@ -8,4 +8,4 @@ compile -o requirements/base.txt
 compile --extra demo --group build -o requirements/demo.txt
 compile --extra demo --group build --group test -o requirements/test.txt
 compile --extra demo --group build --group test --group quality -o requirements/quality.txt
-compile --group test --group vendor -o requirements/vendor.txt
+compile --group pytest --group vendor -o requirements/vendor.txt
