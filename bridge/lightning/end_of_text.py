@@ -152,8 +152,6 @@ class EndOfText:
         burst = self._burst
         if burst is None:
             return Look(Verdict.OVER if self._ended else Verdict.QUIET)
-        if not self._settled(burst):
-            return self._owing(burst, now_s)
         over_at_s = self._over_at_s(burst)
         if over_at_s is None:
             return self._owing(burst, now_s)
@@ -183,7 +181,9 @@ class EndOfText:
         return burst.runs > 0 and not self.run_open
 
     def _over_at_s(self, burst: _Burst) -> float | None:
-        """When a burst whose runs are complete is over, if nothing more comes; None when it cannot be."""
+        """When a burst is over, if nothing more comes; None when it cannot be."""
+        if not self._settled(burst):
+            return None
         spoken = _spoken(burst)
         if spoken is _Spoken.NOT_ALL:
             return None
@@ -191,7 +191,7 @@ class EndOfText:
         return since_s + (self._gap_s if spoken is _Spoken.ALL else self._stall_s)
 
     def _burst_over(self, burst: _Burst, now_s: float) -> bool:
-        over_at_s = self._over_at_s(burst) if self._settled(burst) else None
+        over_at_s = self._over_at_s(burst)
         return over_at_s is not None and now_s >= over_at_s
 
     def _owing(self, burst: _Burst, now_s: float) -> Look:
