@@ -22,7 +22,7 @@ from bridge.lightning.answer import answer_in
 from bridge.lightning.entries import Entry
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.messages import SynthesisRequest
-from bridge.lightning.pieces import rest_after_chars, rest_after_words
+from bridge.lightning.pieces import is_spoken, rest_after_chars, rest_after_words
 from bridge.lightning.speech import (
     PartSink,
     Speech,
@@ -127,7 +127,7 @@ class Attempt:
         run = self._speaking or self._first
         self.give(run, run.flush())
         self._tell(run, run.coming)
-        if not self.spoken_ms and any(c.isalnum() for c in self.text):
+        if not self.spoken_ms and is_spoken(self.text):
             raise Unavailable("no audio for the text", code="no_audio", request_id=self.request.request_id)
         self._learn(run)
 

@@ -25,7 +25,7 @@ from bridge.lightning.connection import Link
 from bridge.lightning.door import Door
 from bridge.lightning.end_of_text import EndOfText, ExpectedMs, Verdict
 from bridge.lightning.messages import ENCODINGS, Chunk, Complete, Message, SynthesisRequest, Word, encode
-from bridge.lightning.pieces import Splitter
+from bridge.lightning.pieces import Splitter, is_spoken
 from bridge.lightning.pool import Pool
 from bridge.lightning.riding import RidingSynthesis
 from bridge.lightning.run_audio import RunAudio
@@ -113,7 +113,7 @@ class Fragments:
 
     def _add(self, pieces: list[str]) -> None:
         for piece in pieces:
-            if not any(c.isalnum() for c in piece):
+            if not is_spoken(piece):
                 self._mute += piece + " "
                 continue
             self.ready.append(" " * bool(self.ready) + self._mute + piece)

@@ -104,6 +104,12 @@ class Fault:
         return next((kind for pattern, kind in _BY_WORDS if pattern.search(told)), Unavailable)
 
 
+def short(text: str) -> str:
+    """`text` from outside as one line, cut to `MAX_MESSAGE_CHARS`."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
+
+
 def plain(raw: bytes | Raw) -> object:
     """What the JSON `raw` says; None where there is none, or it is broken."""
     try:
@@ -124,8 +130,8 @@ def fault_of(
         message, path = message or error.get("message"), error.get("path")
     message = message or error
     text = message if isinstance(message, str) else ""
-    message = _short(_with_path(text, path)) or "an error without a message"
-    return Fault(message, _short(_text(code)), status or _status_in(code), instead=_short(_text(instead)))
+    message = short(_with_path(text, path)) or "an error without a message"
+    return Fault(message, short(_text(code)), status or _status_in(code), instead=short(_text(instead)))
 
 
 def fault_of_http(
@@ -181,11 +187,6 @@ def _with_path(message: str, path: object) -> str:
 
 def _text(value: object) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
 
 
 def _status_in(code: object) -> int:

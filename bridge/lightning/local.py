@@ -26,7 +26,7 @@ from typing import Final, cast
 from bridge.config import API_KEY_VARIABLE, LightningConfig
 from bridge.errors import InvalidRequest, LightningError, Unavailable
 from bridge.lightning.door import Door
-from bridge.lightning.faults import MAX_MESSAGE_CHARS
+from bridge.lightning.faults import short
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.refusals import refuse
@@ -250,9 +250,8 @@ def environment_of(environment: Mapping[str, str]) -> dict[str, str]:
 
 def last_line(stderr: bytes) -> str:
     """The last line that says something, cut short."""
-    lines = [" ".join(line.split()) for line in stderr.decode(errors="replace").splitlines()]
-    said = next((line for line in reversed(lines) if line), "")
-    return said if len(said) <= MAX_MESSAGE_CHARS else said[: MAX_MESSAGE_CHARS - 1] + "…"
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return short(lines[-1]) if lines else ""
 
 
 def _missing(program: str, reason: str) -> Unavailable:

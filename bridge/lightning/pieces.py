@@ -101,8 +101,13 @@ def rest_after_chars(text: str, spoken_chars: float) -> str:
     return text[starts[-1] :] if starts else text
 
 
+def is_spoken(text: str) -> bool:
+    """Whether anything in `text` is: marks alone are not."""
+    return any(c.isalnum() for c in text)
+
+
 def _words_in(text: str) -> int:
-    return sum(any(c.isalnum() for c in word) for word in text.split())
+    return sum(map(is_spoken, text.split()))
 
 
 def rest_after_words(text: str, words: Iterable[str]) -> str:
@@ -119,7 +124,7 @@ def rest_after_words(text: str, words: Iterable[str]) -> str:
             # Not in the text as it is written ("five" for "5"), or only by chance: further on than can be.
             strange += 1
     rest = text[at:].lstrip(".,;:!?…'\"”’)] ")
-    return rest if any(c.isalnum() for c in rest) else ""
+    return rest if is_spoken(rest) else ""
 
 
 def _cut_down(text: str, limit: int) -> tuple[list[str], str]:
