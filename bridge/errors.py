@@ -20,6 +20,13 @@ No message ever contains a secret.
 
 from __future__ import annotations
 
+from typing import Final
+
+#: The code of what is refused here, before anything is sent. Nobody else could speak it either.
+REFUSED_HERE: Final = "local_check"
+#: The code of what fails because we close the door ourselves.
+CLOSED: Final = "closed"
+
 
 class BridgeError(Exception):
     """Base of all of them."""
@@ -108,6 +115,11 @@ class InvalidRequest(LightningError):
     """Refused because of what was asked; asking again cannot help."""
 
 
+def refused_here(reason: str, request_id: str = "") -> InvalidRequest:
+    """The refusal of what no door could make good. `reason` begins with the field's name and a colon."""
+    return InvalidRequest(reason, code=REFUSED_HERE, request_id=request_id)
+
+
 class Unauthorized(LightningError):
     """The key is wrong, or the account may not do this."""
 
@@ -128,6 +140,11 @@ class Unavailable(LightningError):
     """Cannot connect, refused by a server fault, or dropped half way."""
 
     retryable = True
+
+
+def client_closed() -> Unavailable:
+    """Why nothing more comes through a door that we have closed."""
+    return Unavailable("the client is closed", code=CLOSED)
 
 
 class TimedOut(LightningError):

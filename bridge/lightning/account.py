@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from bridge.config import LightningConfig
-from bridge.errors import TimedOut, Unavailable
+from bridge.errors import CLOSED, TimedOut, Unavailable
 from bridge.lightning.account_data import (
     Dictionary,
     Items,
@@ -177,7 +177,7 @@ class Account:
     async def _ask(self, method: str, path: str, fields: object, form: aiohttp.FormData | None) -> object:
         """Raises: one of `FAILURES`, or LightningError."""
         if self._session is None:
-            raise Unavailable("the account is not opened: use it in `async with`", code="closed")
+            raise Unavailable("the account is not opened: use it in `async with`", code=CLOSED)
         headers = headers_of(self._config, Accept="application/json")
         body: aiohttp.FormData | bytes | None = form
         if fields is not None:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from bridge.errors import InvalidRequest, Unavailable
+from bridge.errors import Unavailable, refused_here
 
 MAX_NAME_CHARS: Final = 500
 MAX_SAMPLE_BYTES: Final = 5 << 20
@@ -223,12 +223,12 @@ def wire_items(items: Items) -> list[dict[str, str]]:
         InvalidRequest: there are none, or one is blank.
     """
     if not items:
-        raise _refused("items: a dictionary needs at least one word")
+        raise refused_here("items: a dictionary needs at least one word")
     for word, pronunciation in items.items():
         if not word.strip():
-            raise _refused("items: a word is blank")
+            raise refused_here("items: a word is blank")
         if not pronunciation.strip():
-            raise _refused(f"items: {word!r} has no pronunciation")
+            raise refused_here(f"items: {word!r} has no pronunciation")
         check_text("items", word + pronunciation)
     return [{"word": word, "pronunciation": pronunciation} for word, pronunciation in items.items()]
 
@@ -242,7 +242,7 @@ def check_text(field: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _refused(f"{field}: holds bytes that are no UTF-8") from None
+        raise refused_here(f"{field}: holds bytes that are no UTF-8") from None
 
 
 def check_name(name: str) -> None:
@@ -252,9 +252,9 @@ def check_name(name: str) -> None:
         InvalidRequest: it is blank, or too long.
     """
     if not name.strip():
-        raise _refused("name: is blank")
+        raise refused_here("name: is blank")
     if len(name) > MAX_NAME_CHARS:
-        raise _refused(f"name: {len(name)} characters, more than {MAX_NAME_CHARS}")
+        raise refused_here(f"name: {len(name)} characters, more than {MAX_NAME_CHARS}")
 
 
 def sample_of(file_name: str, audio: bytes) -> Sample:
@@ -265,12 +265,12 @@ def sample_of(file_name: str, audio: bytes) -> Sample:
     """
     if len(audio) > MAX_SAMPLE_BYTES:
         size = f"{len(audio) / (1 << 20):.1f} MB"
-        raise _refused(
+        raise refused_here(
             f"file: {file_name} has {size}; at most 5 MB are taken. Some 10 s of speech are enough"
         )
     content_type = _content_type(audio)
     if not content_type:
-        raise _refused(f"file: {file_name} is neither WAV, MP3, WebM nor MP4")
+        raise refused_here(f"file: {file_name} is neither WAV, MP3, WebM nor MP4")
     return Sample(file_name=file_name, content_type=content_type, audio=audio)
 
 
@@ -286,7 +286,3 @@ def _content_type(audio: bytes) -> str:
 
 
 _LAYER_III: Final = (b"\xfb", b"\xfa", b"\xf3", b"\xf2", b"\xe3", b"\xe2")
-
-
-def _refused(reason: str) -> InvalidRequest:
-    return InvalidRequest(reason, code="local_check")

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bridge.config import LightningConfig
-from bridge.errors import InvalidRequest, Unavailable
+from bridge.errors import Unavailable, refused_here
 from bridge.lightning.answer import answer_in
 from bridge.lightning.doors import answers_pcm_alone, open_door
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import ENCODINGS, SynthesisRequest
 from bridge.lightning.pieces import split
+from bridge.lightning.refusals import blank_text
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import AudioFormat, Encoding
@@ -104,7 +105,7 @@ class ClipStream:
     ) -> None:
         self._pieces = split(text)
         if not self._pieces:
-            raise InvalidRequest("text: is empty or only whitespace", code="local_check")
+            raise blank_text()
         self._wanted, self._config = wanted, config
         self._asked = asked_format(wanted, config)
         self._dictionaries = list(pronunciation_dicts)
@@ -187,7 +188,7 @@ def asked_format(wanted: ClipFormat, config: LightningConfig) -> ClipFormat:
         return wanted
     if wanted.audio is None:
         reason = f'output_format: door "{config.door}" answers PCM, which is not made into MP3 here; take another door'
-        raise InvalidRequest(reason, code="local_check")
+        raise refused_here(reason)
     return ClipFormat("pcm", wanted.rate_hz)
 
 

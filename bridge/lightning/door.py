@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Self
 
 from bridge.config import LightningConfig
-from bridge.errors import Unavailable
+from bridge.errors import client_closed
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
@@ -43,7 +43,7 @@ class Door:
     async def close(self) -> None:
         """What is being synthesised, or waits for it, fails."""
         for synthesis in list(self._active):
-            synthesis.finish(Unavailable("the client is closed", code="closed"))
+            synthesis.finish(client_closed())
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from bridge.config import LightningConfig, Secret
-from bridge.errors import InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
+from bridge.errors import CLOSED, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.lightning.breaker import Breaker
 from bridge.lightning.doors import open_door, wanted_format
 from bridge.lightning.limits import Units
@@ -26,8 +26,6 @@ from telephony_codecs.formats import AudioFormat
 
 #: English at its usual pace; other voices and languages are learnt.
 MS_PER_CHAR: Final = 65.0
-#: The code of what fails because we close the door ourselves.
-CLOSED: Final = "closed"
 #: Codes of refusals that every request would meet: the route or the model is gone.
 _GONE: Final = frozenset({"404", "410", "MODEL_DEPRECATED"})
 _OUTPUT_NAMES: Final = {encoding: name for name, encoding in ENCODINGS.items()}

@@ -23,7 +23,7 @@ from typing import ClassVar, Final
 import aiohttp
 
 from bridge.config import LightningConfig
-from bridge.errors import Busy, InvalidRequest, LightningError, Unavailable
+from bridge.errors import Busy, InvalidRequest, LightningError, client_closed
 from bridge.lightning.door import Door
 from bridge.lightning.faults import Fault, with_mend
 from bridge.lightning.http_client import (
@@ -111,7 +111,7 @@ class HttpDoor(Door):
             Unavailable: the door is closed.
         """
         if self._closed:
-            raise Unavailable("the client is closed", code="closed")
+            raise client_closed()
         if self._session is None:
             self._session = open_session(self.config, traces=[_tracing(self._stats)])
         return self._session

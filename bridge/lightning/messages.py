@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Raw, Struct
 
-from bridge.errors import InvalidRequest, ProtocolError
+from bridge.errors import ProtocolError, refused_here
 from bridge.lightning.faults import Fault, fault_of, plain
 from telephony_codecs.formats import Encoding
 
@@ -71,7 +71,7 @@ def check_id(request_id: str) -> None:
     """
     if not _ID.fullmatch(request_id):
         problem = "request_id: must be 1 to 128 letters, digits, '_', '-' or '.'"
-        raise InvalidRequest(problem, code="local_check", request_id=request_id)
+        raise refused_here(problem, request_id)
 
 
 def encode(message: object, request_id: str) -> bytes:
@@ -84,7 +84,7 @@ def encode(message: object, request_id: str) -> bytes:
         return _encoder.encode(message)
     except UnicodeEncodeError:
         problem = "text: holds half of a surrogate pair, which no JSON can carry"
-    raise InvalidRequest(problem, code="local_check", request_id=request_id)
+    raise refused_here(problem, request_id)
 
 
 def encode_cancel(request_id: str, context_id: str = "") -> bytes:

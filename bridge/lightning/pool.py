@@ -23,7 +23,7 @@ from collections import deque
 from typing import Final
 
 from bridge.config import LightningConfig
-from bridge.errors import LightningError, Unavailable
+from bridge.errors import LightningError, Unavailable, client_closed
 from bridge.lightning.connection import Dialer, Link
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.wire import Wire
@@ -110,7 +110,7 @@ class Pool:
             LightningError: none is idle and none can be opened.
         """
         if self._closed:
-            raise Unavailable("the client is closed", code="closed")
+            raise client_closed()
         link = None if fresh else self._pop_idle()
         if link is None:
             self._stats.waited_for_connect += 1

@@ -11,7 +11,7 @@ Strategy:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from bridge.catalogue import (
     DOOR_MODEL,
@@ -27,11 +27,12 @@ from bridge.catalogue import (
     problems_with_voice,
 )
 from bridge.config_lightning import DoorName
-from bridge.errors import InvalidRequest
+from bridge.errors import InvalidRequest, refused_here
 from bridge.lightning.messages import SynthesisRequest
 
 #: Field and reason.
 Problem: TypeAlias = tuple[str, str]
+_BLANK: Final = "is empty or only whitespace"
 
 
 def problems_of(
@@ -64,12 +65,17 @@ def refuse(
         InvalidRequest: names the first field that is wrong, what is valid, and the mend.
     """
     for field, reason in problems_of(request, door, catalogue, text_follows=text_follows):
-        raise InvalidRequest(f"{field}: {reason}", code="local_check", request_id=request.request_id)
+        raise refused_here(f"{field}: {reason}", request.request_id)
+
+
+def blank_text() -> InvalidRequest:
+    """The refusal of a text in which there is nothing to speak, before there is a request."""
+    return refused_here(f"text: {_BLANK}")
 
 
 def _of_text(text: str, text_follows: bool) -> Iterator[Problem]:
     if not text_follows and not text.strip():
-        yield "text", "is empty or only whitespace"
+        yield "text", _BLANK
     if len(text) > MAX_TEXT_CHARS:
         yield "text", f"{len(text)} characters, more than {MAX_TEXT_CHARS}: give it sentence by sentence"
 

@@ -20,11 +20,12 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Final
 
 from bridge.catalogue import STREAMING_DOORS
-from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unavailable
+from bridge.errors import CLOSED, REFUSED_HERE, Busy, LightningError, TimedOut, Unavailable
 from bridge.lightning.attempt import NO_TIME, Attempt
-from bridge.lightning.entries import CLOSED, Entry, VoiceOptions
+from bridge.lightning.entries import Entry, VoiceOptions
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.pieces import Splitter, pieces_of
+from bridge.lightning.refusals import blank_text
 from bridge.lightning.speech import (
     LessText,
     MoreText,
@@ -95,7 +96,7 @@ class Speaking:
 
     async def _speak_all(self, text: str | AsyncIterable[str]) -> None:
         if isinstance(text, str) and not text.strip():
-            raise InvalidRequest("text: is empty or only whitespace", code="local_check")
+            raise blank_text()
         if isinstance(text, str):
             await self._speak_pieces(text)
         elif not self._streams:
@@ -199,7 +200,7 @@ class Speaking:
         return rest
 
     async def _decide(self, attempt: Attempt, error: LightningError) -> None:
-        if error.code == "local_check":  # asked for something wrong: nobody else can speak that either
+        if error.code == REFUSED_HERE:  # asked for something wrong: nobody else can speak that either
             raise error
         entry = attempt.entry
         following = self._voice.after(entry, error, self._failed)
