@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -23,12 +23,12 @@ from typing import Final, Literal
 from bridge.config import LightningConfig
 from bridge.errors import Unavailable, refused_here
 from bridge.lightning.answer import answer_in
+from bridge.lightning.door import Door
 from bridge.lightning.doors import answers_pcm_alone, open_door
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import ENCODINGS, SynthesisRequest
 from bridge.lightning.pieces import split
 from bridge.lightning.refusals import blank_text
-from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.pcm import SampleAligner
@@ -121,7 +121,7 @@ class ClipStream:
         """
         began_s = time.monotonic()
         came: AudioFormat | None = None
-        async with _opened(self._config) as door:
+        async with self._door() as door:
             for piece in self._pieces:
                 answer = PieceAnswer(self._wanted.audio, self._asked.audio, came)
                 synthesis = door.synthesize(self._request(piece))
@@ -134,6 +134,10 @@ class ClipStream:
                     yield rest
                 came = answer.format
             self.total_s = time.monotonic() - began_s
+
+    def _door(self) -> Door:
+        config, stats = self._config.with_changes({"spare_connections": 0}), LightningStats()
+        return open_door(config, stats, Units(config.concurrency, stats))
 
     def _request(self, piece: str) -> SynthesisRequest:
         config, asked = self._config, self._asked
@@ -190,17 +194,6 @@ def asked_format(wanted: ClipFormat, config: LightningConfig) -> ClipFormat:
         reason = f'output_format: door "{config.door}" answers PCM, which is not made into MP3 here; take another door'
         raise refused_here(reason)
     return ClipFormat("pcm", wanted.rate_hz)
-
-
-@contextlib.asynccontextmanager
-async def _opened(config: LightningConfig) -> AsyncIterator[Synthesizer]:
-    stats = LightningStats()
-    door = open_door(config.with_changes({"spare_connections": 0}), stats, Units(config.concurrency, stats))
-    await door.start()
-    try:
-        yield door
-    finally:
-        await door.close()
 
 
 class PieceAnswer:

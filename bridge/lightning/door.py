@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Self
 
 from bridge.config import LightningConfig
-from bridge.errors import client_closed
+from bridge.errors import LightningError, client_closed
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
@@ -31,11 +31,17 @@ class Door:
         self._stats = stats or LightningStats()
         self.units = units or Units(config.concurrency, self._stats)
         self._active: set[Synthesis] = set()
+        self._last_error: LightningError | None = None
 
     @property
     def stats(self) -> LightningStats:
         """Where everything that goes other than well is counted."""
         return self._stats
+
+    @property
+    def last_error(self) -> LightningError | None:
+        """Why it cannot be reached; None when it could be, the last time it was tried."""
+        return self._last_error
 
     async def start(self) -> None:
         """Get ready in the background. Does not wait, and does not fail."""

@@ -1,4 +1,4 @@
-"""Which door is which: from an entry of the configuration to a `Synthesizer`, and what to ask it for.
+"""Which door is which: from an entry of the configuration to a `Door`, and what to ask it for.
 
 Strategy:
 
@@ -11,9 +11,9 @@ from __future__ import annotations
 from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
 from bridge.config_lightning import DoorName
+from bridge.lightning.door import Door
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import ENCODINGS
-from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
@@ -32,33 +32,37 @@ def wanted_format(config: LightningConfig) -> AudioFormat:
     return AudioFormat(Encoding.PCM16, config.sample_rate)
 
 
-def open_door(config: LightningConfig, stats: LightningStats, units: Units) -> Synthesizer:
+def open_door(config: LightningConfig, stats: LightningStats, units: Units) -> Door:
     """The door that `config` names, not started yet."""
-    if config.door in ("sse", "v3.1-sse", "v2-sse"):
+    return _kind_of(config.door)(config, stats=stats, units=units)
+
+
+def _kind_of(door: DoorName) -> type[Door]:
+    if door in ("sse", "v3.1-sse", "v2-sse"):
         from bridge.lightning.sse import LightningSse
 
-        return LightningSse(config, stats=stats, units=units)
-    if config.door == "http":
+        return LightningSse
+    if door == "http":
         from bridge.lightning.rest import LightningHttp
 
-        return LightningHttp(config, stats=stats, units=units)
-    if config.door == "v3.1":
+        return LightningHttp
+    if door == "v3.1":
         from bridge.lightning.v31 import LightningV31
 
-        return LightningV31(config, stats=stats, units=units)
-    if config.door == "v2":
+        return LightningV31
+    if door == "v2":
         from bridge.lightning.v2 import LightningV2
 
-        return LightningV2(config, stats=stats, units=units)
-    if config.door == "v4":
+        return LightningV2
+    if door == "v4":
         from bridge.lightning.v4 import LightningV4
 
-        return LightningV4(config, stats=stats, units=units)
-    if config.door == "local":
+        return LightningV4
+    if door == "local":
         from bridge.lightning.local import LocalEngine
 
-        return LocalEngine(config, stats=stats, units=units)
+        return LocalEngine
     from bridge.lightning.live import LightningLive
 
-    assert config.door == "live", "every door has its branch"
-    return LightningLive(config, stats=stats, units=units)
+    assert door == "live", "every door has its branch"
+    return LightningLive

@@ -80,8 +80,6 @@ class HttpDoor(Door):
         self._closed = False
         #: Set while the spare connections have been seen to, with success or not.
         self.tended = asyncio.Event()
-        #: Why Lightning cannot be reached; None when the last request reached it.
-        self.last_error: LightningError | None = None
 
     async def start(self) -> None:
         """Begin to warm the spare connections. Does not wait for them, and does not fail without them."""
@@ -119,7 +117,7 @@ class HttpDoor(Door):
     def reached(self, error: LightningError | None = None) -> None:
         """Lightning answered; or `error` is how it did not, or what it said."""
         wrong = isinstance(error, LightningError) and not isinstance(error, InvalidRequest | Busy)
-        self.last_error = error if wrong else None
+        self._last_error = error if wrong else None
 
     def connection_lost(self) -> None:
         """There is one connection less: see to a new spare."""
@@ -153,7 +151,7 @@ class HttpDoor(Door):
 
     def _backoff_after(self, before_s: float) -> float:
         """How long to wait after an attempt: 0 when Lightning was reached."""
-        error = self.last_error
+        error = self._last_error
         if error is None:
             if before_s:
                 logger.info("Lightning can be reached again")

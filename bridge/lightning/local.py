@@ -63,7 +63,6 @@ class LocalEngine(Door):
     ) -> None:
         stats = stats or LightningStats()
         super().__init__(config, stats=stats, units=Units(MAX_PROGRAMS, stats))
-        self.last_error: LightningError | None = None
         self._starting: set[asyncio.Task[object]] = set()
         #: Programs that have not ended yet, even if nobody wants them any more.
         self.running: set[_Program] = set()
@@ -71,7 +70,7 @@ class LocalEngine(Door):
     async def start(self) -> None:
         """Look whether the program is there; `last_error` says it if not."""
         program = argv_of(self.config.command)[0]
-        self.last_error = None if shutil.which(program) else _missing(program, "not found")
+        self.tried(None if shutil.which(program) else _missing(program, "not found"))
 
     async def close(self) -> None:
         """Kill every program. What is being synthesised fails."""
@@ -81,6 +80,10 @@ class LocalEngine(Door):
 
     def _synthesis(self, request: SynthesisRequest, into: PartSink | None, wait_s: float | None) -> Synthesis:
         return _LocalSynthesis(request, into, self, wait_s)
+
+    def tried(self, error: LightningError | None = None) -> None:
+        """A program runs; or `error` is why it does not."""
+        self._last_error = error
 
     async def run(self, program: _Program, argv: Sequence[str]) -> None:
         """Start `program`. Who is cancelled meanwhile leaves it to be killed as soon as it runs.
@@ -117,9 +120,9 @@ class _LocalSynthesis(WatchedSynthesis):
         try:
             program = await self._run_program(argv)
         except LightningError as error:
-            self._engine.last_error = error
+            self._engine.tried(error)
             raise
-        self._engine.last_error = None
+        self._engine.tried()
         program.say(self.request.text)
 
     async def _run_program(self, argv: Sequence[str]) -> _Program:
