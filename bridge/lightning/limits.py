@@ -86,13 +86,12 @@ class Units:
         Raises:
             Busy: none was free within `timeout_s` seconds, or none can be because of a `hold`.
         """
-        held_s = self.held_s
         # If one is free then nobody waits: a freed unit is handed on, never left lying.
-        if not held_s and self.in_use < self.concurrency and not self._waiters:
+        if self.free and not self._waiters:
             self.in_use += 1
             return Unit(self)
         self._stats.unit_waits += 1
-        if held_s > timeout_s:
+        if (held_s := self.held_s) > timeout_s:
             self._stats.unit_timeouts += 1
             raise Busy(
                 f"Lightning asked for a pause of {held_s:.1f} s more",
@@ -129,7 +128,7 @@ class Units:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._waiters and self.in_use < self.concurrency and not self.held_s:
+        while self._waiters and self.free:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 self.in_use += 1
