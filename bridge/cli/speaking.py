@@ -22,7 +22,7 @@ from bridge.config import LightningConfig
 from bridge.errors import ConfigError
 from bridge.lightning.client import Lightning
 from bridge.lightning.clip import ClipFormat, ClipStream
-from bridge.lightning.normalise import normalise
+from bridge.lightning.voice import normaliser
 from telephony_codecs.wav import wav_bytes, wav_header
 
 #: Audio that waits for a player, at most.
@@ -137,7 +137,8 @@ async def _speak(job: Job, sink: _Sink, progress: Progress) -> Spoken:
 
 
 async def _clip(job: Job, text: str, spoken: Spoken) -> AsyncGenerator[bytes, None]:
-    said = normalise(text, job.config.language) if job.normalise else text
+    normalise = normaliser(job.normalise)
+    said = normalise(text, job.config.language) if normalise else text
     if not said.strip():
         raise ConfigError("there is nothing to say", key="TEXT")
     stream = ClipStream(said, job.format, job.config, pronunciation_dicts=job.pronunciation_dicts)

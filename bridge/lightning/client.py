@@ -20,10 +20,9 @@ from bridge.config_lightning import DoorName, TextStreaming
 from bridge.errors import ConfigError
 from bridge.lightning.clip import Clip, ClipFormat, synthesise_clip
 from bridge.lightning.entries import VoiceOptions
-from bridge.lightning.normalise import normalise as _normalise
 from bridge.lightning.speech import Speech, SpeechAudio
 from bridge.lightning.stats import LightningStats
-from bridge.lightning.voice import CallVoice, Voice, open_voice
+from bridge.lightning.voice import CallVoice, normaliser, open_voice
 from telephony_codecs.formats import MULAW_8K, AudioFormat
 
 
@@ -64,20 +63,19 @@ class Lightning:
         require_usable(self.config)
         #: Everything that went other than well.
         self.stats = LightningStats()
-        self._normalise = _normalise if normalise else None
-        self._voice: Voice | None = None
+        self._normalise = normaliser(normalise)
         self._call: CallVoice | None = None
 
     async def __aenter__(self) -> Self:
-        self._voice = open_voice(self.config, self.stats, normalise=self._normalise)
-        self._call = self._voice.for_call()
-        await self._voice.start()
+        voice = open_voice(self.config, self.stats, normalise=self._normalise)
+        self._call = voice.for_call()
+        await voice.start()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._voice is not None:
-            await self._voice.close()
-        self._voice = self._call = None
+        if self._call is not None:
+            await self._call.voice.close()
+        self._call = None
 
     def say(self, text: str | AsyncIterable[str], **options: Unpack[VoiceOptions]) -> Utterance:
         """Speak `text`, whole or as a language model writes it. Returns at once; iterate over what it returns.

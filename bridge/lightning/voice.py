@@ -130,6 +130,15 @@ def open_voice(
     return Voice(open_entries(config, stats), stats, normalise=normalise, patience_s=config.patience_s)
 
 
+def normaliser(wanted: bool) -> Normaliser | None:
+    """What prepares text for the telephone, if that is `wanted`. Its tables are read only then."""
+    if not wanted:
+        return None
+    from bridge.lightning.normalise import normalise
+
+    return normalise
+
+
 class CallVoice:
     """The voice of one call: once it has fallen back, it stays there."""
 

@@ -25,7 +25,7 @@ from bridge.carriers.dialect import Dialect
 from bridge.carriers.registry import carriers_from
 from bridge.config import BargeInConfig, Config
 from bridge.errors import CallEnded, LightningError, ListenOnly
-from bridge.lightning.voice import Normaliser, open_voice
+from bridge.lightning.voice import normaliser, open_voice
 from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPolicy
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
@@ -58,14 +58,6 @@ def _policy(config: BargeInConfig) -> BargeInPolicy:
     )
 
 
-def _normaliser(config: Config) -> Normaliser | None:
-    if not config.speech.normalise:
-        return None
-    from bridge.lightning.normalise import normalise
-
-    return normalise
-
-
 class Runtime:
     """One process's bridge.
 
@@ -89,7 +81,7 @@ class Runtime:
         self.stats = BridgeStats()
         self.clock = clock
         self.carriers = carriers_from(config.carriers)
-        self.voice = open_voice(config.lightning, normalise=_normaliser(config))
+        self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
         self.admission = Admission(
             self.carriers,
             MemoryTokenStore(clock),
