@@ -25,7 +25,7 @@ from bridge import __version__
 from bridge.config import LightningConfig
 from bridge.errors import LightningError, ProtocolError, TimedOut, Unavailable
 from bridge.lightning.faults import fault_of_close, fault_of_http, with_mend
-from bridge.lightning.messages import Chunk, Complete, Failed, Message, Unknown, Word, decode
+from bridge.lightning.messages import MAX_MALFORMED, Chunk, Complete, Failed, Message, Unknown, Word, decode
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.tls import tls_context
 
@@ -39,8 +39,6 @@ CLOSE_TIMEOUT_S: Final = 1.0
 #: Protocol pings tell a dead peer; whether they keep Lightning's idle timer from running out is unknown.
 PING_INTERVAL_S: Final = 20.0
 PING_TIMEOUT_S: Final = 10.0
-#: So many undecodable messages in a row are a broken peer.
-MAX_MALFORMED: Final = 3
 
 
 class Rider(Protocol):

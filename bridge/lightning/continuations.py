@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from bridge.errors import LightningError
 from bridge.lightning.connection import Link
 from bridge.lightning.door import Door
-from bridge.lightning.end_of_text import EndOfText, ExpectedMs, Verdict
+from bridge.lightning.end_of_text import MS_PER_CHAR, EndOfText, ExpectedMs, Verdict
 from bridge.lightning.messages import ENCODINGS, Chunk, Complete, Message, SynthesisRequest, Word, encode
 from bridge.lightning.pieces import Splitter, is_spoken
 from bridge.lightning.pool import Pool
@@ -34,8 +34,6 @@ from bridge.lightning.wire import Fields
 from telephony_codecs.formats import AudioFormat, Encoding
 
 RELEASE_MS: Final = 1
-#: English at its usual pace and speed 1.
-MS_PER_CHAR: Final = 65.0
 
 
 class Style(Protocol):

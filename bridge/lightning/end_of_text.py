@@ -23,6 +23,8 @@ from bridge.lightning.pieces import rest_after_words
 #: How long a text lasts in the voice that speaks it, in milliseconds.
 ExpectedMs: TypeAlias = Callable[[str], float]
 
+#: English at its usual pace and speed 1, in milliseconds; other voices and languages are learnt.
+MS_PER_CHAR: Final = 65.0
 #: Runs of one text follow each other without a pause; what is on its way from Lightning arrives within this.
 GAP_S: Final = 0.3
 #: A voice may be so much faster than expected and still have said everything.

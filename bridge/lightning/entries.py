@@ -10,7 +10,6 @@ Strategy:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
@@ -18,14 +17,13 @@ from bridge.config import LightningConfig, Secret
 from bridge.errors import CLOSED, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.lightning.breaker import Breaker
 from bridge.lightning.doors import open_door, wanted_format
+from bridge.lightning.end_of_text import MS_PER_CHAR
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import ENCODINGS, WORD_TIMED_LANGUAGES, WORD_TIMED_VOICES, SynthesisRequest
 from bridge.lightning.speech import Synthesizer
 from bridge.lightning.stats import LightningStats
 from telephony_codecs.formats import AudioFormat
 
-#: English at its usual pace; other voices and languages are learnt.
-MS_PER_CHAR: Final = 65.0
 #: Codes of refusals that every request would meet: the route or the model is gone.
 _GONE: Final = frozenset({"404", "410", "MODEL_DEPRECATED"})
 _OUTPUT_NAMES: Final = {encoding: name for name, encoding in ENCODINGS.items()}
@@ -52,9 +50,8 @@ class Pace:
         """Milliseconds that a character of `request` takes."""
         return self._ms_per_char.get((request.voice_id, request.language), MS_PER_CHAR) / request.speed
 
-    def learn(self, request: SynthesisRequest, spoken_ms: float, text: str = "") -> None:
-        """`request`, or `text` in its voice, was spoken whole in `spoken_ms`."""
-        text = text or request.text
+    def learn(self, request: SynthesisRequest, spoken_ms: float, text: str) -> None:
+        """`text`, all that `request` came to ask for, was spoken whole in `spoken_ms`."""
         if len(text) < 20:
             return  # the silence around a short text says more than its characters
         now = spoken_ms / len(text) * request.speed
@@ -127,8 +124,3 @@ def open_entries(config: LightningConfig, stats: LightningStats) -> list[Entry]:
         door = open_door(each, stats, units)
         entries.append(Entry(f"{number}-{each.door}", each, door, Breaker(each.breaker_failures), units))
     return entries
-
-
-def accounts_of(entries: Sequence[Entry]) -> list[Units]:
-    """The units of all accounts, each once."""
-    return list({id(entry.units): entry.units for entry in entries if entry.units is not None}.values())

@@ -25,6 +25,8 @@ from telephony_codecs.formats import Encoding
 #: The voices that time their words, and the languages they do it in. Others ignore the wish.
 WORD_TIMED_VOICES: Final = frozenset({"meher", "devansh", "kartik", "maithili", "liam", "avery"})
 WORD_TIMED_LANGUAGES: Final = frozenset({"en", "hi"})
+#: So many undecodable messages in a row, or events, are a broken peer.
+MAX_MALFORMED: Final = 3
 #: No request of 8000 characters lasts longer.
 MAX_WORD_S: Final = 3600.0
 

@@ -17,9 +17,18 @@ from typing import Final
 
 from bridge.errors import ProtocolError
 from bridge.lightning.http_door import HttpDoor, HttpSynthesis
-from bridge.lightning.messages import Chunk, Complete, Failed, Message, SynthesisRequest, Unknown, Word
+from bridge.lightning.messages import (
+    MAX_MALFORMED,
+    Chunk,
+    Complete,
+    Failed,
+    Message,
+    SynthesisRequest,
+    Unknown,
+    Word,
+)
 from bridge.lightning.speech import PartSink, SpokenWord
-from bridge.lightning.sse_events import MAX_MALFORMED, Event, EventParser, meaning
+from bridge.lightning.sse_events import Event, EventParser, meaning
 from bridge.lightning.wire import Wire, posted_fields, v2_fields, v31_posted_fields
 
 logger = logging.getLogger(__name__)

@@ -26,8 +26,6 @@ from bridge.lightning.messages import Chunk, Complete, Failed, Message, Unknown,
 
 #: 80 s of 8 kHz PCM in one event, as on the socket.
 MAX_EVENT_BYTES: Final = 2**21
-#: So many undecodable events in a row are a broken peer, as on the socket.
-MAX_MALFORMED: Final = 3
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: What some servers of other streams send last; it is no JSON.

@@ -14,7 +14,8 @@ from bridge.config import LightningConfig, Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
-from bridge.lightning.entries import MS_PER_CHAR, Pace
+from bridge.lightning.end_of_text import MS_PER_CHAR
+from bridge.lightning.entries import Pace
 from bridge.lightning.limits import QUEUE_TIMEOUT
 from bridge.lightning.live import LightningLive
 from bridge.lightning.pieces import split
@@ -490,19 +491,19 @@ async def test_cancelled_before_anything_it_asks_for_nothing() -> None:
 
 
 def test_the_pace_is_learnt_by_voice_and_language_at_any_speed() -> None:
-    pace, spoken = Pace(), request(text="x" * 100)
+    pace, spoken, text = Pace(), request(), "x" * 100
     assert pace.ms_per_char(spoken) == MS_PER_CHAR
     assert pace.ms_per_char(request(speed=2.0)) == MS_PER_CHAR / 2
-    pace.learn(request(text="x" * 100, speed=2.0), 4000)
+    pace.learn(request(speed=2.0), 4000, text)
     assert pace.ms_per_char(spoken) == 80
-    pace.learn(spoken, 9000)
+    pace.learn(spoken, 9000, text)
     assert pace.ms_per_char(spoken) == pytest.approx(83)
     assert pace.ms_per_char(request(language="hi")) == MS_PER_CHAR
 
 
 def test_a_short_text_teaches_nothing() -> None:
     pace = Pace()
-    pace.learn(request(text="Yes."), 2000)
+    pace.learn(request(), 2000, "Yes.")
     assert pace.ms_per_char(request()) == MS_PER_CHAR
 
 
