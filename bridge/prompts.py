@@ -57,15 +57,14 @@ def _mulaw(wav: Wav) -> bytes:
 @cache
 def one_moment() -> Prompt:
     """What the caller hears while the voice is late. Bundled, as the apology is."""
-    return load_prompt(
-        files("bridge").joinpath("sounds", "one_moment.wav").read_bytes(), "One moment, please."
-    )
+    return _bundled("one_moment.wav", "One moment, please.")
 
 
 @cache
 def apology() -> Prompt:
     """What the caller hears when the voice has failed. Bundled, so that it needs nothing that can fail too."""
-    return load_prompt(
-        files("bridge").joinpath("sounds", "apology.wav").read_bytes(),
-        "I am sorry, I am having trouble speaking right now.",
-    )
+    return _bundled("apology.wav", "I am sorry, I am having trouble speaking right now.")
+
+
+def _bundled(file: str, text: str) -> Prompt:
+    return load_prompt(files("bridge").joinpath("sounds", file).read_bytes(), text)

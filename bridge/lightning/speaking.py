@@ -276,20 +276,18 @@ class Speaking:
         entry = self._next()
         assert isinstance(entry.door, StreamingSynthesizer)
         request = entry.request("", self._call.options_for(entry, self._options))
-        synthesis: TextSynthesis | None = None
         door = entry.door
 
         def expected_ms(text: str) -> float:
             return len(text) * entry.pace.ms_per_char(request)
 
         def ask(into: PartSink, wait_s: float | None) -> TextSynthesis:
-            nonlocal synthesis
-            synthesis = door.open_text(request, into, wait_s=wait_s, expected_ms=expected_ms)
-            return synthesis
+            return door.open_text(request, into, wait_s=wait_s, expected_ms=expected_ms)
 
         wait_s = self._unit_wait_s(entry)
         self._attempt = Attempt(entry, self.speech, self._stats, ask, wait_s=wait_s, hedge=False)
-        assert synthesis is not None
+        synthesis = self._attempt.synthesis
+        assert isinstance(synthesis, TextSynthesis)
         return self._attempt, synthesis
 
     def prepared(self, text: str) -> str:

@@ -315,9 +315,7 @@ class Speech(PartStream[SpeechPart]):
 
     def take_back(self, ms: float) -> float:
         """Take back up to `ms` of the newest audio, where it has not gone out yet. Returns how much it was."""
-        taken_ms = 0.0 if self.over else self._take_back(ms)
-        self._unread_bytes -= self.audio_format.bytes_in(taken_ms)
-        return taken_ms
+        return 0.0 if self.over else self._take_back(ms)
 
     async def room(self, ahead_ms: float) -> None:
         """Wait until at most `ahead_ms` of the audio given so far wait to be heard."""

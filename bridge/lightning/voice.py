@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, Unpack
 from bridge.config import LightningConfig
 from bridge.config_lightning import PATIENCE_S
 from bridge.errors import Busy, LightningError
-from bridge.lightning.entries import Entry, VoiceOptions, accounts_of, open_entries
+from bridge.lightning.entries import Entry, VoiceOptions, open_entries
 from bridge.lightning.limits import Units
 from bridge.lightning.probes import Prober
 from bridge.lightning.speaking import Speaking
@@ -89,8 +89,8 @@ class Voice:
 
     @property
     def accounts(self) -> list[Units]:
-        """The units of each account."""
-        return accounts_of(self.entries)
+        """The units of all accounts, each once."""
+        return list(dict.fromkeys(entry.units for entry in self.entries if entry.units is not None))
 
     def for_call(self) -> CallVoice:
         """The voice of one call."""
