@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from bridge.config_lightning import DoorName, LightningConfig
+from bridge.config_lightning import LightningConfig
+from bridge.names import DoorName
 
 MAX_TEXT_CHARS: Final = 8000
 OUTPUT_FORMATS: Final = ("pcm", "wav", "mp3", "ulaw", "alaw")

@@ -12,15 +12,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bridge.names import DoorName, Output, SampleRate, TextStreaming
 from bridge.secret import Secret
-
-#: Doors to Lightning, and `local`: a program on this machine.
-DoorName: TypeAlias = Literal["live", "sse", "http", "v3.1", "v3.1-sse", "v2", "v2-sse", "v4", "local"]
-#: How text that streams in is sent: a synthesis for each sentence; all of it into one context of the live socket
-#: (`continue` with `context_id`); or into the socket's one buffer (`continue` and `flush`), as before contexts.
-TextStreaming: TypeAlias = Literal["sentences", "context", "flush"]
-#: What is asked for. `auto`: `ulaw` at 8000 Hz where the door knows it, else PCM, which is converted here.
-Output: TypeAlias = Literal["auto", "ulaw", "alaw", "pcm"]
 
 #: See `LightningConfig.patience_s`.
 PATIENCE_S: Final = 4.5
@@ -30,7 +23,6 @@ Wait: TypeAlias = Annotated[float, Meta(ge=0, le=600)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 Speed: TypeAlias = Annotated[float, Meta(ge=0.5, le=2.0)]
-SampleRate: TypeAlias = Literal[8000, 16000, 24000, 44100]
 Concurrency: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 Spares: TypeAlias = Annotated[int, Meta(ge=0, le=500)]
 Failures: TypeAlias = Annotated[int, Meta(ge=1, le=100)]

@@ -12,22 +12,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from bridge.cli.running import ConfigPath, Flag, log_to_stderr, reserved, run, writing
-from bridge.config_lightning import DoorName, TextStreaming
 from bridge.errors import ConfigError
+from bridge.names import ClipName, DoorName, SampleRate, TextStreaming
 
 if TYPE_CHECKING:
     from bridge.cli.speaking import Job, Spoken
     from bridge.config import LightningConfig
     from bridge.lightning.clip import ClipFormat
-
-Format: TypeAlias = Literal["pcm", "wav", "mp3", "ulaw", "alaw"]
-SampleRate: TypeAlias = Literal[8000, 16000, 24000, 44100]
 
 #: What ``-`` is called on its way through cyclopts, which takes it for an option. No argument can hold a NUL.
 HYPHEN: Final = "\0-"
@@ -66,7 +63,7 @@ def say(
     language: str | None = None,
     speed: Annotated[float | None, Parameter(validator=Number(gte=0.5, lte=2))] = None,
     sample_rate: SampleRate | None = None,
-    format: Format | None = None,
+    format: ClipName | None = None,
     text_streaming: TextStreaming | None = None,
     normalise: Flag = False,
     pronunciation_dict: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -165,13 +162,13 @@ def _words(text: str) -> str:
 # -- as what, and where to ---------------------------------------------------------------------------------------------
 
 
-def _clip_format(format: Format | None, rate_hz: SampleRate | None) -> ClipFormat:
+def _clip_format(format: ClipName | None, rate_hz: SampleRate | None) -> ClipFormat:
     from bridge.lightning.clip import ClipFormat
 
     return ClipFormat(format or "pcm", rate_hz or 24000)
 
 
-def _telephone(format: Format | None, rate_hz: SampleRate | None) -> ClipFormat:
+def _telephone(format: ClipName | None, rate_hz: SampleRate | None) -> ClipFormat:
     from bridge.cli.speaking import TELEPHONE
 
     if format not in (None, TELEPHONE.name):
@@ -184,7 +181,7 @@ def _telephone(format: Format | None, rate_hz: SampleRate | None) -> ClipFormat:
     return TELEPHONE
 
 
-def _target(out: Path | None, format: Format) -> Path:
+def _target(out: Path | None, format: ClipName) -> Path:
     """Where to write; never an MP3 under a WAV's name, or the other way round, and no audio onto a screen."""
     if out in (STDOUT, Path(HYPHEN)):
         if sys.stdout is None:

@@ -13,16 +13,16 @@ Strategy:
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import Final, Literal, Self, TypedDict, Unpack
+from typing import Final, Self, TypedDict, Unpack
 
 from bridge.config import FallbackConfig, LightningConfig, Secret, load_config, mismatches
-from bridge.config_lightning import DoorName, TextStreaming
 from bridge.errors import ConfigError
 from bridge.lightning.clip import Clip, ClipFormat, synthesise_clip
 from bridge.lightning.entries import VoiceOptions
 from bridge.lightning.speech import Speech, SpeechAudio
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.voice import CallVoice, normaliser, open_voice
+from bridge.names import ClipName, DoorName, SampleRate, TextStreaming
 from telephony_codecs.formats import MULAW_8K, AudioFormat
 
 
@@ -90,8 +90,8 @@ class Lightning:
     async def clip(
         self,
         text: str,
-        format: Literal["pcm", "wav", "mp3", "ulaw", "alaw"] = "pcm",
-        rate_hz: Literal[8000, 16000, 24000, 44100] = 24000,
+        format: ClipName = "pcm",
+        rate_hz: SampleRate = 24000,
     ) -> Clip:
         """Speak `text` and wait for all of it: audio to keep, at any rate. `Clip.write` makes a file of it.
 

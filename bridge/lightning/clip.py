@@ -18,7 +18,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from bridge.config import LightningConfig
 from bridge.errors import Unavailable, refused_here
@@ -30,6 +30,7 @@ from bridge.lightning.messages import ENCODINGS, SynthesisRequest
 from bridge.lightning.pieces import split
 from bridge.lightning.refusals import blank_text
 from bridge.lightning.stats import LightningStats
+from bridge.names import ClipName
 from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.pcm import SampleAligner
 from telephony_codecs.wav import wav_bytes
@@ -41,7 +42,7 @@ _ENCODINGS: Final = ENCODINGS | {"wav": Encoding.PCM16}
 class ClipFormat:
     """What to ask Lightning for: its own name of a format, and a rate in hertz."""
 
-    name: Literal["pcm", "wav", "mp3", "ulaw", "alaw"]
+    name: ClipName
     rate_hz: int
 
     @property

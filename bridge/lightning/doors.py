@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bridge.catalogue import PCM_DOORS
 from bridge.config import LightningConfig
-from bridge.config_lightning import DoorName
 from bridge.lightning.door import Door
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import ENCODINGS
 from bridge.lightning.stats import LightningStats
+from bridge.names import DoorName
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
 

@@ -26,9 +26,9 @@ from bridge.catalogue import (
     Catalogue,
     problems_with_voice,
 )
-from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest, refused_here
 from bridge.lightning.messages import SynthesisRequest
+from bridge.names import DoorName
 
 #: Field and reason.
 Problem: TypeAlias = tuple[str, str]

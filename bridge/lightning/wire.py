@@ -15,9 +15,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from bridge.config_lightning import DoorName, LightningConfig
+from bridge.config_lightning import LightningConfig
 from bridge.lightning.messages import PING, SynthesisRequest, check_id, encode, encode_cancel
 from bridge.lightning.refusals import refuse
+from bridge.names import DoorName
 
 #: The fields of a message, by their names on the wire.
 Fields: TypeAlias = dict[str, object]

@@ -19,7 +19,8 @@ from bridge.catalogue import (
     problem_with_model,
     problems_of_entry,
 )
-from bridge.config_lightning import DoorName, LightningConfig
+from bridge.config_lightning import LightningConfig
+from bridge.names import DoorName
 
 PRO = "lightning_v3.1_pro"
 BASE = "lightning_v3.1"

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge.config import LightningConfig
-from bridge.config_lightning import DoorName, TextStreaming
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.lightning.doors import open_door
 from bridge.lightning.limits import Units
 from bridge.lightning.speech import SpokenWord, StreamingSynthesizer, Synthesis, Synthesizer, TextSynthesis
 from bridge.lightning.stats import LightningStats
+from bridge.names import DoorName, TextStreaming
 from tests.support.lightning_live import config, parts_of
 from tests.support.lightning_requests import request
 from tests.support.waiting import PATIENCE_S, until

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bridge.catalogue import Catalogue
-from bridge.config_lightning import DoorName
 from bridge.errors import InvalidRequest
 from bridge.lightning.refusals import problems_of, refuse
+from bridge.names import DoorName
 from tests.support.lightning_requests import request
 
 PCM = {"output_format": "pcm"}
