@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -35,7 +36,9 @@ class _Instant(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
             raise RuntimeError("everybody waits, and for nothing that will ever come")
-        self._loop.now_s += max(0.0, timeout)
+        # A turn of the loop takes time, though hardly any. A clock that stood still would trap whoever looks too early
+        # by less than floating point can add, and sets a timer for the rest.
+        self._loop.now_s = math.nextafter(self._loop.now_s + max(0.0, timeout), math.inf)
         return super().select(0)
 
 
