@@ -67,6 +67,8 @@ class Speaking:
         self._failed: set[Entry] = set()
         self._loop = asyncio.get_running_loop()
         self._patient_until_s = 0.0
+        #: How long the caller had heard nothing when the last piece was over.
+        self._silent_s = 0.0
         self._task = asyncio.create_task(self._run(text))
         self._voice.note_speaking(self._task)
 
@@ -130,6 +132,8 @@ class Speaking:
             except LightningError as error:
                 rest = await self._after_failure(attempt, error)
             spoken_ms += attempt.spoken_ms
+        if self.speech.heard_at_s:
+            self._silent_s = max(0.0, self._loop.time() - self.speech.heard_at_s)
         self.speech.deliver(PieceEnded())
 
     def _begin(self, text: str, offset_ms: float) -> Attempt:
@@ -169,8 +173,9 @@ class Speaking:
     # -- patience --------------------------------------------------------------------------------------
 
     def _begin_patience(self) -> None:
-        """The caller has something to hear, up to now: silence counts from its end."""
-        self._patient_until_s = self._loop.time() + self.speech.backlog_ms / 1000 + self._voice.patience_s
+        """From now on silence counts, after what there is to hear. That of the agent, up to now, does not."""
+        heard_at_s = self._loop.time() + self.speech.backlog_ms / 1000
+        self._patient_until_s = heard_at_s - self._silent_s + self._voice.patience_s
 
     @property
     def _patience_left_s(self) -> float:
@@ -192,8 +197,9 @@ class Speaking:
         if error.code != NO_TIME or attempt.asked_s >= LEAST_CHANCE_S:
             self._voice.note_failure(attempt.entry, error)
         attempt.cut_back()
-        if attempt.spoken_ms:
-            self._begin_patience()
+        if attempt.spoken_ms:  # whose end may have been heard long before it was clear that no more comes
+            heard_at_s = self.speech.heard_at_s
+            self._patient_until_s = max(self._patient_until_s, heard_at_s + self._voice.patience_s)
         rest = attempt.unsaid()
         if rest:
             await self._decide(attempt, error)

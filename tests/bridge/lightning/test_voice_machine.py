@@ -17,9 +17,11 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge.config_lightning import PATIENCE_S
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.lightning.entries import Entry
 from bridge.lightning.probes import PROBE_TEXT
@@ -59,6 +61,8 @@ ERRORS: Final[tuple[LightningError, ...]] = (
 )
 #: A turn of the loop, and what adding up many seconds costs.
 HAIR_S: Final = 0.001
+#: Between two tokens of an agent.
+TOKEN_S: Final = 0.01
 
 
 class OfTheAgentError(Exception):
@@ -179,7 +183,7 @@ class Plan:
 
 async def _tokens(text: str, *, fails: bool) -> AsyncIterator[str]:
     for at in range(0, len(text), 5):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(TOKEN_S)
         yield text[at : at + 5]
     if fails:
         raise OfTheAgentError
@@ -264,7 +268,8 @@ class World:
     voice: Voice
     doors: list[PlayedDoor]
     asked: dict[str, list[Entry]] = field(default_factory=dict)
-    stood: dict[str, Entry] = field(default_factory=dict)
+    #: Whose utterance it is, by its name.
+    calls: dict[str, CallVoice] = field(default_factory=dict)
 
     def watch(self) -> None:
         for entry, door in zip(self.voice.entries, self.doors, strict=True):
@@ -285,21 +290,32 @@ class World:
         """Whether the utterance `name` may ask `entry` now."""
         asked = self.asked.setdefault(name, [])
         if not asked:
-            stood = self.stood.get(name.lower(), self.voice.entries[0])
-            assert entry is stood or stood.breaker.open, "it stays where it is while that works"
+            assert entry is self.calls[name]._entry, "it is asked where the call stands"
         assert entry not in asked or entry is asked[-1], "it never goes back"
         if entry.breaker.open:
             closed = [other for other in self.voice.entries if not other.breaker.open]
             assert all(other in asked for other in closed), "an open breaker is left alone"
         asked.append(entry)
 
+    def judge_move(self, call: CallVoice, name: str) -> None:
+        """Whether `call` may move on now, in the utterance `name`."""
+        failed = call._entry in self.asked.get(name, ())
+        assert failed or call._entry.breaker.open, "it stays where it is while that works"
+
     async def call(self, number: int, plans: list[Plan]) -> list[tuple[Plan, Ear, Exception | None]]:
-        call = self.voice.for_call()
+        call, name = self.voice.for_call(), ""
+        fall_back = call.fall_back
+
+        def judged(entry: Entry) -> None:
+            self.judge_move(call, name)
+            fall_back(entry)
+
+        call.fall_back = judged  # type: ignore[method-assign]
         results = []
         for n, plan in enumerate(plans):
             await asyncio.sleep(plan.pause_s)
             name = chr(ord("A") + 2 * number + n)
-            self.stood[name.lower()] = call._entry
+            self.calls[name] = call
             results.append((plan, *await self.utter(call, plan, name)))
         return results
 
@@ -397,6 +413,23 @@ async def live_through(case: Case) -> list[tuple[Plan, Ear, Exception | None]]:
     return results
 
 
+#: What a call stands at comes back between the beginning of an utterance and its first sentence.
+BACK_MEANWHILE: Final = Case(
+    deeds=[
+        [Deed(after_s=0.0), Deed(after_s=0.0, letters=0, error=ERRORS[0]), Deed(after_s=0.0)],
+        [Deed(after_s=0.0, letters=0, error=ERRORS[2]), Deed(after_s=0.5)],
+    ],
+    units=[],
+    hedge_after_s=0.0,
+    failures=1,
+    calls=[
+        [Plan(words=1, sentence=1)],
+        [Plan(words=1, sentence=1), Plan(words=16, sentence=15, form="tokens", pause_s=2.5)],
+    ],
+)
+
+
+@example(BACK_MEANWHILE)
 @settings(max_examples=60, deadline=None)
 @given(cases(DEEDS, PLANS))
 def test_a_voice_keeps_its_promises(case: Case) -> None:
@@ -413,3 +446,24 @@ def test_every_word_is_heard_once(case: Case) -> None:
             assert heard == whole
         else:
             assert whole.startswith(heard) or error is not None
+
+
+@pytest.mark.parametrize(
+    "plan", [Plan(words=3), Plan(words=3, sentence=1, form="plain")], ids=["in a piece", "after a piece"]
+)
+def test_silence_counts_from_where_it_began(plan: Plan) -> None:
+    """And not from when it was seen that nothing more comes."""
+    falls_silent = Deed(letters=4, words="never", hangs=True)
+    case = Case(
+        deeds=[[falls_silent, Deed(after_s=9.0)], [Deed(after_s=9.0)], [Deed(after_s=9.0)]],
+        units=[],
+        hedge_after_s=0.0,
+        failures=3,
+        calls=[[plan]],
+    )
+    ((_, ear, error),) = run_virtually(lambda: live_through(case))
+    assert isinstance(error, TimedOut)
+    assert ear.audio
+    assert (
+        ear.silence_s <= PATIENCE_S + TOKEN_S + HAIR_S
+    )  # a token that the agent is waited for is its own silence
