@@ -72,18 +72,20 @@ class Attempt:
     ) -> None:
         self.entry, self._speech, self._stats, self._ask = entry, speech, stats, ask
         self._offset_ms = offset_ms
-        loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[Exception | None] = loop.create_future()
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[Exception | None] = self._loop.create_future()
         self._first_error: LightningError | None = None
         self._first = _Run(self, wait_s)
         self._runs = [self._first]
         self._speaking: _Run | None = None
+        #: When all that it gave will have been heard, or was, in the loop's seconds; 0 before any audio.
+        self.heard_at_s = 0.0
         #: The text so far, where it comes bit by bit.
         self.given = ""
         self._was_open = entry.breaker.open
         after_s = entry.config.hedge_after_s
-        self._hedging = loop.call_later(after_s, self._hedge) if hedge and after_s else None
-        self._limit = loop.call_at(until_s, self._too_late) if until_s is not None else None
+        self._hedging = self._loop.call_later(after_s, self._hedge) if hedge and after_s else None
+        self._limit = self._loop.call_at(until_s, self._too_late) if until_s is not None else None
 
     @property
     def synthesis(self) -> Synthesis:
@@ -109,7 +111,7 @@ class Attempt:
     def asked_s(self) -> float:
         """For how long it has had a unit."""
         unit_at_s = self._first.synthesis.unit_at_s
-        return 0.0 if unit_at_s is None else asyncio.get_running_loop().time() - unit_at_s
+        return 0.0 if unit_at_s is None else self._loop.time() - unit_at_s
 
     async def finished(self) -> None:
         """Wait until all of it is in the speech.
@@ -148,7 +150,9 @@ class Attempt:
         run = self._speaking
         timed_ms = run.timed_ms if run else None
         if run and timed_ms is not None and self.spoken_ms - timed_ms >= _LEAST_CUT_MS:
-            run.spoken_bytes -= MULAW_8K.bytes_in(self._speech.take_back(self.spoken_ms - timed_ms))
+            taken_ms = self._speech.take_back(self.spoken_ms - timed_ms)
+            run.spoken_bytes -= MULAW_8K.bytes_in(taken_ms)
+            self.heard_at_s -= taken_ms / 1000
 
     def unsaid(self) -> str:
         """What is left to say after it failed."""
@@ -183,6 +187,7 @@ class Attempt:
         if audio and self.may_speak(run):
             run.spoken_bytes += len(audio)
             self._speech.deliver(SpeechAudio(audio))
+            self.heard_at_s = self._loop.time() + self._speech.backlog_ms / 1000
             if run.coming:
                 self.tell_words(run)
 
@@ -223,7 +228,7 @@ class Attempt:
             return
         if self._first.synthesis.unit_at_s is not None and self.asked_s < after_s - _HAIR_S:
             # It waited for its unit: it is not late yet.
-            self._hedging = asyncio.get_running_loop().call_later(after_s - self.asked_s, self._hedge)
+            self._hedging = self._loop.call_later(after_s - self.asked_s, self._hedge)
         elif units is None or units.free:
             self._stats.hedges += 1
             self._runs.append(_Run(self, 0.0))
@@ -257,7 +262,7 @@ class Attempt:
 
     def _learn(self, run: _Run) -> None:
         entry, answer = self.entry, run.answer
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         entry.breaker.succeeded(now_s)
         if self._was_open and entry.breaker.open:
             entry.breaker.probed(now_s, worked=True)  # asked because nobody else was left: as good as a probe

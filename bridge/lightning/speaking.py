@@ -132,8 +132,8 @@ class Speaking:
             except LightningError as error:
                 rest = await self._after_failure(attempt, error)
             spoken_ms += attempt.spoken_ms
-        if self.speech.heard_at_s:
-            self._silent_s = max(0.0, self._loop.time() - self.speech.heard_at_s)
+        if attempt.heard_at_s:
+            self._silent_s = max(0.0, self._loop.time() - attempt.heard_at_s)
         self.speech.deliver(PieceEnded())
 
     def _begin(self, text: str, offset_ms: float) -> Attempt:
@@ -198,8 +198,8 @@ class Speaking:
             self._voice.note_failure(attempt.entry, error)
         attempt.cut_back()
         if attempt.spoken_ms:  # whose end may have been heard long before it was clear that no more comes
-            heard_at_s = self.speech.heard_at_s
-            self._patient_until_s = max(self._patient_until_s, heard_at_s + self._voice.patience_s)
+            patient_until_s = attempt.heard_at_s + self._voice.patience_s
+            self._patient_until_s = max(self._patient_until_s, patient_until_s)
         rest = attempt.unsaid()
         if rest:
             await self._decide(attempt, error)

@@ -255,8 +255,6 @@ class Speech(PartStream[SpeechPart]):
         self.requested_at_s: float | None = None
         self.first_audio_at_s: float | None = None
         self._on_cancel = on_cancel
-        #: When all that was given so far will have been heard, or was, in the loop's seconds; 0 before any audio.
-        self.heard_at_s = 0.0
         self._unread_bytes = 0
         self._backlog_ms: Callable[[], float] = lambda: self.unread_ms
         self._take_back: Callable[[float], float] = lambda _ms: 0.0
@@ -314,14 +312,10 @@ class Speech(PartStream[SpeechPart]):
         if isinstance(part, SpeechAudio):
             self._unread_bytes += len(part.payload)
         super().deliver(part)
-        if isinstance(part, SpeechAudio):
-            self.heard_at_s = asyncio.get_running_loop().time() + self.backlog_ms / 1000
 
     def take_back(self, ms: float) -> float:
         """Take back up to `ms` of the newest audio, where it has not gone out yet. Returns how much it was."""
-        taken_ms = 0.0 if self.over else self._take_back(ms)
-        self.heard_at_s -= taken_ms / 1000
-        return taken_ms
+        return 0.0 if self.over else self._take_back(ms)
 
     async def room(self, ahead_ms: float) -> None:
         """Wait until at most `ahead_ms` of the audio given so far wait to be heard."""
