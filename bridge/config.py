@@ -17,15 +17,16 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from bridge.carriers.registry import carrier_types, configured
 from bridge.catalogue import problems_of_entry
 from bridge.config_lightning import FallbackConfig, LightningConfig
-from bridge.config_tree import convert, overlay, read_toml, variable_of
+from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
 from bridge.secret import Secret
 
@@ -43,7 +44,6 @@ __all__ = [
     "Secret",
     "ServerConfig",
     "SpeechConfig",
-    "TwilioConfig",
     "key_of_entry",
     "load_config",
     "mismatches",
@@ -60,11 +60,7 @@ Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86_400)]
 
 
-class _Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A table of the file. Unknown keys in it are refused: a typo must not become a default."""
-
-
-class ServerConfig(_Section, frozen=True):
+class ServerConfig(Section, frozen=True):
     """``[server]``: where the bridge listens and how it is reached."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a carrier must reach it; put a TLS proxy in front
@@ -79,7 +75,7 @@ class ServerConfig(_Section, frozen=True):
     admin_token: Secret = msgspec.field(default_factory=Secret)
 
 
-class SpeechConfig(_Section, frozen=True):
+class SpeechConfig(Section, frozen=True):
     """``[speech]``: how text is prepared for the voice."""
 
     #: Strip markdown and emoji, group phone numbers. No word is dropped.
@@ -88,7 +84,7 @@ class SpeechConfig(_Section, frozen=True):
     filler_after_s: Seconds = 2.0
 
 
-class BargeInConfig(_Section, frozen=True):
+class BargeInConfig(Section, frozen=True):
     """``[barge_in]``: what stops the bridge from talking."""
 
     mode: BargeInMode = "both"
@@ -100,27 +96,33 @@ class BargeInConfig(_Section, frozen=True):
     gate_dbfs: Annotated[float, Meta(ge=-90, le=0)] = -45.0
 
 
-class PlayoutConfig(_Section, frozen=True):
+class PlayoutConfig(Section, frozen=True):
     """``[playout]``: how the audio is handed to the carrier."""
 
     #: Audio kept in the carrier's buffer. More survives longer stalls, less is thrown away by a barge-in.
     lead_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
 
 
-class TwilioConfig(_Section, frozen=True):
-    """``[carriers.twilio]``."""
+if TYPE_CHECKING:
 
-    account_sid: str = ""
-    auth_token: Secret = msgspec.field(default_factory=Secret)
+    class CarriersConfig(Section, frozen=True):
+        """``[carriers]``: a table for each carrier that may call, named and typed as the carrier itself says."""
+
+        def __init__(self, **sections: Section | None) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    CarriersConfig = msgspec.defstruct(
+        "CarriersConfig",
+        [(name, carrier.section | None, None) for name, carrier in carrier_types().items()],
+        bases=(Section,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
 
 
-class CarriersConfig(_Section, frozen=True):
-    """``[carriers]``: a table for each carrier that may call."""
-
-    twilio: TwilioConfig | None = None
-
-
-class AgentConfig(_Section, frozen=True):
+class AgentConfig(Section, frozen=True):
     """``[agent]``: who talks."""
 
     entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$", description='"module:function"')] = (
@@ -129,7 +131,7 @@ class AgentConfig(_Section, frozen=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Config(_Section, frozen=True):
+class Config(Section, frozen=True):
     """The whole configuration."""
 
     server: ServerConfig = ServerConfig()
@@ -189,18 +191,24 @@ def require_for_serving(config: Config, source: str = "") -> None:
 
 
 def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
-    twilio = config.carriers.twilio
     yield "server.public_url", config.server.public_url, "carriers sign it and connect to it."
     yield (
         "lightning.api_key",
         all(entry.has_key for entry in config.lightning.entries),
         f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
     )
-    yield (
-        "carriers.twilio.auth_token",
-        twilio and twilio.auth_token,
-        "without it no call can be told from a forgery.",
-    )
+    yield from _needed_of_carriers(config.carriers)
+
+
+def _needed_of_carriers(sections: CarriersConfig) -> Iterator[tuple[str, object, str]]:
+    """What the carriers lack, unless one of them lacks nothing: those that lack something are left out then."""
+    carriers = configured(sections)
+    if not carriers:
+        yield "carriers", False, f"no carrier has a section; there are {', '.join(carrier_types())}."
+    elif all(carrier.missing() for carrier in carriers.values()):
+        for name, carrier in carriers.items():
+            for key, why in carrier.missing():
+                yield f"carriers.{name}.{key}", False, why
 
 
 # -- what types cannot say ---------------------------------------------------------------------------------------------

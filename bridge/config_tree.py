@@ -45,6 +45,10 @@ _WANTED: Final = {
 }
 
 
+class Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A table of the file. Unknown keys in it are refused: a typo must not become a default."""
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds.
 

@@ -7,6 +7,8 @@
     ├── CallEnded              the agent asked something of a call that is over (our side's misuse)
     ├── ListenOnly             the carrier only listens in: nothing can be played to it
     ├── PromptError            a prompt cannot be loaded or played
+    ├── CarrierError           a carrier's REST API said no, or nothing
+    │   └── Unsupported        the carrier cannot do this at all, or is not configured to
     └── LightningError         text-to-speech failed
         ├── InvalidRequest     refused because of what was asked; asking again cannot help
         ├── Unauthorized       the key is wrong, or the account may not do this
@@ -91,6 +93,24 @@ class ListenOnly(BridgeError):
 
 class PromptError(BridgeError):
     """A prompt cannot be loaded or played."""
+
+
+class CarrierError(BridgeError):
+    """A carrier's REST API did not do what it was asked.
+
+    Args:
+        reason: what was wanted and what the carrier said, without secrets.
+        carrier: whose API it is.
+        status: the HTTP status; 0 when there was no answer.
+    """
+
+    def __init__(self, reason: str, *, carrier: str, status: int = 0) -> None:
+        self.reason, self.carrier, self.status = reason, carrier, status
+        super().__init__(f"{carrier}: {reason}{f' (HTTP {status})' if status else ''}")
+
+
+class Unsupported(CarrierError):
+    """The carrier cannot do this at all, or lacks the settings that it needs for it. The message names them."""
 
 
 class LightningError(BridgeError):

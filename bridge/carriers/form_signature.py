@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from bridge.config import Secret
 from bridge.errors import Refused
+from bridge.secret import Secret
 
 #: The algorithms' names as carriers write them, and as Python does.
 ALGORITHMS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}

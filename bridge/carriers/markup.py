@@ -28,9 +28,13 @@ def verb(tag: str, text: str = "", /, **attributes: str) -> Xml.Element:
     return element
 
 
-def response(*verbs: Xml.Element) -> Reply:
+def document(*verbs: Xml.Element) -> str:
     """The document that has the carrier do `verbs`, one after the other."""
     root = Xml.Element("Response")
     root.extend(verbs)
-    body = Xml.tostring(root, encoding="unicode")
-    return Reply('<?xml version="1.0" encoding="UTF-8"?>' + body, "text/xml")
+    return '<?xml version="1.0" encoding="UTF-8"?>' + Xml.tostring(root, encoding="unicode")
+
+
+def response(*verbs: Xml.Element) -> Reply:
+    """That document as an answer to a webhook."""
+    return Reply(document(*verbs), "text/xml")

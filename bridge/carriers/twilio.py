@@ -1,44 +1,52 @@
 """Twilio: ``<Connect><Stream>`` media, TwiML answers, `X-Twilio-Signature` on webhooks and upgrades.
 
-Strategy, besides what `dialect` and `carrier` promise:
+Strategy, besides what `dialect`, `json_dialect` and `carrier` promise:
 
 - `receive` is the hot path, 50 messages a second and call: a typed decode, a table look-up, a comparison.
-- Every order that messages can come in is in `ORDER`. Only `start` needs a second look, at its ids.
-- A stranger gets no patience: before `start`, a message that names no event closes the socket (1008), and so
-  does a `start` that cannot be read. During a call a person is listening: what is bad is counted and skipped.
 - TwiML is built as a tree, so no caller can write a verb into it, and ends in verbs that run when we cannot.
+- Closing the socket ends the call by way of `action`; REST is for what closing cannot do: ending a call that is only
+  listened to, transferring, placing one.
 
 Facts, from twilio.com/docs: voice/media-streams/websocket-messages, voice/twiml/stream, voice/twiml/connect,
-usage/webhooks/webhooks-security.
+usage/webhooks/webhooks-security, voice/api/call-resource, phone-numbers/api/incomingphonenumber-resource.
 """
 
 from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Annotated, Final, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element
 
 import msgspec
 from msgspec import Meta, Struct
 
 from bridge.carriers.carrier import (
+    Capabilities,
+    Carrier,
+    Ended,
     Ending,
+    How,
     IncomingCall,
     Reply,
+    Setting,
     StreamStatus,
     StreamUrls,
+    Upgrade,
+    Webhook,
     form_value,
     header_values,
 )
 from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
-from bridge.carriers.form_signature import require_signature, spellings
-from bridge.carriers.markup import plain, response, verb
-from bridge.config import TwilioConfig
-from bridge.errors import ProtocolError, Refused
-from telephony_codecs.formats import MULAW_8K
+from bridge.carriers.form_signature import require_signature, sign, spellings
+from bridge.carriers.json_dialect import JsonDialect, Kind, Wire
+from bridge.carriers.markup import document, plain, response, verb
+from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, text_at
+from bridge.config_tree import Section
+from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.secret import Secret
 
 NAME: Final = "twilio"
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
@@ -49,13 +57,11 @@ SIGNATURE_SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
 TOKEN_PARAMETER: Final = "token"  # noqa: S105 - a name, not a token
 DIRECTION_PARAMETER: Final = "direction"
 
-POLICY_VIOLATION: Final = 1008
-
 _CALL_ID: Final = r"\ACA[0-9a-fA-F]{32}\Z"
 _STREAM_ID: Final = r"\A[0-9A-Za-z_-]{1,64}\Z"
 _MAX_PARAMETER_CHARS: Final = 500  # name and value together
 _MAX_FIELD_CHARS: Final = 400  # of a number, a name or a SIP address
-_MAX_REASON_CHARS: Final = 200
+_LONGEST_CALL_S: Final = 4 * 3600  # no call at Twilio lasts longer
 _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "stream-started": "started",
     "stream-stopped": "stopped",
@@ -68,15 +74,11 @@ _APOLOGY: Final = "We are sorry, the line failed on our side. Please call again 
 _Millis: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class _Wire(Struct, tag_field="event", gc=False):
-    """What Twilio sends, as far as we read it. Numbers come as strings, or not: the decoder takes both."""
-
-
-class _OfStream(_Wire, gc=False):
+class _OfStream(Wire, gc=False):
     streamSid: str
 
 
-class _Connected(_Wire, tag="connected"):
+class _Connected(Wire, tag="connected"):
     pass
 
 
@@ -95,7 +97,7 @@ class _StartBody(Struct):
     mediaFormat: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
 
 
-class _Start(_Wire, tag="start"):
+class _Start(Wire, tag="start"):
     start: _StartBody
 
 
@@ -129,132 +131,48 @@ class _Stop(_OfStream, tag="stop"):
     pass
 
 
-class _Envelope(Struct):
-    event: str
-
-
-_Message: TypeAlias = _Media | _Dtmf | _Mark | _Connected | _Start | _Stop
-
-_decode: Final = msgspec.json.Decoder(_Message, strict=False).decode
-_decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
-_KNOWN_EVENTS: Final = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
-#: All that decoding raises: not JSON or not of our types, not UTF-8 in a string, nested too deep.
-_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 # -- dialect ---------------------------------------------------------------------------------------
 
 
-class Phase(StrEnum):
-    """Where a media socket is in its life."""
-
-    OPENING = "opening"
-    STREAMING = "streaming"
-    STOPPED = "stopped"
-
-
-ORDER: Final[dict[Phase, dict[type[_Wire], Phase | Ignored]]] = {
-    Phase.OPENING: {
-        _Connected: Phase.OPENING,
-        _Start: Phase.STREAMING,
-        _Media: Ignored("media_before_start"),
-        _Dtmf: Ignored("dtmf_before_start"),
-        _Mark: Ignored("mark_before_start"),
-        _Stop: Ignored("stop_before_start"),
-    },
-    Phase.STREAMING: {
-        _Connected: Ignored("connected_after_start"),
-        _Start: Phase.STREAMING,  # never a second stream: `_again` judges the ids
-        _Media: Phase.STREAMING,
-        _Dtmf: Phase.STREAMING,
-        _Mark: Phase.STREAMING,
-        _Stop: Phase.STOPPED,
-    },
-    Phase.STOPPED: {
-        _Connected: Ignored("connected_after_stop"),
-        _Start: Ignored("start_after_stop"),
-        _Media: Ignored("media_after_stop"),
-        _Dtmf: Ignored("dtmf_after_stop"),
-        _Mark: Ignored("mark_after_stop"),
-        _Stop: Ignored("stop_after_stop"),
-    },
-}
-
 _FOREIGN_STREAM: Final = Ignored("foreign_stream")
 _OUTBOUND_TRACK: Final = Ignored("outbound_track")
-_DUPLICATE_START: Final = Ignored("duplicate_start")
-_UNKNOWN_EVENT: Final = Ignored("unknown_event")
 
 
-class TwilioDialect:
+class TwilioDialect(JsonDialect):
     """The media socket of one Twilio call; see `bridge.carriers.dialect.Dialect`."""
 
     carrier = NAME
-    audio_format = MULAW_8K
-
-    __slots__ = ("_allowed", "_audio_prefix", "_call_id", "_clear", "_mark_prefix", "_phase", "_stream_id")
+    KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
+        _Media: Kind.MEDIA,
+        _Dtmf: Kind.DTMF,
+        _Mark: Kind.MARK,
+        _Connected: Kind.CONNECTED,
+        _Start: Kind.START,
+        _Stop: Kind.STOP,
+    }
 
     def __init__(self) -> None:
-        self._call_id = self._stream_id = ""
+        super().__init__()
+        self._stream_id = ""
         self._audio_prefix = self._mark_prefix = self._clear = b""
-        self._enter(Phase.OPENING)
-
-    def receive(self, message: bytes) -> Event:
-        """What `message` means; raises ProtocolError as every dialect does."""
-        try:
-            wire = _decode(message)
-        except _UNDECODABLE as error:
-            return self._unreadable(message, error)
-        verdict = self._allowed[type(wire)]
-        if isinstance(verdict, Ignored):
-            return verdict
-        if isinstance(wire, _Media):
-            if wire.streamSid != self._stream_id:
-                return _FOREIGN_STREAM
-            media = wire.media
-            return Audio(media.payload, media.timestamp) if media.track == "inbound" else _OUTBOUND_TRACK
-        return self._rare(wire, verdict)
 
     def audio(self, payload: bytes) -> bytes:
         """The message that plays one packet of mu-law."""
         assert self._audio_prefix, "audio before start"
         return self._audio_prefix + b2a_base64(payload, newline=False) + b'"}}'
 
-    def mark(self, name: str) -> bytes:
+    def mark(self, name: str) -> Sequence[bytes]:
         """The message that asks for `MarkPlayed(name)` once everything before it is played, or cleared."""
         assert self._mark_prefix, "mark before start"
-        return self._mark_prefix + msgspec.json.encode(name) + b"}}"
+        return (self._mark_prefix + msgspec.json.encode(name) + b"}}",)
 
-    def clear(self) -> bytes:
+    def clear(self) -> Sequence[bytes]:
         """The message that empties Twilio's buffer. All marks that are pending come back at once."""
         assert self._clear, "clear before start"
-        return self._clear
+        return (self._clear,)
 
-    def _rare(self, wire: _Message, phase: Phase) -> Event:
-        if isinstance(wire, _OfStream) and wire.streamSid != self._stream_id:
-            return _FOREIGN_STREAM
-        was = self._phase
-        self._enter(phase)
-        match wire:
-            case _Start(start=body):
-                return self._again(body) if was is Phase.STREAMING else self._begin(body)
-            case _Dtmf(dtmf=key):
-                return Digit(key.digit)
-            case _Mark(mark=mark):
-                return MarkPlayed(mark.name)
-            case _Stop():
-                return Stopped()
-            case _:
-                return Connected()
-
-    def _enter(self, phase: Phase) -> None:
-        self._phase, self._allowed = phase, ORDER[phase]
-
-    def _begin(self, start: _StartBody) -> Started:
-        self._call_id, self._stream_id = start.callSid, start.streamSid
-        stream = start.streamSid.encode("ascii")
-        self._audio_prefix = b'{"event":"media","streamSid":"%b","media":{"payload":"' % stream
-        self._mark_prefix = b'{"event":"mark","streamSid":"%b","mark":{"name":' % stream
-        self._clear = b'{"event":"clear","streamSid":"%b"}' % stream
+    def _start(self, wire: _Start) -> Started:
+        start = wire.start
         return Started(
             call_id=start.callSid,
             stream_id=start.streamSid,
@@ -263,30 +181,27 @@ class TwilioDialect:
             parameters=start.customParameters,
         )
 
-    def _again(self, start: _StartBody) -> Ignored:
-        if (start.callSid, start.streamSid) == (self._call_id, self._stream_id):
-            return _DUPLICATE_START
-        raise self._broken("a second start, of another stream", "second_start", POLICY_VIOLATION)
+    def _opened(self, wire: _Start, started: Started) -> None:
+        self._stream_id = started.stream_id
+        stream = started.stream_id.encode("ascii")
+        self._audio_prefix = b'{"event":"media","streamSid":"%b","media":{"payload":"' % stream
+        self._mark_prefix = b'{"event":"mark","streamSid":"%b","mark":{"name":' % stream
+        self._clear = b'{"event":"clear","streamSid":"%b"}' % stream
 
-    def _unreadable(self, message: bytes, error: Exception) -> Event:
-        """Tell an unknown event, which is no fault, from a message that nobody could read."""
-        event = _event_of(message)
-        if event is not None and event not in _KNOWN_EVENTS:
-            return _UNKNOWN_EVENT
-        kind = "bad_message" if isinstance(error, msgspec.ValidationError) else "bad_json"
-        hopeless = self._phase is Phase.OPENING and event in (None, "start")
-        reason = str(error)[:_MAX_REASON_CHARS]  # values in it are quoted and escaped, but of any length
-        raise self._broken(reason, kind, POLICY_VIOLATION if hopeless else None) from None
+    def _event(self, wire: Any) -> Event:
+        if isinstance(wire, _Connected):
+            return Connected()
+        if wire.streamSid != self._stream_id:
+            return _FOREIGN_STREAM
+        if isinstance(wire, _Media):
+            media = wire.media
+            return Audio(media.payload, media.timestamp) if media.track == "inbound" else _OUTBOUND_TRACK
+        if isinstance(wire, _Dtmf):
+            return Digit(wire.dtmf.digit)
+        return MarkPlayed(wire.mark.name) if isinstance(wire, _Mark) else Stopped()
 
-    def _broken(self, reason: str, kind: str, close_code: int | None) -> ProtocolError:
-        return ProtocolError(reason, peer=NAME, kind=kind, call_id=self._call_id, close_code=close_code)
-
-
-def _event_of(message: bytes) -> str | None:
-    try:
-        return _decode_envelope(message).event
-    except _UNDECODABLE:
-        return None
+    def _is_foreign(self, wire: Any) -> bool:
+        return isinstance(wire, _OfStream) and wire.streamSid != self._stream_id
 
 
 def _is_bidirectional(start: _StartBody) -> bool:
@@ -299,25 +214,61 @@ def _is_bidirectional(start: _StartBody) -> bool:
 # -- carrier ---------------------------------------------------------------------------------------
 
 
-class Twilio:
+class TwilioConfig(Section, frozen=True):
+    """``[carriers.twilio]``."""
+
+    account_sid: str = ""
+    auth_token: Secret = msgspec.field(default_factory=Secret)
+    #: Only listen in, by ``<Start><Stream>``, while the caller is connected to `listen_dial`.
+    listen_only: bool = False
+    listen_dial: str = ""
+    #: Where REST requests go; another region's, or a stand-in's.
+    api_url: str = "https://api.twilio.com"
+
+
+class Twilio(Carrier):
     """Twilio as a `bridge.carriers.carrier.Carrier`."""
 
     name = NAME
+    title = "Twilio"
+    section = TwilioConfig
+    capabilities = Capabilities(
+        hang_up=How.CLOSE,
+        transfer=How.REST,
+        place_calls=How.REST,
+        signed="X-Twilio-Signature (HMAC-SHA1), webhooks and upgrade",
+    )
 
-    def __init__(self, config: TwilioConfig) -> None:
-        self._config = config
+    _config: TwilioConfig
 
-    def verify_webhook(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> None:
-        """Raises Refused unless Twilio signed this form for `url`."""
-        self._verify(spellings(url), headers, form)
+    def missing(self) -> list[tuple[str, str]]:
+        """Without the auth token nothing can be verified."""
+        return (
+            []
+            if self._config.auth_token
+            else [("auth_token", "without it no call can be told from a forgery.")]
+        )
 
-    def verify_upgrade(self, url: str, headers: Mapping[str, str]) -> None:
-        """Raises Refused unless Twilio signed an upgrade of `url` (ws:// or wss://, as the TwiML gave it)."""
+    # -- the gate --------------------------------------------------------------------------------------
+
+    def verify_webhook(self, webhook: Webhook) -> None:
+        """Raises Refused unless Twilio signed this form for its URL."""
+        self._verify(spellings(webhook.url), webhook.headers, webhook.form)
+
+    def verify_upgrade(self, upgrade: Upgrade) -> None:
+        """Raises Refused unless Twilio signed an upgrade of this URL (ws:// or wss://, as the TwiML gave it)."""
         # Reported, never documented: the slash at the end of a path may be added or dropped before signing.
-        self._verify(spellings(url, any_slash=True), headers, {})
+        self._verify(spellings(upgrade.url, any_slash=True), upgrade.headers, {})
 
-    def incoming(self, form: Mapping[str, str]) -> IncomingCall:
+    def _verify(self, urls: Iterable[str], headers: Mapping[str, str], form: Mapping[str, str]) -> None:
+        given = header_values(headers, SIGNATURE_HEADER)
+        require_signature(self._config.auth_token, given, urls, form, _algorithm(headers))
+
+    # -- webhooks --------------------------------------------------------------------------------------
+
+    def incoming(self, webhook: Webhook) -> IncomingCall:
         """The call that the answer webhook announces."""
+        form = webhook.form
         call_id, account_id = form_value(form, "CallSid"), form_value(form, "AccountSid")
         if not re.match(_CALL_ID, call_id):
             raise ProtocolError("CallSid is missing, repeated or malformed", peer=NAME, kind="bad_webhook")
@@ -333,43 +284,134 @@ class Twilio:
 
     def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
         """TwiML that opens the stream, and says sorry if it cannot be opened or breaks."""
-        connect = verb("Connect", action=urls.ended)
+        listens = self._config.listen_only
+        opening = verb("Start") if listens else verb("Connect", action=urls.ended)
         stream = verb("Stream", url=urls.media, statusCallback=urls.status)
         parameters = {
             TOKEN_PARAMETER: token,
             "from": call.from_number,
             "to": call.to_number,
-            DIRECTION_PARAMETER: "bidirectional",
+            DIRECTION_PARAMETER: "unidirectional" if listens else "bidirectional",
         }
         for name, value in parameters.items():
             stream.append(verb("Parameter", name=name, value=plain(value, _MAX_PARAMETER_CHARS - len(name))))
-        connect.append(stream)
-        return response(connect, *_sorry())
+        opening.append(stream)
+        return response(opening, *(self._meanwhile() if listens else _sorry()))
+
+    def _meanwhile(self) -> tuple[Element, ...]:
+        """What the call does while it is listened to: without a verb after ``<Start>`` it would end."""
+        if self._config.listen_dial:
+            return (verb("Dial", self._config.listen_dial),)
+        return (verb("Pause", length=str(_LONGEST_CALL_S)),)
 
     def busy(self) -> Reply:
         """TwiML that gives the caller the busy tone, unanswered and unbilled."""
         return response(verb("Reject", reason="busy"))
 
-    def ended(self, form: Mapping[str, str], ending: Ending = Ending.FINISHED) -> Reply:
+    def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """TwiML for the time after the stream: hang up, after an apology if it did not end well."""
-        failed = bool(form_value(form, "StreamError")) or self.status(form) == "error"
-        return response(*_sorry()) if failed or ending is Ending.LOST else response(verb("Hangup"))
+        failed = bool(form_value(webhook.form, "StreamError")) or self.status(webhook) == "error"
+        lost = failed or ended.ending is Ending.LOST
+        return response(*_sorry()) if lost else response(verb("Hangup"))
 
-    def status(self, form: Mapping[str, str]) -> StreamStatus:
+    def status(self, webhook: Webhook) -> StreamStatus:
         """What the stream's status callback reports."""
-        return _STREAM_EVENTS.get(form_value(form, "StreamEvent"), "unknown")
+        return _STREAM_EVENTS.get(form_value(webhook.form, "StreamEvent"), "unknown")
 
-    def token_of(self, started: Started) -> str:
-        """The one-time token out of the `<Parameter>`; empty when there is none."""
-        return started.parameters.get(TOKEN_PARAMETER, "")
-
-    def dialect(self) -> TwilioDialect:
+    def dialect(self, upgrade: Upgrade) -> TwilioDialect:
         """A fresh dialect, for one media socket."""
         return TwilioDialect()
 
-    def _verify(self, urls: Iterable[str], headers: Mapping[str, str], form: Mapping[str, str]) -> None:
-        given = header_values(headers, SIGNATURE_HEADER)
-        require_signature(self._config.auth_token, given, urls, form, _algorithm(headers))
+    # -- call control ----------------------------------------------------------------------------------
+
+    def hang_up(self, call: IncomingCall) -> Plan[None] | None:
+        """By closing; a call that is only listened to goes on after that, and is ended through REST."""
+        return self._change(call, "hang up", {"Status": "completed"}) if self._config.listen_only else None
+
+    def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None]:
+        """New TwiML for the call: ``<Dial>``."""
+        twiml = document(verb("Dial", plain(to, _MAX_FIELD_CHARS)), verb("Hangup"))
+        return self._change(call, "transfer the call", {"Twiml": twiml})
+
+    def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
+        """A call whose answer is fetched from us, like that of any other."""
+        request = self._request(
+            "place the call",
+            "Calls.json",
+            {"To": to, "From": from_number, "Url": urls.answer, "Method": "POST"},
+        )
+        answer = yield from ask(request)
+        if not (sid := text_at(answer, "sid")):
+            fail(request, answer, "the answer names no call")
+        return sid
+
+    def _change(self, call: IncomingCall, purpose: str, form: Mapping[str, str]) -> Plan[None]:
+        yield from ask(self._request(purpose, f"Calls/{quote(call.call_id, safe='')}.json", form))
+
+    def _request(
+        self,
+        purpose: str,
+        path: str,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> RestRequest:
+        config = self._config
+        if not (config.account_sid and config.auth_token):
+            raise Unsupported(
+                f"cannot {purpose}: carriers.twilio.account_sid and auth_token are needed for it",
+                carrier=NAME,
+            )
+        url = f"{config.api_url}/2010-04-01/Accounts/{quote(config.account_sid, safe='')}/{path}"
+        url += f"?{urlencode(query)}" if query else ""
+        headers = basic(config.account_sid, config.auth_token)
+        if form is None:
+            return RestRequest(NAME, purpose, "GET", url, headers)
+        return form_request(NAME, purpose, url, form, headers)
+
+    # -- installation ----------------------------------------------------------------------------------
+
+    def settings(self, number: str, urls: StreamUrls) -> Sequence[Setting]:
+        """The number's voice configuration."""
+        where = f"Phone Numbers > Manage > Active numbers > {number} > Voice Configuration"
+        return (
+            Setting(f"{where} > A call comes in", f"Webhook, {urls.answer}, HTTP POST"),
+            Setting(f"{where} > Call status changes", "leave empty"),
+        )
+
+    def set_up(self, number: str, urls: StreamUrls) -> Plan[list[str]]:
+        """Find the number, and give it our webhook."""
+        find = self._request("find the number", "IncomingPhoneNumbers.json", query={"PhoneNumber": number})
+        found = yield from ask(find)
+        if not (sid := text_at(found, "incoming_phone_numbers", 0, "sid")):
+            fail(find, found, f"{number} is not one of the account's numbers")
+        form = {"VoiceUrl": urls.answer, "VoiceMethod": "POST"}
+        yield from ask(
+            self._request("set its webhook", f"IncomingPhoneNumbers/{quote(sid, safe='')}.json", form)
+        )
+        return [f"{number}: a call that comes in is answered by {urls.answer}"]
+
+    def check(self) -> Plan[str] | None:
+        """Ask for the account."""
+        return self._whose() if self._config.account_sid and self._config.auth_token else None
+
+    def _whose(self) -> Plan[str]:
+        config = self._config
+        url = f"{config.api_url}/2010-04-01/Accounts/{quote(config.account_sid, safe='')}.json"
+        headers = basic(config.account_sid, config.auth_token)
+        answer = yield from ask(RestRequest(NAME, "read the account", "GET", url, headers))
+        return text_at(answer, "friendly_name") or config.account_sid
+
+    def sample_request(self, urls: StreamUrls, now_s: float) -> Webhook:
+        """A status callback of a stream that never was."""
+        form = {"AccountSid": self._config.account_sid, "StreamEvent": "stream-stopped"}
+        signature = sign(self._config.auth_token.reveal(), urls.status, form)
+        headers = {SIGNATURE_HEADER: signature, "Content-Type": "application/x-www-form-urlencoded"}
+        return Webhook(
+            url=urls.status, headers=headers, form=form, body=urlencode(form).encode("ascii"), now_s=now_s
+        )
+
+
+CARRIER = Twilio
 
 
 def _sorry() -> tuple[Element, Element]:

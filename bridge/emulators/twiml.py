@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from xml.etree import ElementTree
 
 from bridge.errors import ProtocolError
+from telephony_codecs.formats import MULAW_8K, AudioFormat
 
 #: Name and value of one <Parameter> together, by Twilio's page on <Stream>.
 MAX_PARAMETER_CHARS: Final = 500
@@ -50,6 +51,11 @@ class StreamOrder:
     status_callback: str = ""
     #: Whom to ask for new TwiML when the stream has ended; empty: the verbs after it are run.
     action: str = ""
+    #: What the upgrade brings along, of carriers that can be told.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: tuple[str, ...] = ()
+    #: What is on the wire.
+    audio: AudioFormat = MULAW_8K
 
 
 @dataclass(frozen=True, slots=True)

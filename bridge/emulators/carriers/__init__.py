@@ -1,0 +1,1 @@
+"""Simulated carriers, one file each: the webhooks they send, their end of the media stream."""

@@ -1,0 +1,96 @@
+"""What a carrier does around the media stream of one call: webhooks, upgrade. No I/O.
+
+Each simulated carrier is a module of `bridge.emulators.carriers` with an `Exchange` of its own, named
+``EXCHANGE``; `bridge.emulators.carrier_call` makes the requests and moves the messages, the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from bridge.emulators.caller_plan import CallPlan
+from bridge.emulators.caller_webhooks import Addresses, Answer
+from bridge.emulators.carrier_line import CarrierLine
+from bridge.emulators.recording import CallRecording
+from bridge.emulators.twiml import StreamOrder, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAsk:
+    """A request that the carrier makes of the bridge. `url` is the public address, as it is signed."""
+
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """How the carrier asks for the media socket. `url` is the public address, as it is signed."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: tuple[str, ...] = ()
+
+
+class Exchange:
+    """A carrier, for the length of one call.
+
+    Args:
+        plan: what the call is to be like; `plan.misbehaviour` says what to do wrong.
+        addresses: where the bridge says it is.
+        section: the carrier's section of the bridge's configuration: its secrets sign what is sent.
+    """
+
+    #: As in ``/carriers/<name>/``.
+    name: ClassVar[str]
+
+    def __init__(self, plan: CallPlan, addresses: Addresses, section: Any) -> None:
+        self.plan, self.addresses, self.section = plan, addresses, section
+
+    @property
+    def call_id(self) -> str:
+        """The call, as the carrier names it to the bridge."""
+        return self.plan.call_sid
+
+    def announce(self) -> HttpAsk | None:
+        """The webhook that asks what to do with the call; None for a carrier that has none."""
+        return None
+
+    def understand(self, answer: Answer | None) -> StreamOrder | None:
+        """The media stream that the bridge's answer asks for; None when it asks for none.
+
+        Args:
+            answer: None for a carrier without a webhook: then the order is what its own configuration says.
+
+        Raises:
+            ProtocolError: the carrier would refuse the answer.
+        """
+        raise NotImplementedError
+
+    def verbs(self, answer: Answer) -> tuple[Verb, ...]:
+        """What the carrier does after the stream, by an answer to the webhook or to ``ended``.
+
+        Raises:
+            ProtocolError: the carrier would refuse the answer.
+        """
+        return ()
+
+    def handshake(self, order: StreamOrder) -> Handshake:
+        """The request for the media socket."""
+        return Handshake(order.url, order.headers, order.subprotocols)
+
+    def line(self, order: StreamOrder, recording: CallRecording) -> CarrierLine:
+        """The carrier's end of the stream."""
+        raise NotImplementedError
+
+    def status(self, order: StreamOrder, event: str, error: str = "") -> HttpAsk | None:
+        """How the stream fares (``started``, ``stopped``, ``error``), where the carrier tells; sent without waiting."""
+        return None
+
+    def ended(self, order: StreamOrder, *, hung_up: bool, error: str = "") -> HttpAsk | None:
+        """What to do next, asked when the stream is over, where the carrier asks."""
+        return None
