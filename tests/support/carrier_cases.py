@@ -7,6 +7,7 @@ messages that are skipped during a call, ``hopeless/`` those that also close the
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class Cases:
             ``audio`` (of `payload`), ``mark`` (named "1.1000"), ``clear``, ``send_digits`` ("12#"), ``goodbye``
             ("agent"), ``opened``.
         payload: one message of audio, in the dialect's `outbound_format`.
+        signs_body: whether a webhook's signature covers its body; not where a password is the proof.
         splits: whether every truncation of a text frame must be a ProtocolError (JSON), or may mean something else.
     """
 
@@ -69,6 +71,7 @@ class Cases:
     late: Mapping[str, Event] = field(default_factory=dict)
     says: Mapping[str, Sequence[bytes]]
     payload: bytes
+    signs_body: bool = True
     splits: bool = True
     name: str
 
@@ -111,3 +114,14 @@ def frame(carrier: str, name: str) -> bytes:
     (path,) = (DATA / carrier / name).parent.glob(f"{Path(name).name}.*")
     body = path.read_bytes()
     return Binary(body) if path.suffix == ".bin" else body.rstrip(b"\n")
+
+
+def all_cases() -> dict[str, Cases]:
+    """Every table there is, by carrier."""
+    folder = Path(__file__).parents[1] / "bridge" / "carriers" / "cases"
+    modules = [
+        importlib.import_module(f"tests.bridge.carriers.cases.{path.stem}")
+        for path in sorted(folder.glob("*.py"))
+    ]
+    tables: list[Cases] = [module.CASES for module in modules]
+    return {cases.name: cases for cases in tables}
