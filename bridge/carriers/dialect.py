@@ -195,6 +195,13 @@ class Dialect:
         """What presses keys towards the caller. Only of carriers whose `Capabilities.send_digits` is ``message``."""
         raise NotImplementedError
 
+    def transfer(self, to: str) -> Sequence[bytes]:
+        """What hands the caller on to `to`. Only of carriers whose `Capabilities.transfer` is ``message``.
+
+        It takes the place of `goodbye`, which then has nothing left to say: close the socket as after that.
+        """
+        raise NotImplementedError
+
     def goodbye(self, reason: str) -> Sequence[bytes]:
         """What to send before the socket is closed from our side. `reason` is ``agent`` or a fault's name."""
         return ()
