@@ -50,8 +50,9 @@ $(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.installed-test: requirements/test.txt $(VENV)/.installed
+$(VENV)/.installed-test: requirements/test.txt requirements/signalwire.txt $(VENV)/.installed
 	@$(LOCKED) -r requirements/test.txt
+	@$(LOCKED) --no-deps -r requirements/signalwire.txt
 	@touch $@
 
 # They bring a great deal with them: an environment of their own, where nothing of theirs changes what the bridge runs with.
