@@ -12,7 +12,7 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -151,7 +151,7 @@ class Mouth:
         utterance.heard = self.heard_now(utterance, by)
         self.playout.clear(now_s)
         if clear:
-            self._line.send([self._dialect.clear()])
+            self._line.send(list(self._dialect.clear()))
         if utterance.speech is not None:
             utterance.speech.cancel()
         self._finish(utterance, by)
@@ -212,7 +212,7 @@ class Mouth:
     def _send_due(self, now_s: float) -> None:
         due = self.playout.due(now_s)
         if due:
-            self._line.send([self._encode(item) for item in due])
+            self._line.send([message for item in due for message in self._encode(item)])
             late_ms = self.playout.late_ms
             stats = self._stats
             stats.lateness_count += 1
@@ -220,8 +220,8 @@ class Mouth:
             if late_ms > stats.lateness_ms_max:
                 stats.lateness_ms_max = late_ms
 
-    def _encode(self, item: Outgoing) -> bytes:
-        return self._dialect.mark(item.name) if isinstance(item, Mark) else self._dialect.audio(item)
+    def _encode(self, item: Outgoing) -> Sequence[bytes]:
+        return self._dialect.mark(item.name) if isinstance(item, Mark) else (self._dialect.audio(item),)
 
     def _finish_if_heard(self, now_s: float) -> None:
         if self.utterance is not None and self.playout.done(now_s):

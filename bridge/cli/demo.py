@@ -96,7 +96,8 @@ async def _demo(words: Utterance | None) -> CallStory:
 def _config(url: str, reply: str) -> Config:
     from msgspec.structs import replace
 
-    from bridge.config import Config, Secret, TwilioConfig
+    from bridge.carriers.twilio import TwilioConfig
+    from bridge.config import Config, Secret
 
     port, base = _free_port(), Config()
     options = {"greeting": GREETING, "reply": reply, "goodbye_after_s": GOODBYE_AFTER_S}
@@ -113,7 +114,6 @@ async def _call(config: Config, words: Utterance, text: str) -> CallStory:
     """The call, as the caller and the bridge tell it. `text` is what the caller says, where that is known."""
     from bridge.call import Call
     from bridge.cli.demo_report import CallStory
-    from bridge.config import TwilioConfig
     from bridge.emulators.caller import place_call
     from bridge.emulators.caller_plan import CallPlan
     from bridge.server.serve import running
@@ -123,7 +123,7 @@ async def _call(config: Config, words: Utterance, text: str) -> CallStory:
         server.runtime.on_ended.append(calls.append)
         plan = CallPlan(
             answer_url=f"{config.server.public_url}/carriers/twilio/answer",
-            auth_token=(config.carriers.twilio or TwilioConfig()).auth_token,
+            section=config.carriers.twilio,
             actions=[words],
             hang_up_after_s=MARGIN_S + len(words.audio) / 8000,
             hang_up_on_silence_s=5.0,

@@ -6,21 +6,25 @@ Strategy, the same for every carrier:
   the stream's start (a one-time token that only the answer to a verified webhook can have carried).
 - Addresses that signatures are checked against are built from `server.public_url`, never from the request.
 - A token is bound to carrier and call, kept as a hash only, and taken atomically. A retried webhook is
-  answered with a token of its own and each of them works, but a call gets one stream: the first to start.
+  answered with a token of its own and each of them works, but a call gets one stream at a time: the first to start.
+- A carrier without webhooks is let in by its upgrade alone. A carrier that opens a lost socket again shows what it
+  showed the first time, and goes on with the call that is on.
 - No HTTP here: the handlers ask, and turn `Refused` into a status or a close code.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from bridge.carriers.carrier import Carrier, Endpoint, IncomingCall, Reply, StreamUrls
+from bridge.carriers.carrier import Carrier, Endpoint, IncomingCall, Reply, StreamUrls, Upgrade, Webhook
 from bridge.carriers.dialect import Started
 from bridge.errors import Refused
 from bridge.store.base import TokenStore
@@ -31,6 +35,14 @@ TOKEN_TTL_S: Final = 120.0
 STARTED_TTL_S: Final = 4 * 3600.0
 
 _TOKEN_BYTES: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A stream that was let in: the call, and whether it goes on with one that is on already."""
+
+    call: IncomingCall
+    resumed: bool
 
 
 class Admission:
@@ -59,6 +71,8 @@ class Admission:
         self._public_url = public_url.rstrip("/")
         self._has_room, self._has_voice, self._max_strangers = has_room, has_voice, max_strangers
         self._strangers = 0
+        #: The calls that are on, by their claim, each with the key of the token that it started with.
+        self._on: dict[str, tuple[IncomingCall, str]] = {}
         #: Set it when the process is asked to stop: from then on new calls are refused with 503.
         self.draining = False
 
@@ -73,53 +87,48 @@ class Admission:
             media=self._media_url(carrier_name),
             status=self._url(carrier_name, "status"),
             ended=self._url(carrier_name, "ended"),
+            answer=self._url(carrier_name, "answer"),
         )
 
-    def verify(
-        self,
-        carrier_name: str,
-        endpoint: Endpoint,
-        headers: Mapping[str, str],
-        form: Mapping[str, str],
-        *,
-        query: str = "",
-    ) -> None:
-        """Check a request about a call that is admitted already (`status`, `ended`): the signature only.
+    def url_of(self, carrier_name: str, endpoint: Endpoint, rest: str = "") -> str:
+        """The public address of an endpoint, as it is signed.
 
         Args:
-            carrier_name: as in the path.
-            endpoint: likewise.
-            headers: all of them; repeated ones must be repeated in `items()`.
-            form: the decoded body; likewise, and with empty values kept.
-            query: the request's query as it was written, without ``?``: it is part of what is signed.
+            rest: what the request had behind it, as it was written: a further step of the path, ``?`` and a query.
+        """
+        base = self._media_url(carrier_name) if endpoint == "media" else self._url(carrier_name, endpoint)
+        return base + rest
+
+    def verify(self, carrier_name: str, webhook: Webhook) -> None:
+        """Check a request about a call that is admitted already (``status``, ``ended``): the signature only.
 
         Raises:
             Refused: forged, unsigned, or no such carrier.
         """
-        url = self._url(carrier_name, endpoint) + (f"?{query}" if query else "")
-        self._carrier(carrier_name).verify_webhook(url, headers, form)
+        self._carrier(carrier_name).verify_webhook(webhook)
 
-    def webhook(
-        self,
-        carrier_name: str,
-        endpoint: Endpoint,
-        headers: Mapping[str, str],
-        form: Mapping[str, str],
-        *,
-        query: str = "",
-    ) -> IncomingCall:
-        """Check the request that announces a call (`answer`), and say which call it is. Arguments as above.
+    def announced(self, carrier_name: str, webhook: Webhook) -> IncomingCall | None:
+        """Check the request that announces a call (``answer``), and say which call it is.
+
+        Returns:
+            None when it is about something else.
 
         Raises:
             Refused: also ``draining``, ``capacity`` and ``voice`` (503), but those to nobody without a signature.
             ProtocolError: signed, but not a call.
         """
-        self.verify(carrier_name, endpoint, headers, form, query=query)
+        self.verify(carrier_name, webhook)
+        call = self._carrier(carrier_name).incoming(webhook)
+        if call is not None:
+            self.refuse_new_calls()
+        return call
+
+    def refuse_new_calls(self) -> None:
+        """Raise Refused (503) when no further call can be taken now: ``draining``, ``capacity`` or ``voice``."""
         self._refuse_when_draining()
         self._refuse_when_full()
         if not self._has_voice():
             raise Refused("voice", "no entry of [lightning] works at the moment", status=503)
-        return self._carrier(carrier_name).incoming(form)
 
     async def invite(self, carrier_name: str, call: IncomingCall) -> Reply:
         """The answer to `call`'s webhook: a stream to us, with a token of its own.
@@ -141,7 +150,7 @@ class Admission:
         await self._tokens.put(key, msgspec.json.encode(call).decode(), TOKEN_TTL_S)
         return token
 
-    def upgrade(self, carrier_name: str, headers: Mapping[str, str]) -> AbstractContextManager[None]:
+    def upgrade(self, carrier_name: str, upgrade: Upgrade) -> AbstractContextManager[None]:
         """Check the request for a media socket, before it is answered.
 
         Returns:
@@ -150,32 +159,66 @@ class Admission:
         Raises:
             Refused: forged or unsigned, draining, or too many strangers.
         """
-        self._carrier(carrier_name).verify_upgrade(self._media_url(carrier_name), headers)
-        self._refuse_when_draining()
+        carrier = self._carrier(carrier_name)
+        carrier.verify_upgrade(upgrade)
+        if not carrier.reconnects:  # else it may be a call that is on: see `start`
+            self._refuse_when_draining()
         if self._strangers >= self._max_strangers:
             raise Refused("strangers", "too many media sockets wait for their start", status=503)
         return self._stranger()
 
-    async def start(self, carrier_name: str, started: Started) -> IncomingCall:
-        """Redeem the token of a stream's start: the call that it was issued for, as its webhook told it.
+    async def start(self, carrier_name: str, started: Started, upgrade: Upgrade) -> Admitted:
+        """Let a stream in: by the token that it brings, or, of a carrier without tokens, by its upgrade alone.
+
+        The caller's next duty: `release` when the call is over.
 
         Raises:
-            Refused: the token is missing, wrong, used, expired or another call's; the call had its stream
-                already; there is no room any more.
+            Refused: the token is missing, wrong, used, expired or another call's; the call has its stream already;
+                there is no room any more.
         """
-        token = self._carrier(carrier_name).token_of(started)
-        remembered = (
-            await self._tokens.take(_token_key(carrier_name, started.call_id, token)) if token else None
-        )
-        if remembered is None:
-            raise Refused("token", "missing, wrong, used, expired or another call's")
-        call = msgspec.json.decode(remembered, type=IncomingCall)
+        carrier = self._carrier(carrier_name)
+        key = ""
+        if carrier.needs_token:
+            token = carrier.token_of(started, upgrade)
+            key = _token_key(carrier_name, started.call_id, token) if token else ""
+        if carrier.reconnects:
+            if (call := self._resumed(carrier_name, started, key)) is not None:
+                return Admitted(call, resumed=True)
+            self._refuse_when_draining()
+        call = await self._redeem(key) if carrier.needs_token else _call_of(started)
         if started.account_id and started.account_id != call.account_id:
             raise Refused("account", "the stream is of another account than its call")
+        return await self.admit(carrier_name, call, key)
+
+    async def admit(self, carrier_name: str, call: IncomingCall, key: str = "") -> Admitted:
+        """Let in the stream of a call that is known. `key` is what a second socket of it must bring again.
+
+        Raises:
+            Refused: the call has its stream already; there is no room any more.
+        """
         self._refuse_when_full()
-        if not await self._tokens.claim(_started_key(carrier_name, call.call_id), STARTED_TTL_S):
-            raise Refused("second_stream", "the call already had its stream")
-        return call
+        claim = _started_key(carrier_name, call.call_id)
+        if not await self._tokens.claim(claim, STARTED_TTL_S):
+            raise Refused("second_stream", "the call has its stream already")
+        self._on[claim] = (call, key)
+        return Admitted(call, resumed=False)
+
+    async def release(self, carrier_name: str, call_id: str) -> None:
+        """The call is over: a stream of it with a fresh token is another call."""
+        claim = _started_key(carrier_name, call_id)
+        if self._on.pop(claim, None) is not None:
+            await self._tokens.release(claim)
+
+    def _resumed(self, carrier_name: str, started: Started, key: str) -> IncomingCall | None:
+        """The call that is on and that this stream goes on with; None when it is none."""
+        call, known_key = self._on.get(_started_key(carrier_name, started.call_id), (None, ""))
+        return call if call is not None and hmac.compare_digest(known_key, key) else None
+
+    async def _redeem(self, key: str) -> IncomingCall:
+        remembered = await self._tokens.take(key) if key else None
+        if remembered is None:
+            raise Refused("token", "missing, wrong, used, expired or another call's")
+        return msgspec.json.decode(remembered, type=IncomingCall)
 
     @contextmanager
     def _stranger(self) -> Iterator[None]:
@@ -204,6 +247,13 @@ class Admission:
 
     def _media_url(self, carrier_name: str) -> str:
         return "ws" + self._url(carrier_name, "media").removeprefix("http")
+
+
+def _call_of(started: Started) -> IncomingCall:
+    """The call of a stream that no webhook has announced."""
+    return IncomingCall(
+        started.call_id, started.account_id, started.from_number, started.to_number, "inbound"
+    )
 
 
 def _token_key(carrier_name: str, call_id: str, token: str) -> str:

@@ -16,12 +16,14 @@ from bridge.server.runtime import Runtime
 def build_app(runtime: Runtime) -> web.Application:
     """The application. It holds no state of its own."""
     app = web.Application(client_max_size=runtime.limits.body_bytes, middlewares=[_refusals(runtime)])
-    for carrier in runtime.carriers:
-        base = f"/carriers/{carrier}"
-        app.router.add_post(f"{base}/answer", partial(webhooks.answer, runtime, carrier))
-        app.router.add_post(f"{base}/status", partial(webhooks.status, runtime, carrier))
-        app.router.add_post(f"{base}/ended", partial(webhooks.ended, runtime, carrier))
-        app.router.add_get(f"{base}/media", partial(media, runtime, carrier))
+    for name, carrier in runtime.carriers.items():
+        base = f"/carriers/{name}"
+        for method in carrier.webhook_methods:
+            app.router.add_route(method, f"{base}/answer", partial(webhooks.answer, runtime, name))
+            app.router.add_route(method, f"{base}/status", partial(webhooks.status, runtime, name))
+            app.router.add_route(method, f"{base}/ended", partial(webhooks.ended, runtime, name))
+        app.router.add_get(f"{base}/media", partial(media, runtime, name))
+        app.router.add_get(f"{base}/media/{{token}}", partial(media, runtime, name))
     app.router.add_get("/livez", partial(health.livez, runtime))
     app.router.add_get("/readyz", partial(health.readyz, runtime))
     app.router.add_get("/metrics", partial(health.metrics, runtime))

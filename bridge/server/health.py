@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from ipaddress import ip_address
+from typing import Final
 
 from aiohttp import web
 
@@ -12,9 +14,19 @@ from bridge.observe.metrics import exposition
 from bridge.server.runtime import Runtime
 
 
-async def livez(_runtime: Runtime, _request: web.Request) -> web.Response:
+#: Which process this is, by chance: `bridge doctor` sees by it whether the public address leads here.
+INSTANCE: Final = secrets.token_hex(8)
+INSTANCE_HEADER: Final = "X-Bridge-Instance"
+#: Whether a request to upgrade to a WebSocket has come through the proxy whole.
+UPGRADE_HEADER: Final = "X-Bridge-Upgrade"
+
+
+async def livez(_runtime: Runtime, request: web.Request) -> web.Response:
     """200 while the event loop turns. Overload and draining are no reason to restart, so they do not show here."""
-    return web.Response(text="ok\n")
+    headers = {INSTANCE_HEADER: INSTANCE}
+    if "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers:
+        headers[UPGRADE_HEADER] = "passed"
+    return web.Response(text="ok\n", headers=headers)
 
 
 async def readyz(runtime: Runtime, _request: web.Request) -> web.Response:

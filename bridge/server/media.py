@@ -25,11 +25,12 @@ import socket as sockets
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from bridge.call import Call
-from bridge.carriers.carrier import IncomingCall
+from bridge.carriers.carrier import IncomingCall, Upgrade
 from bridge.carriers.dialect import Dialect, Event, Ignored, Started
 from bridge.errors import ProtocolError, Refused
 from bridge.server.inbound import DATA, Inbound, feed
 from bridge.server.runtime import Runtime
+from bridge.server.webhooks import query_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ async def media(runtime: Runtime, carrier: str, request: web.Request) -> web.Str
     """Serve one media socket of `carrier`, from upgrade to end."""
     limits = runtime.limits
     with runtime.holding_a_socket():
-        with runtime.admission.upgrade(carrier, request.headers):
+        upgrade = read_upgrade(runtime, carrier, request)
+        with runtime.admission.upgrade(carrier, upgrade):
             socket = web.WebSocketResponse(
                 compress=False,
                 max_msg_size=limits.message_bytes,
@@ -103,11 +105,11 @@ async def media(runtime: Runtime, carrier: str, request: web.Request) -> web.Str
             )
             await socket.prepare(request)
             transport = request.transport
-            dialect = runtime.carriers[carrier].dialect()
+            dialect = runtime.carriers[carrier].dialect(upgrade)
             try:
                 async with asyncio.timeout(limits.start_within_s):
                     started = await _until_started(runtime, socket, dialect)
-                incoming = await runtime.admission.start(carrier, started)
+                incoming = (await runtime.admission.start(carrier, started, upgrade)).call
                 _refuse_twin(runtime, incoming)
             except (Refused, ProtocolError, TimeoutError) as error:
                 await _turn_away(runtime, socket, carrier, error)
@@ -117,6 +119,19 @@ async def media(runtime: Runtime, carrier: str, request: web.Request) -> web.Str
             call = runtime.open_call(carrier, incoming, line, dialect, can_speak=started.bidirectional)
             await _serve(runtime, socket, line, dialect, call)
     return socket
+
+
+def read_upgrade(runtime: Runtime, carrier: str, request: web.Request) -> Upgrade:
+    """The request for a media socket, as the carrier's own code sees it."""
+    token = request.match_info.get("token", "")
+    rest = "/" + request.rel_url.raw_path.rpartition("/")[2] if token else ""
+    return Upgrade(
+        url=runtime.admission.url_of(carrier, "media", rest + query_of(request)),
+        headers=request.headers,
+        token=token,
+        remote=request.remote or "",
+        now_s=runtime.unix_clock(),
+    )
 
 
 async def _until_started(runtime: Runtime, socket: web.WebSocketResponse, dialect: Dialect) -> Started:

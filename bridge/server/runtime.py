@@ -20,7 +20,7 @@ from typing import Final
 
 from bridge.agents.loader import Agent
 from bridge.call import Call
-from bridge.carriers.carrier import Ending, IncomingCall
+from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.dialect import Dialect
 from bridge.carriers.registry import carriers_from
 from bridge.config import BargeInConfig, Config
@@ -36,6 +36,7 @@ from bridge.prompts import apology, one_moment
 from bridge.server.admission import Admission
 from bridge.server.limits import Limits
 from bridge.store.memory import MemoryTokenStore
+from telephony_codecs.formats import MULAW_8K
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Runtime:
         agent: who talks.
         limits: what carriers and agents may ask for.
         clock: monotonic seconds.
+        unix_clock: seconds since 1970, which signatures are dated by.
     """
 
     def __init__(
@@ -75,11 +77,12 @@ class Runtime:
         *,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unix_clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.limits = limits or Limits()
         self.stats = BridgeStats()
-        self.clock = clock
+        self.clock, self.unix_clock = clock, unix_clock
         self.carriers = carriers_from(config.carriers)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
         self.admission = Admission(
@@ -151,7 +154,7 @@ class Runtime:
             line=line,
             dialect=dialect,
             voice=self.voice.for_call(),
-            playout=Playout(dialect.audio_format, lead_ms=self.config.playout.lead_ms),
+            playout=Playout(MULAW_8K, lead_ms=self.config.playout.lead_ms),
             barge_in=BargeIn(self._policy),
             ear=ear,
             pacer=self.pacer,
@@ -188,11 +191,11 @@ class Runtime:
         if not self.calls:
             self.pacer.stop()
 
-    def ending_of(self, call_id: str) -> Ending:
-        """How a call ended: lost, when this process has never heard of it."""
+    def ended_of(self, call_id: str) -> Ended:
+        """What is known of a call whose stream is over: lost, when this process has never heard of it."""
         call = self.calls.get(call_id)
         ended = call.ended if call else self._ends.get(call_id, "")
-        return Ending.FINISHED if ended in PEACEFUL else Ending.LOST
+        return Ended(Ending.FINISHED if ended in PEACEFUL else Ending.LOST)
 
     async def run_agent(self, call: Call) -> None:
         """Run the agent to its end. Its faults end its call and nothing else."""

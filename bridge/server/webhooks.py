@@ -4,64 +4,98 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from bridge.carriers.carrier import Reply
+from bridge.carriers.carrier import Endpoint, Reply, Webhook
 from bridge.errors import ProtocolError, Refused
 from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
+#: What a form says that it is; ``application/octet-stream`` is what the library makes of nothing.
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "application/octet-stream"})
 
-async def read_form(request: web.Request, within_s: float) -> MultiMapping[str]:
-    """The form in the body, if it is all here `within_s` seconds from now.
+
+async def read_webhook(runtime: Runtime, carrier: str, endpoint: Endpoint, request: web.Request) -> Webhook:
+    """The request as the carrier's own code sees it, if its body is all here in time.
 
     Raises:
-        Refused: it did not come in time, or is not a form.
+        Refused: the body did not come in time, or is not the form that it says it is.
     """
-    if request.content_type.startswith(
-        "multipart/"
-    ):  # carriers send no files, and nobody else may make us keep any
+    if request.content_type.startswith("multipart/"):
+        # Carriers send no files, and nobody else may make us keep any.
         raise Refused("bad_body", "the body is not a plain form", status=415)
+    body = await _body(request, runtime.limits.body_within_s)
+    return Webhook(
+        url=runtime.admission.url_of(carrier, endpoint, query_of(request)),
+        method=request.method,
+        headers=request.headers,
+        form=_form(request, body),
+        body=body,
+        remote=request.remote or "",
+        now_s=runtime.unix_clock(),
+    )
+
+
+async def _body(request: web.Request, within_s: float) -> bytes:
     try:
         async with asyncio.timeout(within_s):
-            fields = await request.post()
+            return await request.read()
     except TimeoutError:
         raise Refused("slow_body", "the body did not come in time", status=408) from None
-    except (ValueError, LookupError, web.RequestPayloadError):
+    except (ValueError, web.RequestPayloadError):
+        raise Refused("bad_body", "the body cannot be read", status=400) from None
+
+
+def _form(request: web.Request, body: bytes) -> MultiMapping[str]:
+    """The body's fields; none when it is no form."""
+    if not body or request.content_type not in _FORMS:
+        return MultiDict()
+    try:
+        charset = request.charset or "utf-8"
+        return MultiDict(parse_qsl(body.rstrip().decode(charset), keep_blank_values=True, encoding=charset))
+    except (ValueError, LookupError):
         raise Refused("bad_body", "the body is not a form", status=400) from None
-    return MultiDict((name, value) for name, value in fields.items() if isinstance(value, str))
+
+
+def query_of(request: web.Request) -> str:
+    """``?`` and the query as it was written, for it is part of what is signed; empty without one."""
+    query = request.rel_url.raw_query_string
+    return f"?{query}" if query else ""
 
 
 async def answer(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
-    """A call comes in: say how to open its media stream."""
-    form = await read_form(request, runtime.limits.body_within_s)
-    call = runtime.admission.webhook(carrier, "answer", request.headers, form, query=_query(request))
+    """A call comes in: say how to open its media stream. What is about something else is counted."""
+    webhook = await read_webhook(runtime, carrier, "answer", request)
+    call = runtime.admission.announced(carrier, webhook)
+    if call is None:
+        return _noted(runtime, carrier, webhook)
     log.info("call %s announced by %s", call.call_id, carrier)
     return _response(await runtime.admission.invite(carrier, call))
 
 
 async def status(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """The carrier tells how a stream fares."""
-    form = await read_form(request, runtime.limits.body_within_s)
-    runtime.admission.verify(carrier, "status", request.headers, form, query=_query(request))
-    runtime.stats.stream_statuses[runtime.carriers[carrier].status(form)] += 1
-    return web.Response(status=204)
+    webhook = await read_webhook(runtime, carrier, "status", request)
+    runtime.admission.verify(carrier, webhook)
+    return _noted(runtime, carrier, webhook)
 
 
 async def ended(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:
     """The stream is over and the carrier asks what comes next."""
-    form = await read_form(request, runtime.limits.body_within_s)
-    runtime.admission.verify(carrier, "ended", request.headers, form, query=_query(request))
+    webhook = await read_webhook(runtime, carrier, "ended", request)
+    runtime.admission.verify(carrier, webhook)
     teller = runtime.carriers[carrier]
-    return _response(teller.ended(form, runtime.ending_of(teller.incoming(form).call_id)))
+    return _response(teller.ended(webhook, runtime.ended_of(teller.call_id_of(webhook))))
 
 
-def _query(request: web.Request) -> str:
-    """The query as it was written: it is part of what is signed."""
-    return request.rel_url.raw_query_string
+def _noted(runtime: Runtime, carrier: str, webhook: Webhook) -> web.Response:
+    runtime.stats.stream_statuses[runtime.carriers[carrier].status(webhook)] += 1
+    return web.Response(status=204)
 
 
 def _response(reply: Reply) -> web.Response:

@@ -24,3 +24,6 @@ class TokenStore(Protocol):
         Raises:
             Refused: the store is full.
         """
+
+    async def release(self, key: str) -> None:
+        """Give a claim back: the next to claim `key` is the first again."""

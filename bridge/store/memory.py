@@ -53,6 +53,10 @@ class MemoryTokenStore:
         self._insert(key, "", ttl_s)
         return True
 
+    async def release(self, key: str) -> None:
+        """Give a claim back."""
+        self._entries.pop(key, None)
+
     def _insert(self, key: str, value: str, ttl_s: float) -> None:
         self._sweep()
         if len(self._expiries) >= self._max_entries:

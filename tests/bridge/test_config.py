@@ -12,14 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.config import (
-    Config,
-    Secret,
-    ServerConfig,
-    TwilioConfig,
-    load_config,
-    require_for_serving,
-)
+from bridge.carriers.twilio import TwilioConfig
+from bridge.config import Config, Secret, ServerConfig, load_config, require_for_serving
 from bridge.errors import ConfigError
 
 Load = Callable[..., Config]

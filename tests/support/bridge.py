@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from bridge.call import Call
-from bridge.config import Config, Secret, TwilioConfig
+from bridge.carriers.twilio import TwilioConfig
+from bridge.config import Config, Secret
 from bridge.config_lightning import FallbackConfig
 from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller import place_call
@@ -46,21 +47,21 @@ def free_port() -> int:
 
 
 def make_config(lightning_url: str, agent: str, /, **sections: dict[str, Any]) -> Config:
-    """A complete configuration on loopback; `sections` change single keys."""
+    """A complete configuration on loopback; `sections` change single keys. Those of ``carriers`` are whole sections."""
     port = free_port()
     config = Config()
     changes: dict[str, dict[str, Any]] = {
         "server": {"host": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}"},
         "lightning": {"base_url": lightning_url, "api_key": API_KEY, "concurrency": 10},
         "agent": {"entrypoint": agent},
+        "carriers": {"twilio": TwilioConfig(auth_token=AUTH_TOKEN)},
     }
     for name, section in sections.items():
         changes.setdefault(name, {}).update(section)
     replaced = {
         name: msgspec.structs.replace(getattr(config, name), **keys) for name, keys in changes.items()
     }
-    carriers = msgspec.structs.replace(config.carriers, twilio=TwilioConfig(auth_token=AUTH_TOKEN))
-    return msgspec.structs.replace(config, carriers=carriers, **replaced)
+    return msgspec.structs.replace(config, **replaced)
 
 
 @dataclass
@@ -74,12 +75,15 @@ class Stage:
     network: FaultProxy | None = None
     #: Who speaks when `lightning` cannot, when it was asked for.
     fallback: EmulatedLightning | None = None
+    #: Who calls.
+    carrier: str = "twilio"
     ended: list[Call] = field(default_factory=list)
 
     def plan(self, *actions: Action, **changes: Any) -> CallPlan:
         changes.setdefault("hang_up_after_s", 15.0)
-        answer_url = f"{self.config.server.public_url}/carriers/twilio/answer"
-        return CallPlan(answer_url=answer_url, auth_token=AUTH_TOKEN, actions=actions, **changes)
+        changes.setdefault("section", getattr(self.config.carriers, self.carrier))
+        answer_url = f"{self.config.server.public_url}/carriers/{self.carrier}/answer"
+        return CallPlan(answer_url=answer_url, carrier=self.carrier, actions=actions, **changes)
 
     async def call(self, *actions: Action, **changes: Any) -> CallReport:
         """Place a call, to its end."""
@@ -114,14 +118,19 @@ async def stage(
     network: bool = False,
     fallback: EmulatorOptions | None = None,
     fallback_voice: str = "liam",
+    carrier: str = "twilio",
+    section: Section | None = None,
 ) -> AsyncIterator[Stage]:
     """Set it up; take it down.
 
     Args:
         network: put a `FaultProxy` in front of the Lightning.
         fallback: how a second Lightning behaves, on an account of its own, which speaks with `fallback_voice`.
+        carrier, section: who calls, and that carrier's configuration; by default Twilio.
     """
-    changes = {name: dict(section) for name, section in (sections or {}).items()}
+    changes = {name: dict(keys) for name, keys in (sections or {}).items()}
+    if section is not None:
+        changes["carriers"] = {carrier: section}
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
             EmulatedLightning(lightning or EmulatorOptions(), engine or ToneEngine())
@@ -134,6 +143,6 @@ async def stage(
             changes.setdefault("lightning", {})["fallbacks"] = [entry]
         config = make_config(proxy.url if proxy else emulator.url, agent, **changes)
         server = await stack.enter_async_context(running(config, source="test", limits=limits, clock=clock))
-        made = Stage(server, emulator, config, proxy, second)
+        made = Stage(server, emulator, config, proxy, second, carrier)
         server.runtime.on_ended.append(made.ended.append)
         yield made

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from bridge.agents.greeter import GreeterOptions
-from bridge.config import AgentConfig, CarriersConfig, Config, TwilioConfig, load_config
+from bridge.carriers.twilio import TwilioConfig
+from bridge.config import AgentConfig, CarriersConfig, Config, load_config
 from tests.support.cli import ROOT, Invoke
 
 TEMPLATE = files("bridge.cli").joinpath("bridge.toml").read_text("utf-8")
