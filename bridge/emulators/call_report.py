@@ -35,9 +35,11 @@ class Outcome(StrEnum):
     """How the call ended."""
 
     HUNG_UP = "hung_up"  #: by the caller, as planned
-    BRIDGE_CLOSED = "bridge_closed"  #: the bridge closed the media socket
+    BRIDGE_CLOSED = "bridge_closed"  #: the bridge closed the media socket, or had the carrier close it
     NO_STREAM = "no_stream"  #: the webhook was answered, but with no stream to open
-    WEBHOOK_REFUSED = "webhook_refused"  #: the webhook was answered with an error, or with what is not TwiML
+    WEBHOOK_REFUSED = (
+        "webhook_refused"  #: the webhook was answered with an error, or with what cannot be read
+    )
     STREAM_REFUSED = "stream_refused"  #: the upgrade was not answered with 101
     UNREACHABLE = "unreachable"  #: nobody answers there
 
@@ -52,10 +54,11 @@ class CallReport:
         call_sid: the call, as the bridge knows it.
         stream_sid: the media stream; empty when none was opened.
         close_code: with which the media socket was closed; None when it was never open.
-        verbs: what Twilio would have done next: of the answer to `action`, or the verbs after ``<Connect>``.
+        verbs: what the carrier would have done next, of those that take verbs: of the answer to ``ended``, or those
+            after the stream.
         recording: everything that happened, and both voices.
         late_ms: the most by which this simulation itself was late. Over about 40, underruns prove nothing.
-        discarded_bytes: audio that Twilio would have thrown away, with ten minutes queued already.
+        discarded_bytes: audio that the carrier would have thrown away, with too much queued already.
     """
 
     call_sid: str

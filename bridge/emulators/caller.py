@@ -1,4 +1,4 @@
-"""A simulated caller on a simulated Twilio: calls a bridge, talks to it, and reports what happened.
+"""A simulated caller on a simulated carrier: calls a bridge, talks to it, and reports what happened.
 
 `place_call` is for tests and the demo, `run` for people: ``bridge emulate caller``.
 """
@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+import msgspec
 
-from bridge.config import Secret, load_config
+from bridge.carriers.registry import carrier_types
+from bridge.config import ENV_PREFIX, Secret, load_config
+from bridge.config_tree import Section, variable_of
 from bridge.emulators.call_report import CallReport, Outcome
-from bridge.emulators.caller_plan import SOME_ACCOUNT, CallPlan, Misbehaviour
+from bridge.emulators.caller_plan import CallPlan, Misbehaviour
 from bridge.emulators.caller_script import Action, Cue, Press, Utterance
 from bridge.emulators.caller_webhooks import Signature
-from bridge.emulators.twilio_call import TwilioCall
+from bridge.emulators.carrier_call import CarrierCall
 from bridge.errors import ConfigError
 
 __all__ = [
@@ -32,8 +36,6 @@ __all__ = [
     "run",
 ]
 
-#: Where `run` finds the auth token when it is given none.
-AUTH_TOKEN_VARIABLE: Final = "BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN"  # noqa: S105 - a name, not a token
 #: A polite caller waits for a pause of this length before the next sentence.
 TURN_MS: Final = 800.0
 
@@ -45,12 +47,14 @@ async def place_call(plan: CallPlan) -> CallReport:
         What happened, whatever the bridge did: see `CallReport.outcome`.
     """
     async with aiohttp.ClientSession() as session:
-        return await TwilioCall(plan, session).run()
+        return await CarrierCall(plan, session).run()
 
 
 async def run(
     url: str,
     *,
+    carrier: str = "twilio",
+    config: Path | None = None,
     speak: Sequence[Path] = (),
     speak_after_s: float = 1.0,
     digits: str = "",
@@ -64,12 +68,13 @@ async def run(
     """Make one call and print how it went: ``bridge emulate caller``.
 
     Args:
-        url: the bridge's answer webhook.
+        url: the bridge's answer webhook, or its media socket, or only where it is.
+        carrier: who calls.
+        config: the bridge's configuration file, for the carrier's credentials; the environment is read on top of it.
         speak: WAV files. The first is said at `speak_after_s`, each further one when the bridge has answered
             the one before and fallen silent.
         digits: keys pressed at `speak_after_s`, or when all is said.
-        auth_token, account_sid: the Twilio account; by default that of the environment, as the bridge reads
-            it.
+        auth_token, account_sid: the Twilio account, instead of that of the configuration.
         public_url: the bridge's `server.public_url`, where that is not the beginning of `url`.
         out: a stereo WAV to write, caller left, bridge right.
 
@@ -77,17 +82,16 @@ async def run(
         The report; `ok` tells whether the call went as a call should.
 
     Raises:
-        ConfigError: there is no auth token to sign with, or a recording or key cannot be used.
+        ConfigError: there are no credentials to call with, or a recording or key cannot be used.
     """
-    token, sid = _account(auth_token, account_sid)
     plan = CallPlan(
-        answer_url=url,
-        auth_token=token,
+        answer_url=answer_url(url, carrier),
+        carrier=carrier,
+        section=_section(carrier, config, auth_token, account_sid),
         public_url=public_url,
         actions=_actions(speak, speak_after_s, digits),
         hang_up_after_s=hang_up_after_s,
         hang_up_on_silence_s=hang_up_on_silence_s,
-        account_sid=sid or SOME_ACCOUNT,
     )
     report = await place_call(plan)
     written = report.write_stereo(out) if out else None
@@ -95,16 +99,38 @@ async def run(
     return report
 
 
-def _account(auth_token: Secret | None, account_sid: str) -> tuple[Secret, str]:
-    configured = load_config().carriers.twilio
-    token = auth_token or (configured.auth_token if configured else Secret())
-    if not token:
-        raise ConfigError(
-            "is missing: the call must be signed with what the bridge checks it with",
-            key="carriers.twilio.auth_token",
-            source=AUTH_TOKEN_VARIABLE,
-        )
-    return token, account_sid or (configured.account_sid if configured else "")
+def answer_url(url: str, carrier: str) -> str:
+    """The webhook of `carrier` on a bridge that is given by it, by its media socket or by its base address."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if path.endswith("/media"):
+        path = f"{path.removesuffix('media')}answer"
+    elif not path:
+        path = f"/carriers/{carrier}/answer"
+    else:
+        path = parts.path
+    return urlunsplit(
+        parts._replace(scheme={"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme), path=path)
+    )
+
+
+def _section(name: str, config: Path | None, auth_token: Secret | None, account_sid: str) -> Section:
+    """The carrier's section of the configuration, with all that a call is signed with.
+
+    Raises:
+        ConfigError: names what is missing from it.
+    """
+    carrier = carrier_types()[name]
+    section: Section = getattr(load_config(config).carriers, name) or carrier.section()
+    given = {"auth_token": auth_token, "account_sid": account_sid}
+    for key, value in given.items():
+        if value and key not in section.__struct_fields__:
+            raise ConfigError(f"{carrier.title} has none", key=f"--{key.replace('_', '-')}")
+    section = msgspec.structs.replace(section, **{key: value for key, value in given.items() if value})
+    for key, why in carrier(section).missing():
+        key = f"carriers.{name}.{key}"
+        raise ConfigError(f"is missing: {why}", key=key, source=variable_of(key, ENV_PREFIX))
+    return section
 
 
 def _actions(speak: Sequence[Path], speak_after_s: float, digits: str) -> list[Action]:

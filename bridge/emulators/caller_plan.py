@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from bridge.config import Secret
+from bridge.config_tree import Section
 from bridge.emulators.caller_script import Action
 from bridge.emulators.caller_webhooks import Signature
-from bridge.emulators.twilio_line import new_sid
 
-#: An account number for calls that need none in particular.
-SOME_ACCOUNT: Final = "AC" + "0" * 32
+
+def new_sid(prefix: str) -> str:
+    """A fresh identifier as Twilio writes them: two letters and 32 hexadecimal digits."""
+    return prefix + secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +22,11 @@ class Misbehaviour:
 
     Attributes:
         webhook_signature, upgrade_signature: how requests are signed.
-        omit_parameters: leave the TwiML's parameters, the token among them, out of `start`.
+        token: bring this one-time token instead of the answer's, or none at all when it is empty.
+        omit_parameters: leave the answer's parameters, the token among them, out of the start.
         parameters: put these there instead; another call's token, say.
-        start_call_sid: claim to be this call in `start`.
-        skip_connected, skip_start: leave that message out.
+        start_call_sid: claim to be this call in the start.
+        skip_connected, skip_start: leave out what comes before the start, or the start.
         repeat_start: send it twice.
         media_before_start: frames to send too early.
         after_start: further messages, right or wrong; `bytes` go out as binary ones.
@@ -35,6 +37,7 @@ class Misbehaviour:
 
     webhook_signature: Signature = Signature.VALID
     upgrade_signature: Signature = Signature.VALID
+    token: str | None = None
     omit_parameters: bool = False
     parameters: Mapping[str, str] | None = None
     start_call_sid: str = ""
@@ -53,18 +56,22 @@ class CallPlan:
     """One call to make.
 
     Attributes:
-        answer_url: the bridge's webhook, ``http://127.0.0.1:8080/carriers/twilio/answer``.
-        auth_token: what the webhook is signed with; the bridge's `carriers.twilio.auth_token`.
+        answer_url: the bridge's webhook, ``http://127.0.0.1:8080/carriers/twilio/answer``. Of a carrier that has
+            none it tells where the bridge is.
+        section: the carrier's section of the bridge's configuration: its secrets sign what is sent.
+        carrier: who calls, by name.
         public_url: the bridge's `server.public_url`, where that is not the beginning of `answer_url`.
         actions: what the caller does, in order.
         hang_up_after_s: the call lasts no longer.
         hang_up_on_silence_s: hang up when all actions are done and the bridge is silent for so long.
         noise_dbfs: comfort noise on the caller's line; None: digital silence.
-        buffer_ms: Twilio's jitter buffer, filled before it plays.
+        buffer_ms: the carrier's jitter buffer, filled before it plays.
+        call_sid: the call, as the carrier names it.
     """
 
     answer_url: str
-    auth_token: Secret
+    section: Section
+    carrier: str = "twilio"
     public_url: str = ""
     actions: Sequence[Action] = ()
     hang_up_after_s: float = 30.0
@@ -73,6 +80,5 @@ class CallPlan:
     buffer_ms: float = 40.0
     from_number: str = "+15550100001"
     to_number: str = "+15550100002"
-    account_sid: str = SOME_ACCOUNT
     call_sid: str = field(default_factory=lambda: new_sid("CA"))
     misbehaviour: Misbehaviour = Misbehaviour()

@@ -1,4 +1,4 @@
-"""The HTTP half of a simulated Twilio: signed webhooks, sent to where the bridge can be reached from here."""
+"""The HTTP half of a simulated carrier: signed webhooks, sent to where the bridge can be reached from here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.carriers.form_signature import sign
 from bridge.carriers.twilio import SIGNATURE_HEADER
 from bridge.config import Secret
 
-#: Twilio waits this long for the answer to a webhook.
+#: Twilio waits this long for the answer to a webhook, and others about as long.
 WEBHOOK_TIMEOUT_S: Final = 15.0
 
 
@@ -27,13 +27,18 @@ class Signature(StrEnum):
 
 
 def signed_headers(
-    token: Secret, url: str, form: Mapping[str, str] | None = None, signature: Signature = Signature.VALID
+    token: Secret,
+    url: str,
+    form: Mapping[str, str] | None = None,
+    signature: Signature = Signature.VALID,
+    *,
+    header: str = SIGNATURE_HEADER,
 ) -> dict[str, str]:
-    """The header that proves to the bridge who is asking, or does not."""
+    """The header that proves to the bridge who is asking, or does not: of Twilio, and of those who sign like it."""
     if signature is Signature.ABSENT:
         return {}
     key = token.reveal() if signature is Signature.VALID else f"not {token.reveal()}"
-    return {SIGNATURE_HEADER: sign(key, url, form)}
+    return {header: sign(key, url, form)}
 
 
 class Addresses:
@@ -43,7 +48,7 @@ class Addresses:
     there, as on a laptop, the same path is asked for at the place of `answer_url` instead.
 
     Args:
-        answer_url: where to post the call's webhook.
+        answer_url: where to post the call's webhook; the media socket of a carrier without webhooks is next to it.
         public_url: the bridge's `server.public_url`; empty when it is the beginning of `answer_url`.
     """
 
@@ -54,8 +59,13 @@ class Addresses:
         #: The webhook's URL as it is signed.
         self.answer_url = self._public + answer_url.removeprefix(self._here)
 
+    @property
+    def media_url(self) -> str:
+        """The public ws(s):// address of the media socket next to the webhook."""
+        return _socket(urljoin(self.answer_url, "media"))
+
     def absolute(self, url: str) -> str:
-        """A URL out of TwiML, which may be relative to the webhook's."""
+        """A URL out of an answer, which may be relative to the webhook's."""
         return urljoin(self.answer_url, url)
 
     def reach(self, url: str) -> str:
@@ -79,21 +89,23 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether Twilio would go on with it."""
+        """Whether a carrier would go on with it."""
         return 200 <= self.status < 300
 
 
-async def post_webhook(
+async def ask_webhook(
     session: aiohttp.ClientSession,
     url: str,
-    form: Mapping[str, str],
+    *,
+    method: str = "POST",
     headers: Mapping[str, str],
+    body: bytes = b"",
 ) -> Answer:
-    """Post a form. Never raises for what the other side does: see `Answer`."""
+    """Make one request. Never raises for what the other side does: see `Answer`."""
     timeout = aiohttp.ClientTimeout(total=WEBHOOK_TIMEOUT_S)
     try:
-        async with session.post(
-            url, data=form, headers=headers, timeout=timeout, allow_redirects=False
+        async with session.request(
+            method, url, data=body or None, headers=headers, timeout=timeout, allow_redirects=False
         ) as response:
             return Answer(response.status, await response.text(errors="replace"))
     except TimeoutError:

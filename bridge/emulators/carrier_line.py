@@ -12,7 +12,7 @@ Strategy:
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from bridge.emulators.carrier_buffer import CarrierBuffer
 from bridge.emulators.recording import CallRecording, Faulted
@@ -35,6 +35,10 @@ class CarrierLine:
     stream_id: str = ""
     #: Set when the carrier itself wants to close the socket, as after a protocol's own farewell: why.
     closing: str = ""
+    #: With what.
+    closing_code: int = 1000
+    #: Whether, after `stop`, the carrier waits for the bridge's farewell: until `closing` is set.
+    waits_for_farewell: ClassVar[bool] = False
 
     def __init__(self, recording: CallRecording, *, buffer_ms: float = 40.0) -> None:
         self.recording = recording
@@ -84,6 +88,9 @@ class CarrierLine:
     def receive(self, now_ms: float, message: Message) -> list[Message]:
         """Obey one message of the bridge. Returns what the carrier answers at once."""
         raise NotImplementedError
+
+    def pinged(self, now_ms: float) -> None:
+        """The bridge sent a WebSocket ping, which is answered whatever is done here."""
 
     def fault(self, now_ms: float, code: int, detail: str) -> None:
         """Note that the bridge broke the carrier's rules; `code` is the carrier's own number, or 0."""

@@ -6,10 +6,14 @@ Each simulated carrier is a module of `bridge.emulators.carriers` with an `Excha
 
 from __future__ import annotations
 
+import importlib.util
+import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import bridge.emulators.carriers
 from bridge.emulators.caller_plan import CallPlan
 from bridge.emulators.caller_webhooks import Addresses, Answer
 from bridge.emulators.carrier_line import CarrierLine
@@ -36,6 +40,12 @@ class Handshake:
     subprotocols: tuple[str, ...] = ()
 
 
+def form_ask(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpAsk:
+    """A form, posted."""
+    head = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+    return HttpAsk(url, "POST", head, urlencode(form).encode("ascii"))
+
+
 class Exchange:
     """A carrier, for the length of one call.
 
@@ -47,6 +57,9 @@ class Exchange:
 
     #: As in ``/carriers/<name>/``.
     name: ClassVar[str]
+    #: The carrier's own numbers for a webhook that was answered with an error, and for a refused media socket.
+    webhook_fault: ClassVar[int] = 0
+    handshake_fault: ClassVar[int] = 0
 
     def __init__(self, plan: CallPlan, addresses: Addresses, section: Any) -> None:
         self.plan, self.addresses, self.section = plan, addresses, section
@@ -79,6 +92,19 @@ class Exchange:
         """
         return ()
 
+    def with_token(self, order: StreamOrder, token: str) -> StreamOrder:
+        """`order` with another one-time token in it, or with none when `token` is empty.
+
+        Knows the parameter ``token`` and the path ``/media/<token>``; override it for another place.
+        """
+        parameters = {name: value for name, value in order.parameters.items() if name != "token"}
+        if len(parameters) < len(order.parameters):
+            return replace(order, parameters={**parameters, **({"token": token} if token else {})})
+        parts = urlsplit(order.url)
+        base, _, _ = parts.path.partition("/media/")
+        path = f"{base.removesuffix('/media')}/media{f'/{token}' if token else ''}"
+        return replace(order, url=urlunsplit(parts._replace(path=path)))
+
     def handshake(self, order: StreamOrder) -> Handshake:
         """The request for the media socket."""
         return Handshake(order.url, order.headers, order.subprotocols)
@@ -94,3 +120,27 @@ class Exchange:
     def ended(self, order: StreamOrder, *, hung_up: bool, error: str = "") -> HttpAsk | None:
         """What to do next, asked when the stream is over, where the carrier asks."""
         return None
+
+
+def exchange_types() -> dict[str, type[Exchange]]:
+    """Every carrier that can be simulated, by name."""
+    package = bridge.emulators.carriers
+    modules = [
+        importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+    ]
+    found: list[type[Exchange]] = [module.EXCHANGE for module in modules if hasattr(module, "EXCHANGE")]
+    return {exchange.name: exchange for exchange in found}
+
+
+def exchange_type(name: str) -> type[Exchange]:
+    """The simulated carrier of this name.
+
+    Raises:
+        LookupError: there is none.
+    """
+    module = f"{bridge.emulators.carriers.__name__}.{name}"
+    if importlib.util.find_spec(module) is None:
+        raise LookupError(f"no carrier {name!r} can be simulated")
+    found: type[Exchange] = importlib.import_module(module).EXCHANGE
+    return found

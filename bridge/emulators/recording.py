@@ -78,7 +78,7 @@ class MarkEchoed(_Entry, frozen=True):
 
 
 class Faulted(_Entry, frozen=True):
-    """The bridge did what Twilio reports to an operator's debugger; `code` is Twilio's number for it."""
+    """The bridge broke a rule of the carrier; `code` is the carrier's own number for that, or 0."""
 
     code: int
     detail: str
@@ -107,7 +107,7 @@ class HungUp(_Entry, frozen=True):
 
 
 class BridgeClosed(_Entry, frozen=True):
-    """The bridge closed the media socket. 1006: it vanished without a close frame."""
+    """The bridge closed the media socket, or had the carrier close it. 1006: it vanished without a close frame."""
 
     code: int
     reason: str = ""

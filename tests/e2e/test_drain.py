@@ -25,7 +25,7 @@ from bridge.errors import CallEnded
 from tests.support import agents
 from tests.support.bridge import make_config, stage
 from tests.support.cli import next_line, started
-from tests.support.stranger import Stranger
+from tests.support.stranger import Stranger, send
 from tests.support.waiting import until
 
 HELLO = "tests.support.agents:says_hello"
@@ -87,7 +87,7 @@ async def test_a_drain_waits_for_a_socket_that_is_about_to_start_its_call() -> N
             await socket.send_str(line.start())
             await until(lambda: bool(s.server.runtime.calls))
             assert not drain.done()
-            await socket.send_str(line.stop())
+            await send(socket, *line.stop())
         await drain
     assert s.the_call.ended == "carrier"
     agents.log.pop(stranger.call_sid, None)
@@ -127,7 +127,7 @@ class Process:
         """Somebody who is calling now."""
         plan = CallPlan(
             answer_url=f"{self.config.server.public_url}/carriers/twilio/answer",
-            auth_token=Secret(AUTH_TOKEN),
+            section=self.config.carriers.twilio,
             from_number=NUMBER,
             hang_up_after_s=AT_MOST_S - 2,
         )

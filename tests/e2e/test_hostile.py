@@ -10,13 +10,13 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from bridge.emulators.caller_webhooks import Signature, post_webhook, signed_headers
-from bridge.emulators.twilio_line import new_sid
+from bridge.emulators.caller_plan import new_sid
+from bridge.emulators.caller_webhooks import Signature, signed_headers
 from bridge.emulators.twiml import parse_twiml
 from bridge.server.limits import Limits
 from tests.support.bridge import Stage, stage
 from tests.support.log import tracebacks
-from tests.support.stranger import HELLO, PATIENCE_S, Stranger, closed_with, send
+from tests.support.stranger import HELLO, PATIENCE_S, Stranger, closed_with, post_form, send
 from tests.support.waiting import until
 
 WAITS = "tests.support.agents:waits_for_ever"
@@ -49,9 +49,9 @@ async def test_a_signature_covers_every_field() -> None:
         url = stranger.url("/carriers/twilio/answer")
         headers = signed_headers(stranger.auth_token, url, stranger.form)
         async with aiohttp.ClientSession() as session:
-            assert (await post_webhook(session, url, stranger.form, headers)).status == 200
+            assert (await post_form(session, url, stranger.form, headers)).status == 200
             for changed in ({"From": "+15550000000"}, {"CallSid": new_sid("CA")}, {"Extra": ""}):
-                assert (await post_webhook(session, url, stranger.form | changed, headers)).status == 403
+                assert (await post_form(session, url, stranger.form | changed, headers)).status == 403
         assert s.nothing_started
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from bridge.emulators.caller_webhooks import Signature
-from bridge.emulators.twilio_line import TwilioLine
+from bridge.emulators.carriers.twilio import TwilioLine
 from bridge.server.limits import Limits
 from tests.support.bridge import stage
 from tests.support.log import tracebacks
@@ -76,7 +76,7 @@ async def test_a_live_call_outlives_what_is_broken_and_counts_it() -> None:
             assert await call.gather(1) == "5", message[:60]
             told = stats.protocol_errors + stats.ignored_messages - before
             assert dict(told) == ({kind: 1} if kind else {}), message[:60]
-        await socket.send_str(line.stop())
+        await send(socket, *line.stop())
         await until(lambda: bool(s.ended))
     assert s.the_call.ended == "carrier"
 
@@ -84,7 +84,7 @@ async def test_a_live_call_outlives_what_is_broken_and_counts_it() -> None:
 async def test_media_before_start_is_counted_and_forgiven() -> None:
     async with stage(WAITS) as s, Stranger(s.config) as stranger, stranger.socket() as socket:
         line = stranger.line(await stranger.invitation())
-        await send(socket, HELLO, line.voice(SILENCE), line.voice(SILENCE), line.start())
+        await send(socket, HELLO, *line.voice(SILENCE), *line.voice(SILENCE), line.start())
         await until(lambda: bool(s.server.runtime.calls))
         assert s.server.runtime.stats.ignored_messages == {"media_before_start": 2}
 
@@ -92,7 +92,7 @@ async def test_media_before_start_is_counted_and_forgiven() -> None:
 async def test_media_after_stop_is_counted_and_nothing_more() -> None:
     async with stage(WAITS) as s, Stranger(s.config) as stranger:
         async with stranger.live() as (socket, line):
-            await send(socket, line.stop(), line.voice(SILENCE), line.voice(SILENCE), line.start())
+            await send(socket, *line.stop(), *line.voice(SILENCE), *line.voice(SILENCE), line.start())
             await until(lambda: s.server.runtime.stats.ignored_messages.total() == 3)
         assert s.server.runtime.stats.ignored_messages == {"media_after_stop": 2, "start_after_stop": 1}
         assert s.server.runtime.stats.calls_started == 1
@@ -165,7 +165,8 @@ async def test_a_flood_is_no_phone() -> None:
         await until(lambda: bool(s.server.runtime.calls))
         with suppress(ConnectionError):
             while not socket.closed and not s.ended:
-                await send(socket, *(line.voice(SILENCE) for _ in range(10)))
+                for _ in range(10):
+                    await send(socket, *line.voice(SILENCE))
                 await asyncio.sleep(0)
         assert await closed_with(socket) == 1008
         await until(lambda: bool(s.ended))
@@ -218,7 +219,7 @@ async def test_a_carrier_may_vanish_at_any_moment() -> None:
             async with Stranger(s.config) as stranger:
                 line = stranger.line(await stranger.invitation())
                 async with stranger.socket() as socket:
-                    await send(socket, HELLO, line.start(), line.voice(SILENCE))
+                    await send(socket, HELLO, line.start(), *line.voice(SILENCE))
                     await stranger.vanish()
         await until(lambda: not s.server.runtime.calls)
         async with asyncio.timeout(PATIENCE_S):
@@ -238,7 +239,7 @@ async def test_strangers_leave_nothing_behind() -> None:
                     stranger.live() as (live, line),
                 ):
                     await send(rude, "{}")
-                    await send(live, "rubbish", line.stop())
+                    await send(live, "rubbish", *line.stop())
                     assert await closed_with(silent) == await closed_with(rude) == 1008
                 await stranger.post("answer", Signature.FORGED)
         await s.server.runtime.drained()

@@ -20,6 +20,7 @@ from bridge.call import Call
 from bridge.carriers.twilio import TwilioConfig
 from bridge.config import Config, Secret
 from bridge.config_lightning import FallbackConfig
+from bridge.config_tree import Section
 from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller import place_call
 from bridge.emulators.caller_plan import CallPlan

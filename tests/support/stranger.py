@@ -11,10 +11,11 @@ from types import TracebackType
 import aiohttp
 
 from bridge.config import Config, Secret
-from bridge.emulators.caller_plan import SOME_ACCOUNT
-from bridge.emulators.caller_webhooks import Answer, Signature, post_webhook, signed_headers
+from bridge.emulators.caller_plan import new_sid
+from bridge.emulators.caller_webhooks import Answer, Signature, ask_webhook, signed_headers
+from bridge.emulators.carriers.twilio import SOME_ACCOUNT, StreamIdentity, TwilioLine
+from bridge.emulators.exchange import form_ask
 from bridge.emulators.recording import CallRecording
-from bridge.emulators.twilio_line import StreamIdentity, TwilioLine, new_sid
 from bridge.emulators.twiml import parse_twiml
 from tests.support.bridge import AUTH_TOKEN
 
@@ -70,7 +71,7 @@ class Stranger:
         """One webhook."""
         url, form = self.url(f"/carriers/twilio/{endpoint}"), self.form | fields
         headers = signed_headers(self.auth_token, url, form, signature)
-        return await post_webhook(self._session, url, form, headers)
+        return await post_form(self._session, url, form, headers)
 
     async def invitation(self) -> dict[str, str]:
         """The parameters that the answer to the call's webhook puts into the stream, the token among them."""
@@ -103,6 +104,14 @@ class Stranger:
             await socket.send_str(line.connected())
             await socket.send_str(line.start())
             yield socket, line
+
+
+async def post_form(
+    session: aiohttp.ClientSession, url: str, form: Mapping[str, str], headers: Mapping[str, str]
+) -> Answer:
+    """Post a form."""
+    ask = form_ask(url, form, headers)
+    return await ask_webhook(session, url, headers=ask.headers, body=ask.body)
 
 
 async def closed_with(socket: Socket) -> int:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import WSCloseCode
 from twilio.request_validator import RequestValidator
 
+from bridge.carriers.twilio import TwilioConfig
 from bridge.config import Secret
 from bridge.emulators.caller import (
     CallPlan,
@@ -24,6 +25,7 @@ from bridge.emulators.caller import (
     place_call,
     run,
 )
+from bridge.emulators.carriers.twilio import Fault
 from bridge.emulators.recording import (
     BridgeClosed,
     BridgeStarted,
@@ -36,7 +38,6 @@ from bridge.emulators.recording import (
     StreamOpened,
     WebhookAnswered,
 )
-from bridge.emulators.twilio_line import Fault
 from bridge.emulators.twiml import Verb
 from bridge.errors import ConfigError
 from telephony_codecs.formats import PCM16_8K
@@ -44,6 +45,7 @@ from telephony_codecs.wav import read_wav, wav_bytes
 from tests.support.toy_bridge import PACKET, Line, ToyBridge, toy_bridge
 
 TOKEN = Secret("the auth token")
+SECTION = TwilioConfig(auth_token=TOKEN)
 VOICE = b"\x21\xa1" * 80
 
 
@@ -51,7 +53,7 @@ async def call(bridge: ToyBridge, **options: Any) -> CallReport:
     """Call it; for half a second at most, if the test does not say otherwise."""
     defaults: dict[str, Any] = {
         "answer_url": f"{bridge.url}/answer",
-        "auth_token": TOKEN,
+        "section": SECTION,
         "hang_up_after_s": 0.5,
     }
     return await place_call(CallPlan(**(defaults | options)))
@@ -214,7 +216,7 @@ async def test_a_refusal_is_an_outcome(options: dict[str, Any], outcome: Outcome
 
 
 async def test_nobody_there_is_an_outcome() -> None:
-    report = await place_call(CallPlan(answer_url="http://127.0.0.1:1/answer", auth_token=TOKEN))
+    report = await place_call(CallPlan(answer_url="http://127.0.0.1:1/answer", section=SECTION))
     assert report.outcome is Outcome.UNREACHABLE and report.detail
 
 
@@ -229,7 +231,7 @@ async def test_the_bridge_is_told_of_a_stream_that_failed() -> None:
 
 
 async def test_a_bridge_that_does_not_read_cannot_hold_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.emulators.twilio_call.CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bridge.emulators.carrier_call.CLOSE_TIMEOUT_S", 0.2)
     over = asyncio.Event()
 
     async def deaf(line: Line) -> None:

@@ -7,7 +7,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from bridge.config import Secret
-from bridge.emulators.caller_webhooks import Addresses, Answer, Signature, post_webhook, signed_headers
+from bridge.emulators.caller_webhooks import Addresses, Answer, Signature, ask_webhook, signed_headers
 
 HERE = "http://127.0.0.1:8080"
 PUBLIC = "https://bridge.example"
@@ -72,5 +72,5 @@ def test_twilio_goes_on_only_after_success(status: int, ok: bool) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/answer", "http:///", "nonsense"])
 async def test_nobody_there_is_an_answer_too(url: str) -> None:
     async with aiohttp.ClientSession() as session:
-        answer = await post_webhook(session, url, FORM, {})
+        answer = await ask_webhook(session, url, headers={}, body=b"a=b")
     assert answer.status == 0 and answer.body

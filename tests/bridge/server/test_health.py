@@ -10,11 +10,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.config import Secret
+from bridge.emulators.caller_plan import new_sid
 from bridge.emulators.caller_webhooks import Answer, Signature
-from bridge.emulators.twilio_line import new_sid
 from bridge.errors import Unauthorized
 from tests.support.bridge import API_KEY, AUTH_TOKEN, stage
-from tests.support.stranger import Stranger
+from tests.support.stranger import Stranger, send
 from tests.support.waiting import until
 
 ADMIN_TOKEN = "an-admin-token-for-tests"
@@ -98,7 +98,7 @@ async def test_metrics_count_what_happens() -> None:
         async with stranger.live() as (socket, line):
             await until(lambda: bool(s.server.runtime.calls))
             live = metrics(await stranger.get("/metrics"))
-            await socket.send_str(line.stop())
+            await send(socket, *line.stop())
             await until(lambda: bool(s.ended))
         await stranger.post("answer", Signature.FORGED)
         after = metrics(await stranger.get("/metrics"))

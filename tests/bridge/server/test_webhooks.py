@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.emulators.twiml import parse_twiml
 from tests.support.bridge import stage
-from tests.support.stranger import Stranger
+from tests.support.stranger import Stranger, send
 from tests.support.waiting import until
 
 WAITS = "tests.support.agents:waits_for_ever"
@@ -36,7 +36,7 @@ async def test_a_call_that_ended_well_is_hung_up_and_one_that_broke_gets_an_apol
         async with stranger.live() as (socket, line), other.live():
             await until(lambda: len(s.server.runtime.calls) == 2)
             assert verbs((await stranger.post("ended")).body) == ["Say", "Hangup"], "it has not ended here"
-            await socket.send_str(line.stop())
+            await send(socket, *line.stop())
             await other.vanish()
             await until(lambda: len(s.ended) == 2)
         assert verbs((await stranger.post("ended")).body) == ["Hangup"]
