@@ -10,6 +10,7 @@ Strategy:
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bridge.carriers.rest import Plan, RestAnswer, RestRequest
@@ -76,6 +77,7 @@ class RestClient:
         import aiohttp
 
         session = self._open()
+        request = request.signed(time.time())
         try:
             async with session.request(
                 request.method,

@@ -11,8 +11,8 @@ Strategy:
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -33,6 +33,7 @@ class RestRequest:
     Attributes:
         url: whole, with its query; it holds no secret.
         purpose: what it is for, in an error's words: "hang up", "place the call".
+        sign: headers that hold for a moment only, made from the unix time; see `signed`.
     """
 
     carrier: str
@@ -41,6 +42,13 @@ class RestRequest:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    sign: Callable[[float], Mapping[str, str]] | None = field(default=None, repr=False, compare=False)
+
+    def signed(self, now_s: float) -> RestRequest:
+        """The request as it is sent at `now_s`, unix seconds: who makes it calls this for each try."""
+        if self.sign is None:
+            return self
+        return replace(self, headers={**self.headers, **self.sign(now_s)}, sign=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A stand-in is pure: `answer` takes the request and returns what the carrier woul
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -35,7 +36,7 @@ class RestStandIn:
         return answer
 
     def judge(self, request: RestRequest) -> RestAnswer:
-        """For each carrier to fill in: 401 without the right credentials, 404 for an unknown path, 4xx for a bad body."""
+        """For each to fill in: 401 without the right credentials, 404 for an unknown path, 4xx for a bad body."""
         raise NotImplementedError
 
 
@@ -58,7 +59,7 @@ def run(plan: Any, stand_in: RestStandIn) -> Any:
     try:
         request = next(plan)
         while True:
-            request = plan.send(stand_in.answer(request))
+            request = plan.send(stand_in.answer(request.signed(time.time())))
     except StopIteration as done:
         return done.value
 
