@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 #: Doors to Lightning, and `local`: a program on this machine.
 DoorName: TypeAlias = Literal["live", "sse", "http", "v3.1", "v3.1-sse", "v2", "v2-sse", "v4", "local"]
@@ -15,3 +15,7 @@ Output: TypeAlias = Literal["auto", "ulaw", "alaw", "pcm"]
 ClipName: TypeAlias = Literal["pcm", "wav", "mp3", "ulaw", "alaw"]
 #: In hertz.
 SampleRate: TypeAlias = Literal[8000, 16000, 24000, 44100]
+
+#: Headers of `/livez`: which process answers, and whether a request to upgrade has come through the proxy whole.
+INSTANCE_HEADER: Final = "X-Bridge-Instance"
+UPGRADE_HEADER: Final = "X-Bridge-Upgrade"

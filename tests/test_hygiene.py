@@ -37,6 +37,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 FLOORS = (
     {"__main__"},
     {"cli"},
+    {"doctor"},
     {"server"},
     {"emulators", "agents"},
     {"call"},
@@ -63,7 +64,7 @@ KEEPS_OUT = {
 }
 #: Who may use a library at all.
 ONLY_FOR = {
-    "aiohttp": {"server", "emulators", "lightning", "rest_client"},
+    "aiohttp": {"server", "emulators", "lightning", "rest_client", "doctor"},
     "websockets": {"lightning"},
     "onnxruntime": {"media"},
     "prometheus_client": {"observe"},
@@ -110,6 +111,7 @@ def test_a_server_is_built_by_the_server_alone() -> None:
 #: Bytes, events and `now` in, values out.
 PURE = (
     "bridge.catalogue",
+    "bridge.doctor.findings",
     "bridge.carriers.carrier",
     "bridge.carriers.dialect",
     *(m for m in MODULES if room_of(m) == "carriers" and m != "bridge.carriers.registry"),

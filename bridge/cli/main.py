@@ -16,10 +16,12 @@ from cyclopts import App, CycloptsError, Group
 from bridge import __version__
 from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
+from bridge.cli.doctor import doctor
 from bridge.cli.emulate import caller, lightning
 from bridge.cli.init import init
 from bridge.cli.say import name_hyphens, say
 from bridge.cli.serve import serve
+from bridge.cli.setup import setup
 from bridge.cli.voices import voices
 from bridge.errors import BridgeError, ConfigError
 
@@ -32,7 +34,7 @@ HELP: Final = """
 Gives a phone call the voice of Lightning (Smallest AI), and stops the moment the caller talks.
 """
 EPILOGUE: Final = """
-Start with `bridge demo`: a whole call on this machine, without an account or a key.
+Start with `bridge demo`: a whole call, without an account or a key.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C.
 """
@@ -49,12 +51,14 @@ emulate = App(
     name="emulate",
     help="Stand-ins for the two ends of the bridge, to try it with.",
     help_epilogue="",
-    sort_key=6,
+    sort_key=9,
 )
 app.command(demo, help_epilogue="", sort_key=0)
 app.command(say, help_epilogue="", sort_key=1)
 app.command(init, help_epilogue="", sort_key=2)
-app.command(serve, help_epilogue="", sort_key=3)
+app.command(setup, help_epilogue="", sort_key=3)
+app.command(doctor, help_epilogue="", sort_key=4)
+app.command(serve, help_epilogue="", sort_key=5)
 app.command(voices)
 app.command(dictionaries)
 app.command(emulate)

@@ -10,15 +10,12 @@ from typing import Final
 from aiohttp import web
 
 from bridge.errors import Refused
+from bridge.names import INSTANCE_HEADER, UPGRADE_HEADER
 from bridge.observe.metrics import exposition
 from bridge.server.runtime import Runtime
 
-
 #: Which process this is, by chance: `bridge doctor` sees by it whether the public address leads here.
 INSTANCE: Final = secrets.token_hex(8)
-INSTANCE_HEADER: Final = "X-Bridge-Instance"
-#: Whether a request to upgrade to a WebSocket has come through the proxy whole.
-UPGRADE_HEADER: Final = "X-Bridge-Upgrade"
 
 
 async def livez(_runtime: Runtime, request: web.Request) -> web.Response:

@@ -1,0 +1,86 @@
+"""What the commands about carriers share: which carrier is meant, under which number, at which addresses.
+
+Every mistake is told as the one to mend: the option that was misspelt, or the key, and the variable, that is missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bridge.carriers.carrier import Carrier, StreamUrls
+    from bridge.config import Config
+
+#: E.164: a country code and a number, 7 to 15 digits in all.
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_SIP: Final = re.compile(r"sips?:[^\s@<>\"']{1,128}@[^\s@<>\"']{1,255}")
+#: An extension of a telephone system, or a short code.
+_EXTENSION: Final = re.compile(r"[0-9*#]{2,6}")
+
+
+def checked_number(text: str, option: str) -> str:
+    """`text` without the signs that only readers need, if it is a number that can be called.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    number = text.strip() if text.lstrip().startswith("sip") else re.sub(r"[\s().-]", "", text)
+    if any(kind.fullmatch(number) for kind in (_E164, _SIP, _EXTENSION)):
+        return number
+    wanted = "+ and the country code (+15550100001), a SIP address (sip:desk@example.com), or an extension"
+    raise ConfigError(f"{text!r} is no number: write {wanted}", key=option)
+
+
+def the_carrier(config: Config, name: str, source: str, *, option: str) -> Carrier:
+    """The carrier called `name`, as it is configured.
+
+    Raises:
+        ConfigError: there is no such carrier, or no section of it, or something is missing there.
+    """
+    from bridge.carriers.registry import carrier_types, configured
+
+    types = carrier_types()
+    if name not in types:
+        raise ConfigError(f"{name!r} is no carrier: {_nearest(name, list(types))}", key=option)
+    section = f"carriers.{name}"
+    carrier = configured(config.carriers).get(name)
+    for key, why in (carrier or types[name](types[name].section())).missing():
+        raise _missing(f"{section}.{key}", why, source)
+    if carrier is None:
+        raise ConfigError(
+            f"is missing: the carrier is served once it has a section, [{section}]",
+            key=section,
+            source=source,
+        )
+    return carrier
+
+
+def public_urls(config: Config, carrier: str, source: str) -> StreamUrls:
+    """Where `carrier` reaches this bridge.
+
+    Raises:
+        ConfigError: server.public_url is missing.
+    """
+    from bridge.carriers.urls import stream_urls
+
+    if not config.server.public_url:
+        why = "the address under which carriers reach this bridge."
+        raise _missing("server.public_url", why, source)
+    return stream_urls(config.server.public_url, carrier)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), known, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+def _missing(key: str, why: str, source: str) -> ConfigError:
+    from bridge.config import ENV_PREFIX
+    from bridge.config_tree import variable_of
+
+    told = f"is missing: {why} Set it in the file or as {variable_of(key, ENV_PREFIX)}."
+    return ConfigError(told, key=key, source=source)
