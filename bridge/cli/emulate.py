@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.running import Flag, Text, reserved, run, writing
+from bridge.cli.running import ConfigPath, Flag, Text, reserved, run, writing
 
 Milliseconds: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
 Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0))]
@@ -107,7 +107,8 @@ def caller(
     url: str,
     /,
     *,
-    carrier: Literal["twilio"] = "twilio",
+    carrier: str = "twilio",
+    config: ConfigPath = None,
     speak: Annotated[list[Path] | None, Parameter(negative="")] = None,
     speak_after_s: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     digits: Text = "",
@@ -119,28 +120,35 @@ def caller(
 ) -> int:
     """Call a bridge as a carrier would: signed webhook, media stream, a caller's voice in real time.
 
-    The caller hangs up when all is said and the bridge has been silent for five seconds. Exit code 1 means that
-    the call did not go as a call should.
+    What is signed is signed with the carrier's own section of the bridge's configuration. The caller hangs up when
+    all is said and the bridge has been silent for five seconds. Exit code 1 means that the call did not go as a call
+    should.
 
     Args:
-        url: the bridge's answer webhook: http://127.0.0.1:8080/carriers/twilio/answer
-        carrier: whose dialect to speak.
+        url: the bridge's answer webhook, http://127.0.0.1:8080/carriers/twilio/answer; of a carrier that has none its
+            media socket. The bridge's address alone does too.
+        carrier: whose dialect to speak: twilio, telnyx, plivo, vonage, signalwire, exotel, asterisk, freeswitch,
+            jambonz, genesys.
+        config: the bridge's TOML file, for the carrier's credentials; BRIDGE_SECTION__KEY in the environment is read
+            on top of it.
         speak: a WAV file that the caller says; more of them are said in turn.
         speak_after_s: when the caller begins.
         digits: keys to press, when all is said; without --speak, when the caller would have begun.
         hang_up_after_s: the call lasts no longer than this.
-        auth_token: what to sign with; by default BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN.
-        account_sid: the account that calls.
+        auth_token: what to sign with, of carriers that have one; instead of the configuration's.
+        account_sid: the account that calls, likewise.
         public_url: the bridge's server.public_url, where that is not the beginning of the URL.
         out: write the call as a stereo WAV: caller left, bridge right.
     """
-    from bridge.config import Secret
     from bridge.emulators.caller import run as run_caller
+    from bridge.secret import Secret
 
     with reserved(out) if out else nullcontext(), writing(out or Path()):
         report = run(
             run_caller(
                 url,
+                carrier=carrier,
+                config=config,
                 speak=speak or (),
                 speak_after_s=speak_after_s,
                 digits=digits,

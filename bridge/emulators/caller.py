@@ -21,6 +21,7 @@ from bridge.emulators.caller_plan import CallPlan, Misbehaviour
 from bridge.emulators.caller_script import Action, Cue, Press, Utterance
 from bridge.emulators.caller_webhooks import Signature
 from bridge.emulators.carrier_call import CarrierCall
+from bridge.emulators.exchange import simulated
 from bridge.errors import ConfigError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Press",
     "Signature",
     "Utterance",
+    "answer_url",
     "place_call",
     "run",
 ]
@@ -74,7 +76,7 @@ async def run(
         speak: WAV files. The first is said at `speak_after_s`, each further one when the bridge has answered
             the one before and fallen silent.
         digits: keys pressed at `speak_after_s`, or when all is said.
-        auth_token, account_sid: the Twilio account, instead of that of the configuration.
+        auth_token, account_sid: instead of the configuration's, of carriers that have them.
         public_url: the bridge's `server.public_url`, where that is not the beginning of `url`.
         out: a stereo WAV to write, caller left, bridge right.
 
@@ -120,7 +122,9 @@ def _section(name: str, config: Path | None, auth_token: Secret | None, account_
     Raises:
         ConfigError: names what is missing from it.
     """
-    carrier = carrier_types()[name]
+    carrier = carrier_types().get(name)
+    if carrier is None or name not in simulated():
+        raise ConfigError(f"{name!r} is none of {', '.join(simulated())}", key="--carrier")
     section: Section = getattr(load_config(config).carriers, name) or carrier.section()
     given = {"auth_token": auth_token, "account_sid": account_sid}
     for key, value in given.items():

@@ -12,7 +12,7 @@ import aiohttp
 
 from bridge.carriers.form_signature import sign
 from bridge.carriers.twilio import SIGNATURE_HEADER
-from bridge.config import Secret
+from bridge.secret import Secret
 
 #: Twilio waits this long for the answer to a webhook, and others about as long.
 WEBHOOK_TIMEOUT_S: Final = 15.0

@@ -6,7 +6,7 @@ Each simulated carrier is a module of `bridge.emulators.carriers` with an `Excha
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -122,25 +122,13 @@ class Exchange:
         return None
 
 
-def exchange_types() -> dict[str, type[Exchange]]:
-    """Every carrier that can be simulated, by name."""
-    package = bridge.emulators.carriers
-    modules = [
-        importlib.import_module(f"{package.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(package.__path__)
-    ]
-    found: list[type[Exchange]] = [module.EXCHANGE for module in modules if hasattr(module, "EXCHANGE")]
-    return {exchange.name: exchange for exchange in found}
+def simulated() -> list[str]:
+    """Names of the carriers that can be simulated."""
+    modules = pkgutil.iter_modules(bridge.emulators.carriers.__path__)
+    return [module.name for module in modules if not module.name.endswith("_rest")]
 
 
 def exchange_type(name: str) -> type[Exchange]:
-    """The simulated carrier of this name.
-
-    Raises:
-        LookupError: there is none.
-    """
-    module = f"{bridge.emulators.carriers.__name__}.{name}"
-    if importlib.util.find_spec(module) is None:
-        raise LookupError(f"no carrier {name!r} can be simulated")
-    found: type[Exchange] = importlib.import_module(module).EXCHANGE
+    """The simulated carrier of this name, one of `simulated`."""
+    found: type[Exchange] = importlib.import_module(f"{bridge.emulators.carriers.__name__}.{name}").EXCHANGE
     return found

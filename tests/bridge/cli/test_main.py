@@ -67,8 +67,8 @@ OPTIONS = {
                           "--close-after-complete", "--cancel-keeps-audio", "--old-messages", "--fail-after-ms",
                           "--stall-after-ms", "--error-after-ms", "--garble-after-ms", "--faulty-requests",
                           "--answer-pcm", "--odd-chunks", "--wav-header"),
-    "emulate caller": ("--carrier", "--speak", "--speak-after-s", "--digits", "--hang-up-after-s", "--auth-token",
-                       "--account-sid", "--public-url", "--out -o"),
+    "emulate caller": ("--carrier", "--config -c", "--speak", "--speak-after-s", "--digits", "--hang-up-after-s",
+                       "--auth-token", "--account-sid", "--public-url", "--out -o"),
 }  # fmt: skip
 
 

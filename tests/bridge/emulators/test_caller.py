@@ -22,6 +22,7 @@ from bridge.emulators.caller import (
     Press,
     Signature,
     Utterance,
+    answer_url,
     place_call,
     run,
 )
@@ -379,10 +380,39 @@ async def test_the_command_calls_tells_and_records(
     assert len(report.of(CallerStopped)) == 1
 
 
+async def test_the_credentials_are_those_of_the_bridges_own_file(tmp_path: Path) -> None:
+    config = tmp_path / "bridge.toml"
+    config.write_text(f'[carriers.twilio]\nauth_token = "{TOKEN.reveal()}"\naccount_sid = "AC7"\n')
+    async with toy_bridge(listen) as bridge:
+        report = await run(f"{bridge.url}/answer", config=config, hang_up_after_s=0.1)
+        assert all(
+            RequestValidator(TOKEN.reveal()).validate(post.url, post.form, post.signature)
+            for post in bridge.posted
+        )
+        assert {post.form["AccountSid"] for post in bridge.posted} == {"AC7"}
+    assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("url", "webhook"),
+    [
+        ("https://b.example/carriers/twilio/answer", "https://b.example/carriers/twilio/answer"),
+        ("https://b.example/a/b?c=d", "https://b.example/a/b?c=d"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/carriers/twilio/answer"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/carriers/twilio/answer"),
+        ("wss://b.example", "https://b.example/carriers/twilio/answer"),
+        ("ws://127.0.0.1:8080/carriers/twilio/media", "http://127.0.0.1:8080/carriers/twilio/answer"),
+    ],
+)
+def test_a_bridge_can_be_given_by_any_address_of_it(url: str, webhook: str) -> None:
+    assert answer_url(url, "twilio") == webhook
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"auth_token": None}, "BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN: carriers.twilio.auth_token: is missing"),
+        ({"carrier": "carrier pigeon"}, "--carrier: 'carrier pigeon' is none of .*twilio"),
         ({"speak": [Path("no such.wav")]}, "no such.wav"),
         ({"speak": [Path(__file__)]}, "not a WAV"),
         ({"digits": "call me"}, "keys of a telephone"),
