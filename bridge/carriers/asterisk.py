@@ -110,28 +110,18 @@ class _Mark(Wire, tag="MEDIA_MARK_PROCESSED"):
     correlation_id: str = ""
 
 
-class _Xoff(Wire, tag="MEDIA_XOFF"):
-    pass
-
-
-class _Xon(Wire, tag="MEDIA_XON"):
-    pass
-
-
-class _Status(Wire, tag="STATUS"):
-    pass
-
-
-class _Drained(Wire, tag="QUEUE_DRAINED"):
-    pass
-
-
-class _Buffered(Wire, tag="MEDIA_BUFFERING_COMPLETED"):
-    pass
-
-
-class _Error(Wire, tag="ERROR"):
-    pass
+#: What says nothing but its own name, as far as we read it.
+_EVENTS: Final[Mapping[type[Struct], Event]] = {
+    msgspec.defstruct(name, [], bases=(Wire,), tag=name): event
+    for name, event in {
+        "MEDIA_XOFF": FlowStopped(),
+        "MEDIA_XON": FlowResumed(),
+        "STATUS": Ignored("status"),
+        "QUEUE_DRAINED": Ignored("queue_drained"),
+        "MEDIA_BUFFERING_COMPLETED": Ignored("buffering_completed"),
+        "ERROR": Ignored("carrier_error"),
+    }.items()
+}
 
 
 def in_json(line: bytes) -> bytes:
@@ -160,14 +150,6 @@ def in_json(line: bytes) -> bytes:
 # -- dialect ---------------------------------------------------------------------------------------
 
 _MEDIA_BEFORE_START: Final = Ignored("media_before_start")
-_EVENTS: Final[Mapping[type[Struct], Event]] = {
-    _Xoff: FlowStopped(),
-    _Xon: FlowResumed(),
-    _Status: Ignored("status"),
-    _Drained: Ignored("queue_drained"),
-    _Buffered: Ignored("buffering_completed"),
-    _Error: Ignored("carrier_error"),
-}
 
 
 class AsteriskDialect(JsonDialect):
@@ -270,13 +252,14 @@ class AsteriskDialect(JsonDialect):
         if audio is None:
             known = ", ".join(FORMATS)
             reason = f"format {plain(wire.format, 20)!r} is not spoken here; dial c(ulaw), or one of {known}"
-            raise self._broken(reason, "bad_format", POLICY_VIOLATION)
+            raise self._unserved(reason)
         for message_ms in range(_STEP_MS, _LONGEST_MESSAGE_MS + 1, _STEP_MS):
             if audio.bytes_in(message_ms) % wire.optimal_frame_size == 0:
                 return audio, message_ms
-        raise self._broken(
-            f"no message of whole frames of {wire.optimal_frame_size} bytes", "bad_format", POLICY_VIOLATION
-        )
+        raise self._unserved(f"no message of whole frames of {wire.optimal_frame_size} bytes")
+
+    def _unserved(self, reason: str) -> ProtocolError:
+        return self._broken(reason, "bad_format", POLICY_VIOLATION if self._phase is Phase.OPENING else None)
 
     def _event(self, wire: Any) -> Event:
         if isinstance(wire, _Mark):
