@@ -187,7 +187,7 @@ class JsonDialect(Dialect):
 
     # -- the rest is the same for all ----------------------------------------------------------------------
 
-    def _begin(self, wire: Any) -> Started:
+    def _begin(self, wire: Any) -> Event:
         started = self._start(wire)
         self._started = started
         self._enter(Phase.STREAMING)
