@@ -1,0 +1,520 @@
+"""Plivo: ``<Stream>`` in an Answer XML, base64 media both ways, `X-Plivo-Signature-V3` on webhooks.
+
+Strategy, besides what `dialect`, `json_dialect` and `carrier` promise:
+
+- `contentType` is always written: Plivo's pages disagree about what it is when it is not.
+- One message plays 20 ms, the only size that nobody reports as refused.
+- The stream ends when the socket does, with no message about it; then ``<Redirect>`` has Plivo ask us what is next.
+- The token travels in the path of the stream's address. A signature on the upgrade is not looked at: Plivo does not say
+  that there is one, and a check that a forger escapes by leaving the header out would stop nobody but Plivo.
+
+Facts, from plivo.com/docs: voice/xml/audio-stream, voice/xml/stream/*, voice/concepts/signature-validation,
+voice/api/call, account/api/application, numbers/api/account-phone-number; and the `plivo` package.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from base64 import b64encode
+from binascii import b2a_base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bridge.carriers.carrier import (
+    Capabilities,
+    Carrier,
+    Ended,
+    Ending,
+    How,
+    IncomingCall,
+    Marks,
+    Reply,
+    Setting,
+    StreamStatus,
+    StreamUrls,
+    Upgrade,
+    Webhook,
+    header_values,
+)
+from bridge.carriers.dialect import Audio, Digit, Event, Ignored, MarkPlayed, Started, Stopped
+from bridge.carriers.form_signature import spellings
+from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Wire
+from bridge.carriers.markup import plain, response, verb
+from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, json_request, text_at
+from bridge.config_tree import Section
+from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.secret import Secret
+from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat, Encoding
+
+NAME: Final = "plivo"
+#: Signed with the token of the account that the number is of, and with that of the account above it.
+SIGNATURE_HEADERS: Final = ("X-Plivo-Signature-V3", "X-Plivo-Signature-Ma-V3")
+NONCE_HEADER: Final = "X-Plivo-Signature-V3-Nonce"
+
+_ID: Final = r"\A[0-9A-Za-z_-]{1,64}\Z"
+_MAX_FIELD_CHARS: Final = 400
+_LONGEST_CALL_S: Final = 24 * 3600
+_ENCODINGS: Final = {"audio/x-mulaw": Encoding.MULAW, "audio/x-l16": Encoding.PCM16}
+_STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
+    "StartStream": "started",
+    "StopStream": "stopped",
+    "DroppedStream": "error",
+}
+#: What a webhook says of a call that is over. Without a `hangup_url` it comes to the answer URL.
+_OVER: Final = frozenset({"completed", "busy", "failed", "timeout", "no-answer", "cancel", "rejected"})
+#: Milliseconds of unix time, not of a stream: some pages have the one, some the other.
+_UNIX_MS: Final = 10**11
+_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
+
+# -- messages received -----------------------------------------------------------------------------
+
+_Millis: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class _OfStream(Wire, kw_only=True, gc=False):
+    streamId: str = ""
+
+
+class _MediaFormat(Struct):
+    encoding: str = "audio/x-mulaw"
+    sampleRate: int = 8000
+
+
+class _StartBody(Struct):
+    callId: Annotated[str, Meta(pattern=_ID)]
+    streamId: Annotated[str, Meta(pattern=_ID)]
+    accountId: str = ""
+    mediaFormat: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
+
+
+class _Start(Wire, tag="start"):
+    start: _StartBody
+
+
+class _MediaBody(Struct, gc=False):
+    payload: bytes
+    track: str = "inbound"
+    timestamp: _Millis = 0
+
+
+class _Media(_OfStream, tag="media", kw_only=True, gc=False):
+    media: _MediaBody
+
+
+class _DtmfBody(Struct):
+    digit: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D"]
+
+
+class _Dtmf(_OfStream, tag="dtmf", kw_only=True):
+    dtmf: _DtmfBody
+
+
+class _Played(_OfStream, tag="playedStream", kw_only=True):
+    name: str
+
+
+class _PlayedOfOld(_OfStream, tag="played", kw_only=True):
+    name: str
+
+
+class _Cleared(_OfStream, tag="clearedAudio"):
+    pass
+
+
+class _BadPayload(_OfStream, tag="incorrectPayload"):
+    pass
+
+
+class _Stop(_OfStream, tag="stop"):
+    reason: str = ""
+
+
+# -- dialect ---------------------------------------------------------------------------------------
+
+_FOREIGN_STREAM: Final = Ignored("foreign_stream")
+_OUTBOUND_TRACK: Final = Ignored("outbound_track")
+_CLEARED: Final = Ignored("cleared_audio")
+_INCORRECT_PAYLOAD: Final = Ignored("incorrect_payload")
+
+
+class PlivoDialect(JsonDialect):
+    """The media socket of one Plivo call; see `bridge.carriers.dialect.Dialect`."""
+
+    carrier = NAME
+    KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
+        _Media: Kind.MEDIA,
+        _Dtmf: Kind.DTMF,
+        _Played: Kind.MARK,
+        _PlayedOfOld: Kind.MARK,
+        _Cleared: Kind.CONTROL,
+        _BadPayload: Kind.CONTROL,
+        _Start: Kind.START,
+        _Stop: Kind.STOP,
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stream_id = ""
+        self._began_ms: int | None = None
+        self._audio_prefix = self._mark_prefix = self._clear = b""
+
+    def audio(self, payload: bytes) -> bytes:
+        """The message that plays one packet, in the stream's own format."""
+        assert self._audio_prefix, "audio before start"
+        return self._audio_prefix + b2a_base64(payload, newline=False) + b'"}}'
+
+    def mark(self, name: str) -> Sequence[bytes]:
+        """The message that asks for `MarkPlayed(name)` once everything before it is played; if cleared, never."""
+        assert self._mark_prefix, "mark before start"
+        return (self._mark_prefix + msgspec.json.encode(name) + b"}",)
+
+    def clear(self) -> Sequence[bytes]:
+        """The message that empties Plivo's buffer. Checkpoints that are pending never come back."""
+        assert self._clear, "clear before start"
+        return (self._clear,)
+
+    def send_digits(self, digits: str) -> Sequence[bytes]:
+        """The message that presses keys towards the caller."""
+        return (b'{"event":"sendDTMF","dtmf":' + msgspec.json.encode(digits) + b"}",)
+
+    def _start(self, wire: _Start) -> Started:
+        start = wire.start
+        self._format(start.mediaFormat)
+        return Started(call_id=start.callId, stream_id=start.streamId, account_id=start.accountId)
+
+    def _opened(self, wire: _Start, started: Started) -> None:
+        told = wire.start.mediaFormat
+        self.inbound_format = self.outbound_format = self._format(told)
+        self._stream_id = started.stream_id
+        stream = started.stream_id.encode("ascii")
+        self._audio_prefix = (
+            b'{"event":"playAudio","media":{"contentType":"%b","sampleRate":%d,"payload":"'
+            % (told.encoding.encode("ascii"), told.sampleRate)
+        )
+        self._mark_prefix = b'{"event":"checkpoint","streamId":"%b","name":' % stream
+        self._clear = b'{"event":"clearAudio","streamId":"%b"}' % stream
+
+    def _format(self, told: _MediaFormat) -> AudioFormat:
+        encoding, rate_hz = _ENCODINGS.get(told.encoding), told.sampleRate
+        if encoding is None or rate_hz not in ((8000, 16000) if encoding is Encoding.PCM16 else (8000,)):
+            reason = f"the caller comes as {told.encoding[:20]!r} at {rate_hz} Hz"
+            raise self._broken(reason, "bad_format", POLICY_VIOLATION)
+        return AudioFormat(encoding, rate_hz)
+
+    def _event(self, wire: Any) -> Event:
+        if wire.streamId != self._stream_id and wire.streamId:
+            return _FOREIGN_STREAM
+        if isinstance(wire, _Media):
+            return self._media(wire.media)
+        if isinstance(wire, _Dtmf):
+            return Digit(wire.dtmf.digit)
+        if isinstance(wire, _Played | _PlayedOfOld):
+            return MarkPlayed(wire.name)
+        if isinstance(wire, _Stop):
+            return Stopped(plain(wire.reason, _MAX_FIELD_CHARS))
+        return _CLEARED if isinstance(wire, _Cleared) else _INCORRECT_PAYLOAD
+
+    def _media(self, media: _MediaBody) -> Event:
+        if media.track != "inbound":
+            return _OUTBOUND_TRACK
+        if self._began_ms is None:
+            self._began_ms = media.timestamp if media.timestamp > _UNIX_MS else 0
+        return Audio(media.payload, max(0, media.timestamp - self._began_ms))
+
+    def _is_foreign(self, wire: Any) -> bool:
+        return isinstance(wire, _Stop) and bool(wire.streamId) and wire.streamId != self._stream_id
+
+
+# -- signature -------------------------------------------------------------------------------------
+
+
+def sign(
+    secret: str, method: str, url: str, form: Iterable[tuple[str, str]], nonce: str, encoding: str = "utf-8"
+) -> str:
+    """The V3 signature that belongs to a request: base64 of the HMAC. `plivo.utils` is the oracle for it, in the tests.
+
+    Args:
+        secret: the account's auth token.
+        method: ``GET`` or ``POST``.
+        url: the whole URL as Plivo knows it, query included.
+        form: the fields of a POST body, in any order; a GET has them in its query.
+        nonce: what came along.
+        encoding: of the query's percent signs. The `plivo` package takes them for ``latin-1``.
+    """
+    parts = urlsplit(url)
+    query = "&".join(f"{name}={value}" for name, value in sorted(_fields(parts.query, encoding)))
+    fields = "" if method == "GET" else "".join(name + value for name, value in sorted(form))
+    base = f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{query}" if query or fields else "")
+    base += f".{fields}" if query and fields else fields
+    # Lone surrogates are how a server hands on bytes that are not UTF-8: they must not match, and not raise.
+    message = f"{base}.{nonce}".encode("utf-8", "surrogatepass")
+    return b64encode(hmac.digest(secret.encode("utf-8"), message, "sha256")).decode("ascii")
+
+
+def _fields(query: str, encoding: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=True, encoding=encoding)
+
+
+def _same(ours: str, theirs: str) -> bool:
+    return hmac.compare_digest(ours.encode("ascii"), theirs.encode("utf-8", "surrogatepass"))
+
+
+# -- carrier ---------------------------------------------------------------------------------------
+
+
+class PlivoConfig(Section, frozen=True):
+    """``[carriers.plivo]``."""
+
+    #: For the REST API: hanging up, transfers, calls that we place.
+    auth_id: str = ""
+    auth_token: Secret = msgspec.field(default_factory=Secret)
+    #: The application whose answer URL `bridge setup` sets; empty: it makes one.
+    app_id: str = ""
+    codec: Literal["mulaw", "l16"] = "mulaw"
+    #: Of l16 alone.
+    rate_hz: Literal[8000, 16000] = 8000
+    #: Where REST requests go; a stand-in's.
+    api_url: str = "https://api.plivo.com"
+
+    @property
+    def content_type(self) -> str:
+        """The audio of both directions, as ``<Stream>`` has it."""
+        return f"audio/x-{self.codec};rate={self.rate_hz if self.codec == 'l16' else 8000}"
+
+
+class Plivo(Carrier):
+    """Plivo as a `bridge.carriers.carrier.Carrier`."""
+
+    name = NAME
+    title = "Plivo"
+    section = PlivoConfig
+    capabilities = Capabilities(
+        formats=(MULAW_8K, PCM16_8K, AudioFormat(Encoding.PCM16, 16000)),
+        marks=Marks.PLAYED_ONLY,
+        send_digits=How.MESSAGE,
+        hang_up=How.REST,
+        transfer=How.REST,
+        place_calls=How.REST,
+        token="path",  # noqa: S106 - a place, not a token
+        signed="X-Plivo-Signature-V3 (HMAC-SHA256), webhooks",
+    )
+    webhook_methods = ("POST", "GET")
+
+    _config: PlivoConfig
+
+    def missing(self) -> list[tuple[str, str]]:
+        """Without the auth token nothing can be verified."""
+        return (
+            []
+            if self._config.auth_token
+            else [("auth_token", "without it no call can be told from a forgery.")]
+        )
+
+    # -- the gate --------------------------------------------------------------------------------------
+
+    def verify_webhook(self, webhook: Webhook) -> None:
+        """Raises Refused unless one of the signatures belongs to this URL and form."""
+        if not self._config.auth_token:
+            raise Refused("signature", "no secret is configured to check it with")
+        nonces = header_values(webhook.headers, NONCE_HEADER)
+        if len(nonces) != 1:
+            raise Refused("signature", f"{len(nonces)} headers {NONCE_HEADER} instead of one")
+        given = [
+            signature.strip()
+            for header in SIGNATURE_HEADERS
+            for value in header_values(webhook.headers, header)
+            for signature in value.split(",")
+        ]
+        ours = [
+            sign(
+                self._config.auth_token.reveal(), webhook.method, url, webhook.form.items(), nonces[0], spelt
+            )
+            for url in spellings(webhook.url)
+            for spelt in ("utf-8", "latin-1")
+        ]
+        if not any(_same(one, other) for one in dict.fromkeys(ours) for other in given):
+            raise Refused(
+                "signature", "it does not match; is server.public_url the address that the carrier calls?"
+            )
+
+    def verify_upgrade(self, upgrade: Upgrade) -> None:
+        """Plivo does not say that it signs upgrades: the token in the path must do."""
+
+    # -- webhooks --------------------------------------------------------------------------------------
+
+    def incoming(self, webhook: Webhook) -> IncomingCall | None:
+        """The call that the answer webhook announces; None when it tells that a call is over."""
+        if webhook.value("Event") == "Hangup" or webhook.value("CallStatus") in _OVER:
+            return None
+        call_id = webhook.value("CallUUID")
+        if not re.match(_ID, call_id):
+            raise ProtocolError("CallUUID is missing, repeated or malformed", peer=NAME, kind="bad_webhook")
+        return IncomingCall(
+            call_id=call_id,
+            account_id=plain(webhook.value("ParentAuthID"), _MAX_FIELD_CHARS),
+            from_number=plain(webhook.value("From"), _MAX_FIELD_CHARS),
+            to_number=plain(webhook.value("To"), _MAX_FIELD_CHARS),
+            direction="outbound" if webhook.value("Direction") == "outbound" else "inbound",
+            detail=plain(webhook.value("RequestUUID"), _MAX_FIELD_CHARS),
+        )
+
+    def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
+        """XML that opens the stream, and then asks us what is next."""
+        stream = verb(
+            "Stream",
+            f"{urls.media}/{token}",
+            bidirectional="true",
+            keepCallAlive="true",
+            contentType=self._config.content_type,
+            streamTimeout=str(_LONGEST_CALL_S),
+            statusCallbackUrl=urls.status,
+            statusCallbackMethod="POST",
+        )
+        return response(stream, verb("Redirect", urls.ended, method="POST"))
+
+    def busy(self) -> Reply:
+        """XML that gives the caller the busy tone."""
+        return response(verb("Hangup", reason="busy"))
+
+    def ended(self, webhook: Webhook, ended: Ended) -> Reply:
+        """XML for the time after the stream: connect to somebody else, or hang up, after an apology if need be."""
+        if ended.ending is Ending.TRANSFERRED:
+            dial = verb("Dial")
+            dial.append(verb("Number", plain(ended.transfer_to, _MAX_FIELD_CHARS)))
+            return response(dial, verb("Hangup"))
+        lost = ended.ending is Ending.LOST or self.status(webhook) == "error"
+        return response(verb("Speak", _APOLOGY), verb("Hangup")) if lost else response(verb("Hangup"))
+
+    def call_id_of(self, webhook: Webhook) -> str:
+        """The call, also of a webhook that tells its end."""
+        call_id = webhook.value("CallUUID")
+        return call_id if re.match(_ID, call_id) else ""
+
+    def status(self, webhook: Webhook) -> StreamStatus:
+        """What the stream's status callback reports."""
+        return _STREAM_EVENTS.get(webhook.value("Event"), "unknown")
+
+    def dialect(self, upgrade: Upgrade) -> PlivoDialect:
+        """A fresh dialect, for one media socket."""
+        return PlivoDialect()
+
+    # -- call control ----------------------------------------------------------------------------------
+
+    def hang_up(self, call: IncomingCall) -> Plan[None] | None:
+        """Through REST; without credentials by closing, and the answer to ``ended``."""
+        return self._end(self._call("hang up", call, "DELETE")) if self._config.auth_id else None
+
+    def _end(self, request: RestRequest) -> Plan[None]:
+        answer = yield request
+        if not answer.ok and answer.status != 404:  # it has ended already
+            fail(request, answer)
+
+    def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None] | None:
+        """Have Plivo ask ``ended`` what is next, and answer it there; without credentials it asks once we close."""
+        if not self._config.auth_id:
+            return None
+        body = {"legs": "aleg", "aleg_url": urls.ended, "aleg_method": "POST"}
+        return self._do(self._call("transfer the call", call, "POST", body))
+
+    def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
+        """A call whose answer is fetched from us, like that of any other."""
+        body = {
+            "to": to,
+            "from": from_number,
+            "answer_url": urls.answer,
+            "answer_method": "POST",
+            "hangup_url": urls.status,
+            "hangup_method": "POST",
+        }
+        request = self._request("place the call", "POST", "Call/", body)
+        answer = yield from ask(request)
+        if not (call_id := text_at(answer, "request_uuid")):
+            fail(request, answer, "the answer names no call")
+        return call_id
+
+    def _do(self, request: RestRequest) -> Plan[None]:
+        yield from ask(request)
+
+    def _call(
+        self, purpose: str, call: IncomingCall, method: str, body: Mapping[str, str] | None = None
+    ) -> RestRequest:
+        return self._request(purpose, method, f"Call/{quote(call.call_id, safe='')}/", body)
+
+    def _request(
+        self, purpose: str, method: str, path: str, body: Mapping[str, str] | None = None
+    ) -> RestRequest:
+        config = self._config
+        if not (config.auth_id and config.auth_token):
+            raise Unsupported(
+                f"cannot {purpose}: carriers.plivo.auth_id and auth_token are needed for it", carrier=NAME
+            )
+        url = f"{config.api_url}/v1/Account/{quote(config.auth_id, safe='')}/{path}"
+        headers = basic(config.auth_id, config.auth_token)
+        if body is None:
+            return RestRequest(NAME, purpose, method, url, headers)
+        return json_request(NAME, purpose, url, body, headers, method)
+
+    # -- installation ----------------------------------------------------------------------------------
+
+    def settings(self, number: str, urls: StreamUrls) -> Sequence[Setting]:
+        """An XML application with our webhooks, and the number on it."""
+        return (
+            Setting("Voice > Applications > XML > Answer URL", f"{urls.answer}, POST"),
+            Setting("Voice > Applications > XML > Hangup URL", f"{urls.status}, POST"),
+            Setting(f"Phone Numbers > Your Numbers > {number} > Application", "XML Application, that one"),
+        )
+
+    def set_up(self, number: str, urls: StreamUrls) -> Plan[list[str]]:
+        """Make the application, or change the one that is configured, and give the number to it."""
+        app_id = self._config.app_id
+        body = {"answer_url": urls.answer, "answer_method": "POST"}
+        body |= {"hangup_url": urls.status, "hangup_method": "POST"}
+        if app_id:
+            change = self._request("set the webhooks", "POST", f"Application/{quote(app_id, safe='')}/", body)
+            yield from ask(change)
+        else:
+            app_id = yield from self._make_application(body)
+        path = f"Number/{quote(number.removeprefix('+'), safe='')}/"
+        yield from ask(self._request("give the number to the application", "POST", path, {"app_id": app_id}))
+        return [
+            f"application {app_id}: a call that comes in is answered by {urls.answer}",
+            f"{number}: belongs to application {app_id}; keep it as carriers.plivo.app_id",
+        ]
+
+    def _make_application(self, body: Mapping[str, str]) -> Plan[str]:
+        request = self._request(
+            "make the application", "POST", "Application/", {"app_name": "bridge", **body}
+        )
+        answer = yield from ask(request)
+        if not (app_id := text_at(answer, "app_id")):
+            fail(request, answer, "the answer names no application")
+        return app_id
+
+    def check(self) -> Plan[str] | None:
+        """Ask for the account."""
+        return self._whose() if self._config.auth_id and self._config.auth_token else None
+
+    def _whose(self) -> Plan[str]:
+        answer = yield from ask(self._request("read the account", "GET", ""))
+        return text_at(answer, "name") or self._config.auth_id
+
+    def sample_request(self, urls: StreamUrls, now_s: float) -> Webhook:
+        """A status callback of a stream that never was."""
+        form, nonce = {"Event": "StopStream"}, str(int(now_s))
+        signature = sign(self._config.auth_token.reveal(), "POST", urls.status, form.items(), nonce)
+        headers = {
+            SIGNATURE_HEADERS[0]: signature,
+            NONCE_HEADER: nonce,
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        return Webhook(
+            url=urls.status, headers=headers, form=form, body=urlencode(form).encode("ascii"), now_s=now_s
+        )
+
+
+CARRIER = Plivo
