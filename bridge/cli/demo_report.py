@@ -91,7 +91,7 @@ class CallStory:
 
     def _of_bridge(self) -> Iterator[Moment]:
         for entry in self.call.timeline:
-            if what := _seen_by_bridge(entry):
+            if what := seen_by_bridge(entry):
                 yield Moment(self.offset_ms + entry.at_ms, BRIDGE, what)
 
 
@@ -114,7 +114,8 @@ def _seen_by_caller(entry: heard.Entry) -> str:
     return ""
 
 
-def _seen_by_bridge(entry: tl.Entry) -> str:
+def seen_by_bridge(entry: tl.Entry) -> str:
+    """What is worth telling of an entry of the timeline; empty when nothing is."""
     match entry:
         case tl.SpeakingAsked():
             return f"agent says: “{shortened(entry.text)}”"

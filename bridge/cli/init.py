@@ -11,7 +11,9 @@ from bridge.errors import ConfigError
 
 
 def init(directory: Path = Path(), /, *, force: Flag = False) -> int:
-    """Write a commented bridge.toml: every default, and what must be filled in.
+    """Write a commented bridge.toml, ready to be filled in.
+
+    It shows every setting with its default, and what must be filled in.
 
     Args:
         directory: where to put it; made if it is not there.

@@ -14,6 +14,7 @@ from typing import Final
 from cyclopts import App, CycloptsError, Group
 
 from bridge import __version__
+from bridge.cli.call import call
 from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
 from bridge.cli.doctor import doctor
@@ -59,6 +60,7 @@ app.command(init, help_epilogue="", sort_key=2)
 app.command(setup, help_epilogue="", sort_key=3)
 app.command(doctor, help_epilogue="", sort_key=4)
 app.command(serve, help_epilogue="", sort_key=5)
+app.command(call, help_epilogue="", sort_key=6)
 app.command(voices)
 app.command(dictionaries)
 app.command(emulate)

@@ -78,11 +78,13 @@ class Answer:
 
     Attributes:
         status: of HTTP; 0 when nothing came.
-        error: why nothing came: ``no such host``, ``connection refused``, ...
+        body: the beginning of it.
+        error: why nothing came, in words.
     """
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
     error: str = ""
 
     def header(self, name: str) -> str:

@@ -36,7 +36,7 @@ from bridge.doctor.findings import (
     passed,
     skipped,
 )
-from bridge.doctor.web import Web
+from bridge.doctor.web import Web, local_url
 from bridge.errors import ConfigError
 from bridge.names import INSTANCE_HEADER
 from bridge.server.serve import running
@@ -81,9 +81,7 @@ class WayIn:
 
     @property
     def _here(self) -> str:
-        server = self.config.server
-        host = server.host if server.host not in ("0.0.0.0", "::", "") else "127.0.0.1"  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        return local_url(self.config.server)
 
     async def _through_the_public_address(self, instance: str) -> AsyncIterator[Finding]:
         url = self.config.server.public_url.rstrip("/")

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from bridge.config import ServerConfig
 from bridge.doctor.findings import Answer
+
+MAX_BODY_BYTES: Final = 64 * 1024
 
 _UPGRADE: Final = {
     "Connection": "Upgrade",
@@ -27,7 +30,7 @@ class Web:
     """Used as ``async with``.
 
     Args:
-        within_s: for each request, from looking up the name to the head of the answer.
+        within_s: for each request, from looking up the name to the end of the answer.
         tls: which authorities are trusted; by default the machine's.
     """
 
@@ -54,7 +57,7 @@ class Web:
         body: bytes = b"",
         proxy: str = "",
     ) -> Answer:
-        """What `url` answers; `Answer.error` says why it does not."""
+        """What `url` answers, up to 64 KB of it; `Answer.error` says why it does not."""
         assert self._session is not None
         try:
             async with (
@@ -68,7 +71,7 @@ class Web:
                     proxy=proxy or None,
                 ) as answer,
             ):
-                return Answer(answer.status, dict(answer.headers))
+                return Answer(answer.status, dict(answer.headers), await answer.content.read(MAX_BODY_BYTES))
         except TimeoutError:
             return Answer(error=f"no answer within {self._within_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -96,6 +99,12 @@ class Web:
             return ssl.cert_time_to_seconds(str(found["notAfter"])), ""
         finally:
             writer.transport.abort()
+
+
+def local_url(server: ServerConfig) -> str:
+    """Where this machine reaches the bridge that `server` describes."""
+    host = server.host if server.host not in ("0.0.0.0", "::", "") else "127.0.0.1"  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def told(error: Exception) -> str:

@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, ConfigError
 from tests.support.cli import Invoke, bridge, command, environment, started
 
 COMMANDS = (
-    "demo", "say", "init", "serve", "voices", "voices list", "voices search", "voices clone", "voices clones",
+    "demo", "say", "init", "setup", "doctor", "serve", "call", "voices", "voices list", "voices search", "voices clone", "voices clones",
     "dictionaries", "dictionaries list", "dictionaries add", "dictionaries edit", "dictionaries remove",
     "emulate", "emulate lightning", "emulate caller",
 )  # fmt: skip
@@ -30,6 +30,9 @@ TOLD = {
         "| bridge say --stream-stdin -o - |",
     ),
     "init": ("commented bridge.toml", "what must be filled in"),
+    "setup": ("exact settings", "as places and values", "REST API", "the exit code is 1"),
+    "doctor": ("leads here", "a signed request comes through", "one is started", "Exit code 1"),
+    "call": ("server.admin_token", "Ctrl-C hangs up", "a SIP address", "Exit code 1"),
     "serve": ("until SIGTERM or Ctrl-C", "503", "server.drain_timeout_s", "BRIDGE_SECTION__KEY"),
     "voices": ("list", "search", "clone", "clones"),
     "voices list": ("SMALLEST_API_KEY", "a code such as hi", "A voice speaks with its own model only"),
@@ -50,7 +53,10 @@ OPTIONS = {
     "say": ("--out -o", "--stream-stdin", "--door", "--voice", "--model", "--language", "--speed", "--sample-rate",
             "--format", "--text-streaming", "--normalise", "--pronunciation-dict", "--config -c"),
     "init": ("--force", "DIRECTORY"),
+    "setup": ("CARRIER", "--number -n", "--config -c", "--public-url", "--apply"),
+    "doctor": ("--config -c", "--calls", "--within-s", "--json"),
     "serve": ("--config -c", "--log-level"),
+    "call": ("--via", "--to", "--from", "--agent", "--config -c"),
     "voices": (),
     "voices list": ("--model", "--language", "--gender", "--cloned", "--json", "--config -c"),
     "voices search": ("WORDS", "--model", "--json", "--config -c"),
@@ -84,7 +90,7 @@ def test_the_first_screen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, argum
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) <= 24, "it fits a terminal"
     told = plain(done.out)
-    order = [told.index(f" {name} ") for name in ("demo", "say", "init", "serve", "voices", "emulate")]
+    order = [told.index(f" {name} ") for name in ("demo", "say", "init", "setup", "doctor", "serve", "call", "voices", "emulate")]
     assert order == sorted(order), "in the order in which one needs them"
     assert "stops the moment the caller talks" in told
     assert "Start with bridge demo" in told
@@ -112,7 +118,7 @@ def test_version(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     "arguments, hint",
     [
-        (["nope"], "Available commands: demo, say, init, serve, voices, dictionaries, emulate"),
+        (["nope"], "Available commands: demo, say, init, setup, doctor, serve, call, voices"),
         (["demmo"], "demo"),
         (["emulate", "nobody"], "lightning"),
         (["demo", "--colour", "red"], "Unknown option: --colour"),
@@ -127,6 +133,12 @@ def test_version(invoke: Invoke) -> None:
         (["say", "hello", "--text-streaming", "tokens"], "sentences"),
         (["say", "hello", "and", "more"], "more"),
         (["serve", "--log-level", "loud"], "--log-level"),
+        (["setup"], "CARRIER"),
+        (["setup", "twilio"], "--number"),
+        (["doctor", "--calls", "0"], "--calls"),
+        (["doctor", "--within-s", "0"], "--within-s"),
+        (["call", "--via", "twilio", "--from", "+15550100001"], "--to"),
+        (["call", "--to", "+15550100001", "--from", "+15550100001"], "--via"),
         (["emulate", "lightning", "--port", "70000"], "--port"),
         (["emulate", "lightning", "--engine", "choir"], "--engine"),
         (["emulate", "lightning", "--jitter-ms", "-1"], "--jitter-ms"),

@@ -1,0 +1,222 @@
+"""``bridge call``: an agent calls somebody.
+
+Where a bridge runs on this machine, it is asked to place the call. Where none does, one runs here until the call is
+over: the callee's voice needs a server to come to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from bridge.cli.account import note, show_table
+from bridge.cli.demo_report import seen_by_bridge
+from bridge.cli.installation import checked_number, the_carrier
+from bridge.cli.running import ConfigPath, Text, log_to_stderr, run
+from bridge.errors import BridgeError, ConfigError
+
+if TYPE_CHECKING:
+    from bridge.call import Call
+    from bridge.config import Config
+    from bridge.server.runtime import Runtime
+
+#: From placing a call to its media stream: a telephone rings for a minute, and carriers take their time.
+ANSWERED_WITHIN_S: Final = 90.0
+#: What the bridge that runs here gets to place a call: its own deadline for the carrier, and a little.
+PLACED_WITHIN_S: Final = 20.0
+#: How a call ends when nothing went wrong.
+_WELL: Final = frozenset({"agent", "carrier"})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Whom to call, from which number, by which carrier, and who is to talk; empty is the configured agent."""
+
+    via: str
+    to: str
+    from_number: str
+    agent: str = ""
+
+
+def call(
+    *,
+    via: str,
+    to: str,
+    from_number: Annotated[str, Parameter(name="--from")],
+    agent: Text = "",
+    config: ConfigPath = None,
+) -> int:
+    """Have an agent call somebody.
+
+    If a bridge runs on this machine (at server.port), it places the call, and its id is printed: this needs
+    server.admin_token. Otherwise a bridge runs here until the call is over, and how it went is printed. Ctrl-C hangs
+    up. Exit code 1 means that the call was not placed, not answered, or did not end well.
+
+    Args:
+        via: the carrier: twilio, telnyx, ...
+        to: whom to call: +15550100001, or a SIP address where the carrier takes one.
+        from_number: the number that the callee sees; one that the carrier lets you call from.
+        agent: who talks, as module:function, instead of agent.entrypoint.
+        config: a TOML file; BRIDGE_SECTION__KEY in the environment is read on top of it.
+    """
+    from bridge.config import load_config
+
+    log_to_stderr("error")
+    order = Order(via, checked_number(to, "--to"), checked_number(from_number, "--from"), agent)
+    settings, source = load_config(config), str(config or "environment")
+    _refuse_what_cannot_be(settings, order, source)
+    return run(_place(settings, order, source))
+
+
+def _refuse_what_cannot_be(config: Config, order: Order, source: str) -> None:
+    """Before anything is started or costs money.
+
+    Raises:
+        ConfigError: the carrier is not configured, or the agent cannot be loaded.
+        Unsupported: the carrier places no calls.
+    """
+    from bridge.agents.loader import load_agent
+    from bridge.carriers.capabilities import How
+    from bridge.errors import Unsupported
+
+    carrier = the_carrier(config, order.via, source, option="--via")
+    if carrier.capabilities.place_calls is How.NO:
+        raise Unsupported("calls cannot be placed through it", carrier=order.via)
+    load_agent(_with_agent(config, order.agent).agent, "--agent" if order.agent else source)
+
+
+def _with_agent(config: Config, agent: str) -> Config:
+    from msgspec.structs import replace
+
+    from bridge.config import AgentConfig
+    from bridge.config_tree import convert
+
+    if not agent:
+        return config
+    wanted = {
+        "entrypoint": agent,
+        "options": config.agent.options if agent == config.agent.entrypoint else {},
+    }
+    return replace(config, agent=convert(wanted, AgentConfig, "--agent"))
+
+
+async def _place(config: Config, order: Order, source: str) -> int:
+    from bridge.doctor.web import Web, local_url
+    from bridge.names import INSTANCE_HEADER
+
+    async with Web(PLACED_WITHIN_S) as web:
+        here = local_url(config.server)
+        if (await web.ask(f"{here}/livez")).header(INSTANCE_HEADER):
+            print(f"call {await _ask_for_it(web, here, config, order)} is placed by the bridge at {here}")
+            return 0
+    return await _place_ourselves(_with_agent(config, order.agent), order, source)
+
+
+# -- by the bridge that runs here --------------------------------------------------------------------------------------
+
+
+async def _ask_for_it(web: Any, here: str, config: Config, order: Order) -> str:
+    """The id of the call that the bridge at `here` has placed.
+
+    Raises:
+        ConfigError: it is not to be asked from here.
+        BridgeError: it has not placed it.
+    """
+    import msgspec
+
+    from bridge.carriers.rest import RestAnswer, text_at
+
+    token = config.server.admin_token
+    if not token:
+        reason = f"is missing: a bridge runs at {here}, and places calls only for who has its token"
+        raise ConfigError(reason, key="server.admin_token")
+    asked = {"via": order.via, "to": order.to, "from": order.from_number, "agent": order.agent}
+    answer = await web.ask(
+        f"{here}/calls",
+        method="POST",
+        headers={"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"},
+        body=msgspec.json.encode(asked),
+    )
+    call_id = text_at(RestAnswer(answer.status, answer.body), "call_id")
+    if answer.status == 202 and call_id:
+        return call_id
+    if answer.status in (401, 403):
+        raise ConfigError(f"is not that of the bridge that runs at {here}", key="server.admin_token")
+    told = answer.error or " ".join(answer.body.decode("utf-8", "replace").split())[:300]
+    raise BridgeError(f"the bridge at {here} did not place the call: {told or f'HTTP {answer.status}'}")
+
+
+# -- by one that runs for this call ------------------------------------------------------------------------------------
+
+
+async def _place_ourselves(config: Config, order: Order, source: str) -> int:
+    from bridge.server.serve import running
+
+    async with running(config, source=source) as server:
+        over = _Over(server.runtime)
+        call_id = await server.runtime.place_call(order.via, order.to, order.from_number)
+        note(f"call {call_id}: ringing; Ctrl-C hangs up")
+        with _hanging_up(server.runtime, call_id):
+            ended = await over.of(call_id)
+    if ended is None:
+        raise BridgeError(
+            f"call {call_id} was not answered within {ANSWERED_WITHIN_S:g} s, or did not come here"
+        )
+    _tell(ended)
+    return 0 if ended.ended in _WELL else 1
+
+
+class _Over:
+    """Waits for the end of a call, which may be known before the carrier has told the call's id."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._ended: dict[str, Call] = {}
+        self._news = asyncio.Event()
+        runtime.on_ended.append(self._note)
+
+    def _note(self, call: Call) -> None:
+        self._ended[call.id] = call
+        self._news.set()
+
+    async def of(self, call_id: str, within_s: float = ANSWERED_WITHIN_S) -> Call | None:
+        """The call once it is over; None when it has not begun within `within_s`."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._until(call_id)
+        except TimeoutError:
+            if call_id not in self._runtime.calls:
+                return None
+            await self._until(call_id)
+        return self._ended[call_id]
+
+    async def _until(self, call_id: str) -> None:
+        while call_id not in self._ended:
+            self._news.clear()
+            await self._news.wait()
+
+
+@contextmanager
+def _hanging_up(runtime: Runtime, call_id: str) -> Iterator[None]:
+    """A Ctrl-C in the block hangs up, and shows how far the call has come."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        live = runtime.calls.get(call_id)
+        if live is None:
+            note(f"call {call_id} has not been answered; it may go on ringing for a while")
+        else:
+            live.drop(1000, "agent")
+            _tell(live)
+        raise
+
+
+def _tell(call: Call) -> None:
+    """How it went, in order."""
+    moments = ((f"{entry.at_ms:.0f}", seen_by_bridge(entry)) for entry in call.timeline)
+    show_table(("MS", "WHAT"), [moment for moment in moments if moment[1]])
