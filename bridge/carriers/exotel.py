@@ -375,7 +375,7 @@ class Exotel(Carrier):
                 "signature", f"{remote or 'nowhere'} is not among carriers.exotel.allowed_addresses"
             )
         if self._config.username and not self._knows_password(headers):
-            raise Refused("signature", "the user name and password are missing or wrong", status=401)
+            raise Refused("signature", "the user name and password are missing or wrong")
 
     def _knows_password(self, headers: Mapping[str, str]) -> bool:
         given = header_values(headers, "Authorization")
