@@ -111,16 +111,16 @@ class _Mark(Wire, tag="MEDIA_MARK_PROCESSED"):
 
 
 #: What says nothing but its own name, as far as we read it.
+_TELLING: Final[Mapping[str, Event]] = {
+    "MEDIA_XOFF": FlowStopped(),
+    "MEDIA_XON": FlowResumed(),
+    "STATUS": Ignored("status"),
+    "QUEUE_DRAINED": Ignored("queue_drained"),
+    "MEDIA_BUFFERING_COMPLETED": Ignored("buffering_completed"),
+    "ERROR": Ignored("carrier_error"),
+}
 _EVENTS: Final[Mapping[type[Struct], Event]] = {
-    msgspec.defstruct(name, [], bases=(Wire,), tag=name): event
-    for name, event in {
-        "MEDIA_XOFF": FlowStopped(),
-        "MEDIA_XON": FlowResumed(),
-        "STATUS": Ignored("status"),
-        "QUEUE_DRAINED": Ignored("queue_drained"),
-        "MEDIA_BUFFERING_COMPLETED": Ignored("buffering_completed"),
-        "ERROR": Ignored("carrier_error"),
-    }.items()
+    msgspec.defstruct(name, [], bases=(Wire,), tag=name): event for name, event in _TELLING.items()
 }
 
 

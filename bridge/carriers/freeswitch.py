@@ -54,6 +54,8 @@ _CALL_ID: Final = r"\A[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z"
 _DESTINATION: Final = re.compile(r"\A\+?[0-9A-Za-z*#][0-9A-Za-z*#._-]{0,63}\Z")
 _DIGITS: Final = re.compile(r"\A[0-9A-D*#wW]{1,64}\Z")
 _MAX_FIELD_CHARS: Final = 400
+#: Commands that change nothing.
+_ASKING: Final = ("status", "create_uuid")
 _NO_SUCH_CHANNEL: Final = b"No such channel"
 
 # -- messages received -----------------------------------------------------------------------------
@@ -295,7 +297,8 @@ class Freeswitch(Carrier):
             raise Unsupported(f"cannot {purpose}: {needed}", carrier=NAME)
         query = f"?{quote(' '.join(arguments), safe='')}" if arguments else ""
         url = f"{config.api_url.rstrip('/')}/txtapi/{command}{query}"
-        return RestRequest(NAME, purpose, "GET", url, basic(config.api_username, config.api_password))
+        method = "GET" if command in _ASKING else "POST"  # a GET would be made again if its answer got lost
+        return RestRequest(NAME, purpose, method, url, basic(config.api_username, config.api_password))
 
     # -- installation ----------------------------------------------------------------------------------
 
