@@ -39,9 +39,10 @@ from bridge.carriers.carrier import (
     Webhook,
     header_values,
 )
+from bridge.carriers.http_auth import require_basic
 from bridge.carriers.jambonz_dialect import CALL_ID, FORMATS, NAME, JambonzDialect, text_of
 from bridge.carriers.markup import plain
-from bridge.carriers.rest import Plan, RestRequest, ask, basic, bearer, fail, json_request, text_at
+from bridge.carriers.rest import Plan, RestRequest, ask, bearer, fail, json_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
 from bridge.secret import Secret
@@ -129,16 +130,8 @@ class Jambonz(Carrier):
 
     def verify_upgrade(self, upgrade: Upgrade) -> None:
         """Raises Refused unless it brings our `wsAuth`. Without one the token of the call's answer is the gate."""
-        config = self._config
-        if not config.username:
-            return
-        wanted = basic(config.username, config.password)["Authorization"]
-        given = header_values(upgrade.headers, "Authorization")
-        offered = given[0].encode("utf-8", "surrogatepass") if len(given) == 1 else b""
-        if not config.password or not hmac.compare_digest(wanted.encode(), offered):
-            raise Refused(
-                "signature", "the upgrade has not carriers.jambonz.username and password", status=401
-            )
+        if self._config.username:
+            require_basic(upgrade.headers, self._config.username, self._config.password)
 
     # -- webhooks --------------------------------------------------------------------------------------
 
