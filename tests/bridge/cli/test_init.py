@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from bridge.agents.greeter import GreeterOptions
+from bridge.carriers.registry import carrier_types
 from bridge.carriers.twilio import TwilioConfig
 from bridge.config import AgentConfig, CarriersConfig, Config, load_config
 from tests.support.cli import ROOT, Invoke
 
 TEMPLATE = files("bridge.cli").joinpath("bridge.toml").read_text("utf-8")
-#: A setting that is commented out: "#" and no blank.
-SETTING = re.compile(r"^#(?=\w+ = )", re.MULTILINE)
+#: A setting, or a carrier's section, that is commented out: "#" and no blank.
+SETTING = re.compile(r"^#(?=\w+ = |\[carriers\.)", re.MULTILINE)
 
 
 def settings_of(config: msgspec.Struct) -> set[str]:
@@ -40,7 +41,7 @@ def test_what_is_commented_out_is_what_holds_anyway(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(SETTING.sub("", TEMPLATE), "utf-8")
     assert load_config(path, {}) == Config(
-        carriers=CarriersConfig(twilio=TwilioConfig()),
+        carriers=CarriersConfig(**{name: carrier.section() for name, carrier in carrier_types().items()}),
         agent=AgentConfig(options=msgspec.structs.asdict(GreeterOptions())),
     )
 
@@ -61,6 +62,16 @@ def test_as_it_stands_it_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(TEMPLATE, "utf-8")
     assert load_config(path, {}) == Config(carriers=CarriersConfig(twilio=TwilioConfig()))
+
+
+@pytest.mark.parametrize("name", list(carrier_types()))
+def test_each_carrier_says_what_it_needs(name: str) -> None:
+    """Without it, the carrier is not served: it is the first that is told of its section."""
+    told = re.search(rf"^#?\[carriers\.{name}\]\n(.*?)(?=^\n?#?\[)", TEMPLATE, re.MULTILINE | re.DOTALL)
+    assert told
+    needed = told[1][re.search(r"^# (NEEDED|FILL IN): ", told[1], re.MULTILINE).start() :]  # type: ignore[union-attr]
+    carrier = carrier_types()[name]
+    assert [key for key, _ in carrier(carrier.section()).missing() if f"#{key} = " not in needed] == []
 
 
 def test_it_marks_what_must_be_filled_in() -> None:

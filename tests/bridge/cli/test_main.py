@@ -14,7 +14,8 @@ from bridge.errors import BridgeError, ConfigError
 from tests.support.cli import Invoke, bridge, command, environment, started
 
 COMMANDS = (
-    "demo", "say", "init", "setup", "doctor", "serve", "call", "voices", "voices list", "voices search", "voices clone", "voices clones",
+    "demo", "say", "init", "setup", "doctor", "serve", "call",
+    "voices", "voices list", "voices search", "voices clone", "voices clones",
     "dictionaries", "dictionaries list", "dictionaries add", "dictionaries edit", "dictionaries remove",
     "emulate", "emulate lightning", "emulate caller",
 )  # fmt: skip
@@ -90,7 +91,10 @@ def test_the_first_screen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, argum
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) <= 24, "it fits a terminal"
     told = plain(done.out)
-    order = [told.index(f" {name} ") for name in ("demo", "say", "init", "setup", "doctor", "serve", "call", "voices", "emulate")]
+    order = [
+        told.index(f" {name} ")
+        for name in ("demo", "say", "init", "setup", "doctor", "serve", "call Have", "voices", "emulate")
+    ]
     assert order == sorted(order), "in the order in which one needs them"
     assert "stops the moment the caller talks" in told
     assert "Start with bridge demo" in told
