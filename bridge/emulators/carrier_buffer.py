@@ -62,6 +62,11 @@ class CarrierBuffer:
         self.spoke_until_ms = began_ms
 
     @property
+    def playing(self) -> bool:
+        """Whether the caller hears something, silence included."""
+        return self._playing
+
+    @property
     def queued_ms(self) -> float:
         """Audio waiting to be played."""
         return MULAW_8K.ms_in(len(self._queue))
