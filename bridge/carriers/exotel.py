@@ -175,7 +175,12 @@ class _StopBody(Struct):
     reason: str = ""
 
 
+class _Passthru(Struct):
+    Status: str = ""
+
+
 _STOP_BODY: Final = msgspec.json.Decoder(_StopBody)
+_PASSTHRU: Final = msgspec.json.Decoder(_Passthru)
 
 
 # -- dialect ---------------------------------------------------------------------------------------
@@ -411,7 +416,7 @@ class Exotel(Carrier):
 
     def status(self, webhook: Webhook) -> StreamStatus:
         """What the Passthru applet says of the stream."""
-        return _STREAM_STATUSES.get(_of_stream(webhook, "Status").lower(), "unknown")
+        return _STREAM_STATUSES.get(_status_told(webhook).lower(), "unknown")
 
     def dialect(self, upgrade: Upgrade) -> ExotelDialect:
         """A fresh dialect, for one media socket."""
@@ -513,15 +518,12 @@ def _is_within(remote: str, networks: Sequence[IPv4Network | IPv6Network]) -> bo
     return any(address in network for network in networks)
 
 
-def _of_stream(webhook: Webhook, name: str) -> str:
-    """A field that the Passthru applet tells of the stream: ``Stream[Status]``, or in the JSON of ``Stream``."""
-    if told := webhook.value(f"Stream[{name}]"):
-        return told
+def _status_told(webhook: Webhook) -> str:
+    """What the Passthru applet says of the stream: in ``Stream[Status]``, or in the JSON of ``Stream``."""
     try:
-        fields = msgspec.json.decode(webhook.value("Stream"), type=dict[str, str], strict=False)
+        return webhook.value("Stream[Status]") or _PASSTHRU.decode(webhook.value("Stream")).Status
     except UNDECODABLE:
         return ""
-    return fields.get(name, "")
 
 
 def _with_user(url: str, user: str) -> str:

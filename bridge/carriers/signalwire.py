@@ -426,12 +426,14 @@ class SignalWire(Carrier):
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None]:
         """Send the call to ``ended``, which answers with ``<Dial>``: new cXML goes by its address alone."""
         form = {"Url": urls.ended, "Method": "POST"}
-        yield from ask(self._request("transfer the call", f"Calls/{quote(call.call_id, safe='')}.json", form))
+        yield from ask(
+            self._request("transfer the call", f"/Calls/{quote(call.call_id, safe='')}.json", form)
+        )
 
     def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
         """A call whose answer is fetched from us, like that of any other."""
         form = {"To": to, "From": from_number, "Url": urls.answer, "Method": "POST"}
-        request = self._request("place the call", "Calls.json", form)
+        request = self._request("place the call", "/Calls.json", form)
         answer = yield from ask(request)
         if not (sid := text_at(answer, "sid")):
             fail(request, answer, "the answer names no call")
@@ -450,7 +452,7 @@ class SignalWire(Carrier):
                 f"cannot {purpose}: carriers.signalwire.space, project_id and api_token are needed for it",
                 carrier=NAME,
             )
-        url = f"{self._api_url()}/api/laml/2010-04-01/Accounts/{quote(config.project_id, safe='')}{path and '/'}{path}"
+        url = f"{self._api_url()}/api/laml/2010-04-01/Accounts/{quote(config.project_id, safe='')}{path}"
         url += f"?{urlencode(query)}" if query else ""
         headers = basic(config.project_id, config.api_token)
         if form is None:
@@ -479,12 +481,12 @@ class SignalWire(Carrier):
 
     def set_up(self, number: str, urls: StreamUrls) -> Plan[list[str]]:
         """Find the number, and give it our webhook."""
-        find = self._request("find the number", "IncomingPhoneNumbers.json", query={"PhoneNumber": number})
+        find = self._request("find the number", "/IncomingPhoneNumbers.json", query={"PhoneNumber": number})
         found = yield from ask(find)
         if not (sid := text_at(found, "incoming_phone_numbers", 0, "sid")):
             fail(find, found, f"{number} is not one of the project's numbers")
         form = {"VoiceUrl": urls.answer, "VoiceMethod": "POST"}
-        path = f"IncomingPhoneNumbers/{quote(sid, safe='')}.json"
+        path = f"/IncomingPhoneNumbers/{quote(sid, safe='')}.json"
         yield from ask(self._request("set its webhook", path, form))
         return [f"{number}: a call that comes in is answered by {urls.answer}"]
 
@@ -493,7 +495,7 @@ class SignalWire(Carrier):
         return self._whose() if self._can_ask() else None
 
     def _whose(self) -> Plan[str]:
-        answer = yield from ask(self._request("read the project", ""))
+        answer = yield from ask(self._request("read the project", ".json"))
         return text_at(answer, "friendly_name") or self._config.project_id
 
     def sample_request(self, urls: StreamUrls, now_s: float) -> Webhook:
