@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from bridge.cli.account import note, show_table
 from bridge.cli.demo_report import seen_by_bridge
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from bridge.config import Config
     from bridge.server.runtime import Runtime
 
-#: From placing a call to its media stream: a telephone rings for a minute, and carriers take their time.
-ANSWERED_WITHIN_S: Final = 90.0
 #: What the bridge that runs here gets to place a call: its own deadline for the carrier, and a little.
 PLACED_WITHIN_S: Final = 20.0
 #: How a call ends when nothing went wrong.
@@ -49,6 +48,7 @@ def call(
     to: str,
     from_number: Annotated[str, Parameter(name="--from")],
     agent: Text = "",
+    answered_within_s: Annotated[float, Parameter(validator=Number(gt=0))] = 90.0,
     config: ConfigPath = None,
 ) -> int:
     """Have an agent call somebody.
@@ -62,6 +62,7 @@ def call(
         to: whom to call: +15550100001, or a SIP address where the carrier takes one.
         from_number: the number that the callee sees; one that the carrier lets you call from.
         agent: who talks, as module:function, instead of agent.entrypoint.
+        answered_within_s: how long it may ring.
         config: a TOML file; BRIDGE_SECTION__KEY in the environment is read on top of it.
     """
     from bridge.config import load_config
@@ -70,7 +71,7 @@ def call(
     order = Order(via, checked_number(to, "--to"), checked_number(from_number, "--from"), agent)
     settings, source = load_config(config), str(config or "environment")
     _refuse_what_cannot_be(settings, order, source)
-    return run(_place(settings, order, source))
+    return run(_place(settings, order, source, answered_within_s))
 
 
 def _refuse_what_cannot_be(config: Config, order: Order, source: str) -> None:
@@ -105,7 +106,7 @@ def _with_agent(config: Config, agent: str) -> Config:
     return replace(config, agent=convert(wanted, AgentConfig, "--agent"))
 
 
-async def _place(config: Config, order: Order, source: str) -> int:
+async def _place(config: Config, order: Order, source: str, answered_within_s: float) -> int:
     from bridge.doctor.web import Web, local_url
     from bridge.names import INSTANCE_HEADER
 
@@ -114,7 +115,7 @@ async def _place(config: Config, order: Order, source: str) -> int:
         if (await web.ask(f"{here}/livez")).header(INSTANCE_HEADER):
             print(f"call {await _ask_for_it(web, here, config, order)} is placed by the bridge at {here}")
             return 0
-    return await _place_ourselves(_with_agent(config, order.agent), order, source)
+    return await _place_ourselves(_with_agent(config, order.agent), order, source, answered_within_s)
 
 
 # -- by the bridge that runs here --------------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ async def _ask_for_it(web: Any, here: str, config: Config, order: Order) -> str:
 # -- by one that runs for this call ------------------------------------------------------------------------------------
 
 
-async def _place_ourselves(config: Config, order: Order, source: str) -> int:
+async def _place_ourselves(config: Config, order: Order, source: str, within_s: float) -> int:
     from bridge.server.serve import running
 
     async with running(config, source=source) as server:
@@ -162,11 +163,9 @@ async def _place_ourselves(config: Config, order: Order, source: str) -> int:
         call_id = await server.runtime.place_call(order.via, order.to, order.from_number)
         note(f"call {call_id}: ringing; Ctrl-C hangs up")
         with _hanging_up(server.runtime, call_id):
-            ended = await over.of(call_id)
+            ended = await over.of(call_id, within_s)
     if ended is None:
-        raise BridgeError(
-            f"call {call_id} was not answered within {ANSWERED_WITHIN_S:g} s, or did not come here"
-        )
+        raise BridgeError(f"call {call_id} was not answered within {within_s:g} s, or did not come here")
     _tell(ended)
     return 0 if ended.ended in _WELL else 1
 
@@ -184,7 +183,7 @@ class _Over:
         self._ended[call.id] = call
         self._news.set()
 
-    async def of(self, call_id: str, within_s: float = ANSWERED_WITHIN_S) -> Call | None:
+    async def of(self, call_id: str, within_s: float) -> Call | None:
         """The call once it is over; None when it has not begun within `within_s`."""
         try:
             async with asyncio.timeout(within_s):

@@ -57,7 +57,7 @@ OPTIONS = {
     "setup": ("CARRIER", "--number -n", "--config -c", "--public-url", "--apply"),
     "doctor": ("--config -c", "--calls", "--within-s", "--json"),
     "serve": ("--config -c", "--log-level"),
-    "call": ("--via", "--to", "--from", "--agent", "--config -c"),
+    "call": ("--via", "--to", "--from", "--agent", "--answered-within-s", "--config -c"),
     "voices": (),
     "voices list": ("--model", "--language", "--gender", "--cloned", "--json", "--config -c"),
     "voices search": ("WORDS", "--model", "--json", "--config -c"),
