@@ -128,6 +128,18 @@ async def says_its_texts(call: Call) -> None:
     await call.hang_up()
 
 
+async def answers_when_it_is_quiet(call: Call) -> None:
+    """Says the first of its texts; and the second when whoever interrupted that has fallen silent again."""
+    first, second = call.options["texts"]
+    heard = await call.say(first)
+    note(call, heard)
+    if heard.by == "speech":
+        async for _turn in call.turns(timeout_s=5.0):
+            break
+    note(call, await call.say(second))
+    await call.hang_up()
+
+
 async def streams_its_tokens(call: Call) -> None:
     """As a language model writes: a token and then another; some of them only when the caller has begun to hear."""
     tokens, held_back = list(call.options["tokens"]), int(call.options["held_back"])

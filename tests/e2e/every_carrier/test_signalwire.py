@@ -1,0 +1,9 @@
+"""Calls through SignalWire, all the way."""
+
+from __future__ import annotations
+
+from tests.support.every_carrier import WholeCalls
+
+
+class TestSignalWire(WholeCalls):
+    carrier = "signalwire"
