@@ -2,26 +2,29 @@
 
 Strategy:
 
-- An agent is an async function of a `Call`. It sees `say`, `play`, `gather`, `turns`, `digits`, `heard`, `hang_up`
-  and nothing of carriers, sockets or packets.
+- An agent is an async function of a `Call`. It sees `say`, `play`, `gather`, `turns`, `digits`, `heard`, `transfer`,
+  `send_digits`, `hang_up` and nothing of carriers, sockets or packets.
 - The pure rooms decide (playout: which packets; barge-in: whether to stop; turns: whether the caller is done); this
   one only carries their answers to the line. It runs in one event loop and no method of it blocks.
 - Two halves: the mouth says one utterance at a time, the ears (detector, barge-in, turns) decide who has the floor.
 - When the call ends, whatever the agent waits for raises `CallEnded`. Nothing waits for ever.
+- A carrier may lose its socket and open another one: meanwhile the call is silent, and the agent notices nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.carriers.carrier import IncomingCall
-from bridge.carriers.dialect import Audio, Dialect, Digit, Event, MarkPlayed
+from bridge.carriers.dialect import Digit, Event, FlowResumed, FlowStopped, MarkPlayed
 from bridge.config import BargeInMode
+from bridge.control import CallControl
 from bridge.errors import CallEnded, LightningError, ListenOnly
 from bridge.lightning.voice import CallVoice
 from bridge.media.barge_in import BargeIn, SpeechEnded, TurnDetector, Verdict
@@ -34,12 +37,19 @@ from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
 from bridge.prompts import Prompt, apology, one_moment
+from bridge.wire import Wire
 
 #: What the caller said and nobody asked for is forgotten beyond this.
 MAX_TURNS: Final = 32
 MAX_DIGITS: Final = 64
 #: What an utterance is over by when the call is.
 ENDED: Final = "ended"
+#: Why a call is over whose caller was handed on.
+TRANSFERRED: Final = "transferred"
+#: Ends that come from the other side.
+_CARRIERS_ENDS: Final = frozenset({"carrier", "carrier_lost"})
+#: What `send_digits` can press: keys, and ``w``, a pause.
+_KEYS: Final = re.compile(r"[0-9A-D*#w]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,8 @@ class Call:
         *,
         carrier: str,
         line: Line,
-        dialect: Dialect,
+        wire: Wire,
+        control: CallControl,
         voice: CallVoice,
         playout: Playout,
         barge_in: BargeIn,
@@ -87,17 +98,23 @@ class Call:
         self.timeline = Timeline()
         #: Monotonic seconds at which the media stream was admitted.
         self.started_s = clock()
-        #: Why the call ended; empty while it lives.
+        #: Why the call ended; empty while it lives. `over` is set with it.
         self.ended = ""
+        self.over = asyncio.Event()
+        #: Whom the caller is handed on to; set as soon as the carrier is asked for it.
+        self.transfer_to = ""
+        #: Whether the media socket is lost, and another one may come.
+        self.suspended = False
         #: Messages received from the carrier, for the watchdogs.
         self.messages = 0
         self.media_s = self.started_s
-        self._line, self._voice, self._barge_in, self._pacer = line, voice, barge_in, pacer
+        self._line, self._wire, self._control = line, wire, control
+        self._voice, self._barge_in, self._pacer = voice, barge_in, pacer
         #: The detector's end of the caller's audio.
         self.ear = ear
         self._mouth = Mouth(
             line=line,
-            dialect=dialect,
+            wire=wire,
             playout=playout,
             pacer=pacer,
             stats=stats,
@@ -205,9 +222,46 @@ class Call:
         """What became of the last utterance; of the one that is on, what has been heard so far."""
         return self._mouth.heard
 
+    async def transfer(self, to: str) -> None:
+        """Hand the caller on to `to`, a number or whatever else the carrier can dial, and end the call here.
+
+        Speaks nothing: say what is to be said before.
+
+        Raises:
+            CallEnded: the call is over.
+            CarrierError: it did not work, or (Unsupported) the carrier cannot, or lacks settings for it. The call
+                goes on.
+        """
+        self._check()
+        self.transfer_to = to  # before it is asked: the carrier may want to know before it has answered
+        try:
+            await self._hand_on(to)
+        except BaseException:
+            self.transfer_to = ""
+            raise
+
+    async def send_digits(self, digits: str) -> None:
+        """Press keys towards the caller: ``0``-``9``, ``*``, ``#``, ``A``-``D``; ``w`` is a pause.
+
+        Raises:
+            ValueError: other keys, or none, or more than 64.
+            CallEnded: the call is over.
+            CarrierError: it did not work, or (Unsupported) the carrier cannot, or lacks settings for it.
+        """
+        if not _KEYS.fullmatch(digits):
+            raise ValueError("digits must be 1 to 64 of 0-9, *, #, A-D, w")
+        self._check()
+        if self._control.sends_digits_by_message:
+            self._line.send(list(self._wire.dialect.send_digits(digits)))
+        else:
+            await self._control.send_digits(digits)
+        self._note(tl.DigitsSent, digits=digits)
+
     async def hang_up(self) -> None:
         """End the call. Harmless when it is over."""
-        self.drop(1000, "agent")
+        if not self.ended:
+            self.drop(1000, "agent")
+            self._control.hang_up()
 
     # -- speaking ----------------------------------------------------------------------------------------------
 
@@ -278,13 +332,15 @@ class Call:
     # -- what comes in -----------------------------------------------------------------------------------------
 
     def receive(self, event: Event) -> None:
-        """Take one event of the carrier."""
-        if isinstance(event, Audio):
-            self.ear.push(event.payload)
-        elif isinstance(event, MarkPlayed):
+        """Take one event of the carrier that is for the call itself; its audio goes to `ear`."""
+        if isinstance(event, MarkPlayed):
             self._mouth.mark_played(event.name)
         elif isinstance(event, Digit):
             self._press(event.digit)
+        elif isinstance(event, FlowStopped):
+            self._mouth.playout.stop_flow(self._clock(), event.for_s)
+        elif isinstance(event, FlowResumed):
+            self._mouth.playout.resume_flow()
 
     def _press(self, digit: str) -> None:
         self._note(tl.DigitPressed, digit=digit)
@@ -350,23 +406,53 @@ class Call:
         if self.ended:
             raise CallEnded(f"call {self.id} is over: {self.ended}")
 
+    async def _hand_on(self, to: str) -> None:
+        by_message = self._control.transfers_by_message
+        if not by_message:
+            await self._control.transfer(to)
+        self._note(tl.Transferred, to=to)
+        dialect = self._wire.dialect
+        self._close(1000, TRANSFERRED, dialect.transfer(to) if by_message else dialect.goodbye(TRANSFERRED))
+
     def drop(self, code: int, reason: str) -> None:
         """End the call from our side, for `reason`, and close its socket with `code`."""
-        if not self.ended:
-            self._line.hang_up(code, reason)
-            self.end(reason)
+        self._close(code, reason, self._wire.dialect.goodbye(reason))
+
+    def _close(self, code: int, reason: str, goodbye: Sequence[bytes]) -> None:
+        if self.ended:
+            return
+        if goodbye:
+            self._line.send(list(goodbye))
+        self._line.hang_up(code, reason, patient=self._wire.dialect.carrier_closes)
+        self.end(reason)
+
+    def suspend(self) -> None:
+        """The media socket is lost, and another one may come: be silent until `move`."""
+        self.suspended = True
+        self._mouth.playout.suspend()
+        self._note(tl.LineLost)
+
+    def move(self, line: Line, wire: Wire) -> None:
+        """Go on over another socket of the same carrier."""
+        self.suspended = False
+        self._line, self._wire = line, wire
+        self._stats.calls_resumed += 1
+        self._note(tl.LineResumed)
+        self._mouth.move(line, wire)
 
     def end(self, reason: str) -> None:
         """The call is over, for `reason` (a closed set of names). Idempotent; the first reason stands."""
         if self.ended:
             return
-        self.ended = reason
+        # A carrier that is told to connect the caller elsewhere may end the stream before it has said that it will.
+        self.ended = TRANSFERRED if self.transfer_to and reason in _CARRIERS_ENDS else reason
+        self.over.set()
         if self._mouth.utterance is not None:
             self._mouth.stop(self._mouth.utterance, ENDED, clear=False)
         self._pacer.remove(self._mouth)
         self._mouth.close()
         self._stats.playout.add(self._mouth.playout.stats)
-        self._note(tl.CallEnded, reason=reason)
+        self._note(tl.CallEnded, reason=self.ended)
         self._news.set()
 
     def _note(self, kind: Callable[..., tl.Entry], **fields: Any) -> None:

@@ -12,12 +12,11 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from bridge.carriers.dialect import Dialect
 from bridge.lightning.speech import (
     LessText,
     MoreText,
@@ -30,19 +29,24 @@ from bridge.lightning.speech import (
 )
 from bridge.media.heard import Heard, Script
 from bridge.media.pacer import Pacer
-from bridge.media.playout import Mark, Outgoing, Playout
+from bridge.media.playout import Playout
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import Prompt
+from bridge.wire import Wire
 
 
 class Line(Protocol):
     """The carrier's socket, as a call sees it."""
 
     def send(self, messages: list[bytes]) -> None:
-        """Write `messages`, each one a WebSocket message, without waiting."""
+        """Write `messages`, each one a WebSocket message, binary where it is `Binary`, without waiting."""
 
-    def hang_up(self, code: int, reason: str) -> None:
-        """Close the socket soon; what has been sent goes out first."""
+    def hang_up(self, code: int, reason: str, *, patient: bool = False) -> None:
+        """Close the socket soon; what has been sent goes out first.
+
+        Args:
+            patient: give the carrier its time to say goodbye and to close it itself.
+        """
 
 
 @dataclass(slots=True)
@@ -58,6 +62,8 @@ class Utterance:
     heard: Heard = Heard()
     #: Whether any audio has come; all of it may have been taken back.
     sounded: bool = False
+    #: Whether any of it has left.
+    begun: bool = False
 
 
 class Mouth:
@@ -65,7 +71,7 @@ class Mouth:
 
     Args:
         line: the carrier's socket.
-        dialect: of that carrier.
+        wire: that carrier's protocol.
         playout: of this call; nobody else writes to it.
         pacer: the process's clock.
         stats: of the process.
@@ -78,7 +84,7 @@ class Mouth:
         self,
         *,
         line: Line,
-        dialect: Dialect,
+        wire: Wire,
         playout: Playout,
         pacer: Pacer,
         stats: BridgeStats,
@@ -86,7 +92,7 @@ class Mouth:
         on_first_audio: Callable[[Utterance], None],
         on_over: Callable[[Utterance], None],
     ) -> None:
-        self._line, self._dialect, self.playout = line, dialect, playout
+        self._line, self._wire, self.playout = line, wire, playout
         self._pacer, self._stats, self._clock = pacer, stats, clock
         self._on_first_audio, self._on_over = on_first_audio, on_over
         self._heard = Heard()
@@ -98,6 +104,7 @@ class Mouth:
         """Open an utterance; `speak` or `play` it next, and `abandon` it when nobody waits for it any more."""
         self._count += 1
         self._stats.utterances += 1
+        self._wire.begin()
         over = asyncio.get_running_loop().create_future()
         utterance = Utterance(self._count, self.playout.begin(), self._clock(), over)
         self.utterance = utterance
@@ -147,11 +154,11 @@ class Mouth:
 
     def stop(self, utterance: Utterance, by: str, *, clear: bool = True) -> None:
         """Silence, in the one right order: see above. Without `clear` when there is no line to send it on."""
-        now_s = self._clock()
-        utterance.heard = self.heard_now(utterance, by)
-        self.playout.clear(now_s)
-        if clear:
-            self._line.send(list(self._dialect.clear()))
+        playout, now_s, dialect = self.playout, self._clock(), self._wire.dialect
+        heard_ms = playout.clear(now_s) if clear else playout.heard_ms(now_s)
+        utterance.heard = self._heard_of(utterance, heard_ms, by)
+        if clear and dialect.delivery.clear:
+            self._line.send(list(dialect.clear()))
         if utterance.speech is not None:
             utterance.speech.cancel()
         self._finish(utterance, by)
@@ -159,6 +166,11 @@ class Mouth:
     def close(self) -> None:
         """The call is over: let go of it, so that its memory is free now and not when the collector comes round."""
         self._on_first_audio = self._on_over = _nobody
+
+    def move(self, line: Line, wire: Wire) -> None:
+        """Go on over another socket of the same carrier."""
+        self._line, self._wire = line, wire
+        self.playout.resume(self._clock())
 
     def mark_played(self, name: str) -> None:
         """The carrier answered a mark."""
@@ -184,20 +196,21 @@ class Mouth:
 
     def heard_now(self, utterance: Utterance, by: str) -> Heard:
         """What has been heard of `utterance`, the one that is on, by now."""
-        heard_ms, written_ms = self.playout.heard_ms(self._clock()), self.playout.written_ms
-        return Heard(
-            utterance.script.heard_text(heard_ms, written_ms), round(heard_ms), round(written_ms), by
-        )
+        return self._heard_of(utterance, self.playout.heard_ms(self._clock()), by)
+
+    def _heard_of(self, utterance: Utterance, heard_ms: float, by: str) -> Heard:
+        written_ms = self.playout.written_ms
+        text = utterance.script.heard_text(heard_ms, written_ms)
+        return Heard(text, round(heard_ms), round(written_ms), by)
 
     def _take(self, utterance: Utterance, part: SpeechPart) -> None:
         playout, script = self.playout, utterance.script
         if isinstance(part, SpeechAudio):
             if playout.write(utterance.generation, part.payload):
-                self._send_due(self._clock())
                 if not utterance.sounded:
                     utterance.sounded = True
                     self._pacer.add(self)
-                    self._on_first_audio(utterance)
+                self._send_due(self._clock())
         elif isinstance(part, SpokenWord):
             script.add_word(part.word, part.end_ms)
         elif isinstance(part, PieceStarted):
@@ -212,7 +225,9 @@ class Mouth:
     def _send_due(self, now_s: float) -> None:
         due = self.playout.due(now_s)
         if due:
-            self._line.send([message for item in due for message in self._encode(item)])
+            self._line.send(self._wire.messages(due))
+            if self.utterance is not None and not self.utterance.begun:
+                self._note_begun(self.utterance)
             late_ms = self.playout.late_ms
             stats = self._stats
             stats.lateness_count += 1
@@ -220,8 +235,10 @@ class Mouth:
             if late_ms > stats.lateness_ms_max:
                 stats.lateness_ms_max = late_ms
 
-    def _encode(self, item: Outgoing) -> Sequence[bytes]:
-        return self._dialect.mark(item.name) if isinstance(item, Mark) else (self._dialect.audio(item),)
+    def _note_begun(self, utterance: Utterance) -> None:
+        if utterance.sounded:
+            utterance.begun = True
+            self._on_first_audio(utterance)
 
     def _finish_if_heard(self, now_s: float) -> None:
         if self.utterance is not None and self.playout.done(now_s):

@@ -2,20 +2,25 @@
 
 Strategy:
 
-- Time is absolute. Packet n of an utterance is played by the carrier at `origin + n x 20 ms`; it leaves us `lead_ms`
+- Time is absolute. What is `n` ms into an utterance is played by the carrier at `origin + n ms`; it leaves us `lead_ms`
   before that. Late ticks catch up within the lead. Only when the carrier's buffer must have run dry is the origin
   moved, and that is counted: an underrun when the synthesis was late, a slip when our own clock was.
+- Audio leaves in messages of the carrier's size, 20 ms or more, and only in whole ones. The larger they are the more is
+  sent ahead, so that the buffer never holds less than it would with small ones.
 - One utterance at a time. `begin` opens a generation, `clear` ends it. Audio and marks of another generation are
   counted and dropped: stale audio cannot be queued, so it cannot be sent.
 - Marks are truth, the clock is the guess between them. A mark that came back at position P says that P has been
   played; one that is still out says that its place has not been reached.
-- The tail is padded with silence to a whole packet.
+- The tail is padded with silence to a whole message. So is a word that would break off in the middle because the rest
+  of its message is late.
+- A carrier that cannot clear plays all that it was sent: that counts as heard, and what comes next begins behind it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import Final, TypeAlias
 
 from bridge.observe.stats import PlayoutStats
@@ -28,6 +33,10 @@ MARK_EVERY_MS: Final = 1000
 MARK_GRACE_MS: Final = 1000.0
 #: Whoever holds must decide sooner; a line that falls mute in that moment must not silence us for good.
 HOLD_LIMIT_MS: Final = 500.0
+#: The carrier wants no more for now, and does not say until when; or says so for longer than anybody would wait.
+FLOW_LIMIT_S: Final = 10.0
+#: With so little left in the carrier's buffer, part of a message goes out padded rather than late.
+BREAKING_OFF_MS: Final = 40.0
 #: Floating point may put a tick a hair before its packet; that must not cost a packet.
 _HAIR_MS: Final = 1e-6
 
@@ -48,26 +57,49 @@ class Playout:
     Args:
         audio_format: what `write` takes and packets hold.
         lead_ms: audio kept in the carrier's buffer.
+        message_ms: audio in one message, a multiple of `PACKET_MS`.
+        tail_ms: silence sent after each utterance, for a carrier that keeps the last of its buffer back.
         marks: whether the carrier answers marks.
+        clear: whether the carrier can throw away what it has buffered.
+
+    Raises:
+        ValueError: `message_ms` is no multiple of `PACKET_MS`.
     """
 
-    def __init__(self, audio_format: AudioFormat, *, lead_ms: int = 200, marks: bool = True) -> None:
+    def __init__(
+        self,
+        audio_format: AudioFormat,
+        *,
+        lead_ms: int = 200,
+        message_ms: int = PACKET_MS,
+        tail_ms: int = 0,
+        marks: bool = True,
+        clear: bool = True,
+    ) -> None:
+        if message_ms < PACKET_MS or message_ms % PACKET_MS:
+            raise ValueError(f"message_ms must be a multiple of {PACKET_MS}, not {message_ms}")
         self.audio_format = audio_format
         self.lead_ms = lead_ms
         self.stats = PlayoutStats()
         self.generation = 0
-        self._marks = marks
+        self._message_ms, self._ahead_ms = message_ms, lead_ms + message_ms - PACKET_MS
+        self._tail = [audio_format.silence(message_ms)] * -(-tail_ms // message_ms)
+        self._marks, self._can_clear = marks, clear
         self._marks_answered = False
-        self._reframer = Reframer(audio_format.bytes_in(PACKET_MS))
-        self._packets: deque[bytes] = deque()
+        self._reframer = Reframer(audio_format.bytes_in(message_ms))
+        self._messages: deque[bytes] = deque()
         self._active = False
+        #: Until when nothing may be sent, because the carrier, or the lack of one, says so.
+        self._stopped_until_s = 0.0
+        #: When the carrier has played what it has of earlier utterances.
+        self._free_at_s = 0.0
         self._restart()
 
     def _restart(self) -> None:
-        self._packets.clear()
+        self._messages.clear()
         self._reframer = Reframer(self._reframer.frame_bytes)
         self._written_bytes = 0
-        self._sent = 0
+        self._sent_ms = 0
         self._origin_s: float | None = None
         self._complete = self._end_marked = False
         self._was_held = self._starved = False
@@ -98,19 +130,19 @@ class Playout:
             self.stats.stale_writes += 1
             return False
         self._written_bytes += len(audio)
-        self._packets.extend(self._reframer.feed(audio))
+        self._messages.extend(self._reframer.feed(audio))
         return True
 
     def take_back(self, generation: int, ms: float) -> float:
         """Drop up to `ms` of the newest audio, as far as it is still here. Returns how many milliseconds it was."""
         if generation != self.generation or not self._active or self._complete:
             return 0.0
-        packets, wanted = self._packets, self.audio_format.bytes_in(ms)
+        messages, wanted = self._messages, self.audio_format.bytes_in(ms)
         tail = self._reframer.take()
-        while len(tail) < wanted and packets:
-            tail = packets.pop() + tail
+        while len(tail) < wanted and messages:
+            tail = messages.pop() + tail
         taken = min(wanted, len(tail))
-        packets.extend(self._reframer.feed(tail[: len(tail) - taken]))
+        messages.extend(self._reframer.feed(tail[: len(tail) - taken]))
         self._written_bytes -= taken
         return self.audio_format.ms_in(taken)
 
@@ -119,55 +151,64 @@ class Playout:
         if generation == self.generation and self._active and not self._complete:
             self._complete = True
             if tail := self._reframer.flush(self.audio_format.silent_sample):
-                self._packets.append(tail)
+                self._messages.append(tail)
 
     def clear(self, now_s: float) -> float:
-        """Drop what is queued and end the generation. Returns the milliseconds that were heard of it.
+        """Drop what is queued and end the generation.
 
-        The caller's next duty: send the carrier's own clear, whether or not anything was queued here.
+        The caller's next duty: send the carrier's own clear, if it has one, whether or not anything was queued here.
+
+        Returns:
+            The milliseconds that were heard of it; of a carrier that cannot clear also those that still will be.
         """
-        heard_ms = self.heard_ms(now_s)
-        self._packets.clear()
+        heard_ms = self.heard_ms(now_s) if self._can_clear else min(self._sent_ms, self.written_ms)
         self.close()
+        if self._can_clear:
+            self._free_at_s = 0.0
         return heard_ms
 
     def close(self) -> None:
         """End the utterance; its generation is over."""
+        if self._active and self._origin_s is not None:
+            self._free_at_s = self._origin_s + self._sent_ms / 1000
+        self._messages.clear()
         self._active = False
         self.generation += 1
 
     # -- sending -----------------------------------------------------------------------------------------------
 
     def due(self, now_s: float) -> list[Outgoing]:
-        """The packets and marks to send now, in order. Call it at least once per packet while `active`."""
-        if not self._active or now_s < self._held_until_s:
+        """The messages and marks to send now, in order. Call it at least once every `PACKET_MS` while `active`."""
+        if not self._active or now_s < self._held_until_s or now_s < self._stopped_until_s:
             return []
         out: list[Outgoing] = []
-        packets = self._packets
-        for _ in range(min(self._owed(now_s), len(packets)) if packets else 0):
-            out.append(packets.popleft())
-            self._sent += 1
-            if self._sent * PACKET_MS % MARK_EVERY_MS == 0 and packets:
+        messages, message_ms = self._messages, self._message_ms
+        if not messages and message_ms > PACKET_MS:
+            self._save_word(now_s)
+        for _ in range(min(self._owed(now_s), len(messages)) if messages else 0):
+            out.append(messages.popleft())
+            self._sent_ms += message_ms
+            if self._sent_ms % MARK_EVERY_MS < message_ms and messages:
                 self._mark(out)
-        if self._complete and not packets and not self._end_marked:
-            self._end_marked = True
-            if self._sent:
-                self._mark(out)
-        self._starved = not packets and not self._complete
+        if self._complete and not messages and not self._end_marked:
+            self._end(out)
+        self._starved = not messages and not self._complete
         return out
 
     def _owed(self, now_s: float) -> int:
-        """How many packets the timeline wants sent by now; moves the origin if the carrier ran dry."""
+        """How many messages the timeline wants sent by now; moves the origin if the carrier ran dry."""
+        sent_ms = self._sent_ms
         if self._origin_s is None:
-            self._origin_s = now_s
-        dry_ms = (now_s - self._origin_s) * 1000 - self._sent * PACKET_MS
-        if dry_ms > _HAIR_MS and self._sent:
-            self._origin_s = now_s - self._sent * PACKET_MS / 1000
+            self._origin_s = max(now_s, self._free_at_s)
+        dry_ms = (now_s - self._origin_s) * 1000 - sent_ms
+        if dry_ms > _HAIR_MS and sent_ms:
+            self._origin_s = now_s - sent_ms / 1000
             self._count_dry(dry_ms)
-        ours = self._sent and not (self._starved or self._was_held)
+        ours = sent_ms and not (self._starved or self._was_held)
         self.late_ms = max(0.0, dry_ms + self.lead_ms - PACKET_MS) if ours else 0.0
         self._was_held = False
-        return int(((now_s - self._origin_s) * 1000 + self.lead_ms + _HAIR_MS) / PACKET_MS) - self._sent
+        wanted_ms = (now_s - self._origin_s) * 1000 + self._ahead_ms + _HAIR_MS - sent_ms
+        return int(wanted_ms / self._message_ms)
 
     def _count_dry(self, dry_ms: float) -> None:
         if self._was_held:
@@ -178,9 +219,25 @@ class Playout:
         else:
             self.stats.slips += 1
 
+    def _end(self, out: list[Outgoing]) -> None:
+        """The last of the utterance has left: mark it, and push it out of the carrier's buffer."""
+        self._end_marked = True
+        if self._sent_ms:
+            self._mark(out)
+            out += self._tail
+            self._sent_ms += len(self._tail) * self._message_ms
+
+    def _save_word(self, now_s: float) -> None:
+        """Fill part of a message up with silence if its sound would break off otherwise. It counts as written."""
+        part_bytes = self._reframer.pending_bytes
+        if part_bytes and self._sent_ms and self.buffered_ms(now_s) <= BREAKING_OFF_MS:
+            self._messages.append(self._reframer.flush(self.audio_format.silent_sample))
+            self._written_bytes += self._reframer.frame_bytes - part_bytes
+            self.stats.padded_messages += 1
+
     def _mark(self, out: list[Outgoing]) -> None:
         if self._marks:
-            position_ms = self._sent * PACKET_MS
+            position_ms = self._sent_ms
             mark = Mark(f"{self.generation}.{position_ms}")
             self._pending_marks[mark.name] = position_ms
             out.append(mark)
@@ -193,6 +250,29 @@ class Playout:
     def release(self) -> None:
         """Go on. What is due by now leaves with the next tick."""
         self._held_until_s = 0.0
+
+    def stop_flow(self, now_s: float, for_s: float = 0.0) -> None:
+        """The carrier takes nothing more: until `resume_flow`, or for `for_s`, and no longer than `FLOW_LIMIT_S`."""
+        self.stats.flow_stops += 1
+        self._stopped_until_s = now_s + min(for_s or FLOW_LIMIT_S, FLOW_LIMIT_S)
+        self._was_held = True
+
+    def resume_flow(self) -> None:
+        """The carrier takes audio again. What is due by now leaves with the next tick."""
+        self._stopped_until_s = 0.0
+
+    def suspend(self) -> None:
+        """The line is lost: send nothing until there is another one, see `resume`."""
+        self._stopped_until_s = inf
+
+    def resume(self, now_s: float) -> None:
+        """There is another line, with nothing in its buffer. What went into the lost one counts as heard."""
+        self._stopped_until_s = self._free_at_s = 0.0
+        self._pending_marks.clear()
+        if self._origin_s is not None:
+            self._origin_s = now_s - self._sent_ms / 1000
+            self._anchor = (self._sent_ms, now_s)
+        self._was_held = True
 
     # -- what was heard ----------------------------------------------------------------------------------------
 
@@ -218,7 +298,7 @@ class Playout:
         """Milliseconds of this utterance that the caller has heard by `now_s`."""
         if self._origin_s is None:
             return 0.0
-        heard = min((now_s - self._origin_s) * 1000, self._sent * PACKET_MS, self.written_ms)
+        heard = min((now_s - self._origin_s) * 1000, self._sent_ms, self.written_ms)
         if self._anchor is not None:
             position_ms, at_s = self._anchor
             heard = max(position_ms, min(heard, position_ms + (now_s - at_s) * 1000))
@@ -252,10 +332,10 @@ class Playout:
     @property
     def queued_ms(self) -> int:
         """Milliseconds waiting here to be sent."""
-        return len(self._packets) * PACKET_MS
+        return len(self._messages) * self._message_ms
 
     def buffered_ms(self, now_s: float) -> float:
         """Milliseconds in the carrier's buffer by the clock; negative for how long it has been dry."""
         if self._origin_s is None:
             return 0.0
-        return self._sent * PACKET_MS - (now_s - self._origin_s) * 1000
+        return self._sent_ms - (now_s - self._origin_s) * 1000

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: `BridgeStats`: what each counter counts.
 COUNTED: Final = {
     "calls_started": "Calls admitted.",
+    "calls_placed": "Calls that a carrier was asked to place, and took.",
+    "calls_resumed": "Times that a carrier opened the lost socket of a call again.",
     "utterances": "Utterances and prompts begun.",
     "fillers": "Utterances before which the caller was asked for a moment, because their audio was late.",
     "voice_failures": "Utterances that ended in an apology.",
@@ -42,9 +44,16 @@ COUNTED_BY: Final = {
     "protocol_errors": ("protocol_errors", "kind", "Broken carrier messages."),
     "ignored_messages": ("ignored_messages", "kind", "Well-formed carrier messages without use."),
     "stream_statuses": ("stream_statuses", "status", "Status callbacks."),
+    "rest_failures": (
+        "rest_failures",
+        "purpose",
+        "What carriers were asked to do with a call, and did not do.",
+    ),
     "barge_ins": ("barge_ins", "by", "Utterances cut short."),
 }
 PLAYOUT: Final = {
+    "padded_messages": "Messages filled up with silence because the rest of them was late.",
+    "flow_stops": "Times that a carrier wanted no more audio for a while.",
     "packets": "Packets handed to carriers.",
     "underruns": "Times that a carrier's buffer ran dry because the synthesis was late.",
     "underrun_ms": "Silence that callers heard because of underruns.",

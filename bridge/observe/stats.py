@@ -19,6 +19,10 @@ class PlayoutStats:
     underrun_ms: float = 0.0
     #: The carrier's buffer ran dry because our own clock was late: the timeline was reset.
     slips: int = 0
+    #: Messages filled up with silence because the rest of them was late.
+    padded_messages: int = 0
+    #: Times that the carrier wanted no more audio for a while.
+    flow_stops: int = 0
     #: Audio of a generation that had been cleared came in and was thrown away.
     stale_writes: int = 0
     #: A mark of a cleared generation came back.
@@ -40,12 +44,15 @@ class BridgeStats:
 
     playout: PlayoutStats = field(default_factory=PlayoutStats)
     calls_started: int = 0
+    calls_placed: int = 0
+    calls_resumed: int = 0  #: times that a carrier opened the lost socket of a call again
     calls_ended: Counter[str] = field(default_factory=Counter)  #: by reason
     webhooks_refused: Counter[str] = field(default_factory=Counter)  #: by reason
     media_refused: Counter[str] = field(default_factory=Counter)  #: by reason
     protocol_errors: Counter[str] = field(default_factory=Counter)  #: by kind
     ignored_messages: Counter[str] = field(default_factory=Counter)  #: by kind
     stream_statuses: Counter[str] = field(default_factory=Counter)  #: by kind
+    rest_failures: Counter[str] = field(default_factory=Counter)  #: by what was wanted
     barge_ins: Counter[str] = field(default_factory=Counter)  #: by ``speech`` or ``digit``
     holds: int = 0  #: packets held back on the first sign of speech
     false_holds: int = 0  #: of these, released again

@@ -80,6 +80,26 @@ class DigitPressed(_Entry, frozen=True, tag="digit"):
     digit: str
 
 
+class DigitsSent(_Entry, frozen=True, tag="digits_sent"):
+    """The agent pressed keys towards the caller."""
+
+    digits: str
+
+
+class Transferred(_Entry, frozen=True, tag="transferred"):
+    """The agent handed the caller on to `to`."""
+
+    to: str
+
+
+class LineLost(_Entry, frozen=True, tag="line_lost"):
+    """The media socket broke, and the carrier may open another one."""
+
+
+class LineResumed(_Entry, frozen=True, tag="line_resumed"):
+    """The carrier opened another media socket, and the call goes on over it."""
+
+
 class FillerPlayed(_Entry, frozen=True, tag="filler"):
     """The first audio of the utterance was late: the caller heard "One moment, please." first."""
 
@@ -104,6 +124,10 @@ Entry: TypeAlias = (
     | BargeIn
     | CallerSpoke
     | DigitPressed
+    | DigitsSent
+    | Transferred
+    | LineLost
+    | LineResumed
     | FillerPlayed
     | VoiceFailed
     | CallEnded

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import ProtocolError, Refused
-from bridge.server import health, webhooks
+from bridge.server import calls, health, webhooks
 from bridge.server.media import media
 from bridge.server.runtime import Runtime
 
@@ -24,6 +24,7 @@ def build_app(runtime: Runtime) -> web.Application:
             app.router.add_route(method, f"{base}/ended", partial(webhooks.ended, runtime, name))
         app.router.add_get(f"{base}/media", partial(media, runtime, name))
         app.router.add_get(f"{base}/media/{{token}}", partial(media, runtime, name))
+    app.router.add_post("/calls", partial(calls.place, runtime))
     app.router.add_get("/livez", partial(health.livez, runtime))
     app.router.add_get("/readyz", partial(health.readyz, runtime))
     app.router.add_get("/metrics", partial(health.metrics, runtime))

@@ -35,6 +35,19 @@ async def readyz(runtime: Runtime, _request: web.Request) -> web.Response:
     return web.Response(text="ready\n")
 
 
+def for_operators(runtime: Runtime, request: web.Request) -> None:
+    """Let in who has ``server.admin_token``; where none is configured, who is on this machine.
+
+    Raises:
+        Refused: anybody else.
+    """
+    configured = bool(runtime.config.server.admin_token)
+    if not (_has_token(runtime, request) if configured else _from_loopback(request)):
+        raise Refused(
+            "operator", "server.admin_token is needed; without one, only this machine may", status=403
+        )
+
+
 async def metrics(runtime: Runtime, request: web.Request) -> web.Response:
     """Prometheus text, for loopback or with ``server.admin_token``.
 

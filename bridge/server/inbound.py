@@ -3,10 +3,10 @@
 Strategy:
 
 - aiohttp puts each message into a queue and wakes a task to take it out again. For 50 messages a second and call that
-  is a fifth of what a call costs (docs/decisions.md). So once a call is on, its text messages are handed over by a
-  plain call from inside the parser; all else (close, errors, binary) goes the ordinary way.
-- The hook is one private name of aiohttp. Where it is gone, everything comes the ordinary way and works as before; a
-  test says so.
+  is a fifth of what a call costs (docs/decisions.md). So once a call is on, its messages are handed over by a plain
+  call from inside the parser; all else (close, errors) goes the ordinary way.
+- The hook is one private name of aiohttp. Where it is gone, and on a socket that we have opened ourselves, everything
+  comes the ordinary way and works as before; a test says so.
 - What is called from inside the parser must not raise: an end, of whatever kind, is the result of a future.
 """
 
@@ -15,17 +15,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from aiohttp import WSMsgType, web, web_ws
+from aiohttp import WSMessage, WSMsgType, web_ws
 from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.http import WSMessageTextBytes
 
 from bridge.call import Call
-from bridge.carriers.dialect import Audio, Dialect, Ignored, Stopped
+from bridge.carriers.dialect import Audio, Binary, Event, Ignored, Respond, Several, Stopped
 from bridge.errors import ProtocolError
-from bridge.server.runtime import Runtime
+from bridge.mouth import Line
+from bridge.observe.stats import BridgeStats
+from bridge.server.limits import Limits
+from bridge.server.line import MediaSocket
+from bridge.wire import Wire
 
 log = logging.getLogger(__name__)
+
+#: What `receive` gives, of either kind of socket.
+Message: TypeAlias = WSMessage | WSMessageTextBytes
 
 DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 
@@ -37,8 +45,12 @@ class DirectQueue(WebSocketDataQueue):
 
     def feed_data(self, data: Any, size: int) -> None:
         sink = self.sink
-        if sink is not None and data.type in DATA:
+        if sink is None:
+            super().feed_data(data, size)
+        elif data.type is WSMsgType.TEXT:
             sink(data.data)
+        elif data.type is WSMsgType.BINARY:
+            sink(Binary(data.data))
         else:
             super().feed_data(data, size)
 
@@ -46,52 +58,71 @@ class DirectQueue(WebSocketDataQueue):
 setattr(web_ws, "WebSocketDataQueue", DirectQueue)  # noqa: B010 - a name that aiohttp does not export
 
 
-class Inbound:
-    """Feeds one call with its carrier's messages, until one of them ends it.
+def data_of(message: Message) -> bytes:
+    """What a message that came the ordinary way holds, as dialects take it."""
+    data: bytes = message.data
+    return Binary(data) if message.type is WSMsgType.BINARY else data
 
-    `over` tells why: ``carrier`` or ``protocol_error``.
+
+class Inbound:
+    """Feeds one call with the messages of one media socket, until something ends it.
+
+    `over` tells why: ``carrier``, ``protocol_error``, ``error``, or what `end` was given.
     """
 
-    def __init__(self, runtime: Runtime, dialect: Dialect, call: Call) -> None:
+    def __init__(self, call: Call, line: Line, wire: Wire, stats: BridgeStats, limits: Limits) -> None:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._runtime, self._call, self._broken = runtime, call, 0
-        self._understand, self._hear = dialect.receive, call.ear.push
+        self._call, self._line, self._stats, self._limits = call, line, stats, limits
+        self._broken = 0
+        self._understand, self._hear = wire.dialect.receive, wire.listener(call.ear.push)
 
     def take(self, data: bytes) -> None:
         """Take one message. Does not raise."""
-        call = self._call
-        call.messages += 1
+        self._call.messages += 1
         try:
             event = self._understand(data)
             if isinstance(event, Audio):  # 50 times a second: straight to the detector
                 self._hear(event.payload)
-            elif isinstance(event, Ignored):
-                self._runtime.stats.ignored_messages[event.kind] += 1
-            elif isinstance(event, Stopped):
-                self._end("carrier")
             else:
-                call.receive(event)
+                self.handle(event)
         except ProtocolError as error:
             self._count_broken(error)
         except Exception:
-            log.exception("call %s: a message could not be handled", call.id)
-            self._end("error")
+            log.exception("call %s: a message could not be handled", self._call.id)
+            self.end("error")
 
-    def _count_broken(self, error: ProtocolError) -> None:
-        self._runtime.stats.protocol_errors[error.kind] += 1
-        self._broken += 1
-        if error.close_code is None and self._broken <= self._runtime.limits.broken_messages:
-            return
-        log.warning("call %s: closed: %s", self._call.id, error.kind)
-        self._call.drop(error.close_code or 1008, "protocol_error")
-        self._end("protocol_error")
+    def handle(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, Ignored):
+            self._stats.ignored_messages[event.kind] += 1
+        elif isinstance(event, Audio):
+            self._hear(event.payload)
+        elif isinstance(event, Respond):
+            self._line.send(list(event.messages))
+        elif isinstance(event, Several):
+            for one in event.events:
+                self.handle(one)
+        elif isinstance(event, Stopped):
+            self.end("carrier")
+        else:
+            self._call.receive(event)
 
-    def _end(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """Take nothing more; the first reason stands."""
         if not self.over.done():
             self.over.set_result(reason)
 
+    def _count_broken(self, error: ProtocolError) -> None:
+        self._stats.protocol_errors[error.kind] += 1
+        self._broken += 1
+        if error.close_code is None and self._broken <= self._limits.broken_messages:
+            return
+        log.warning("call %s: closed: %s", self._call.id, error.kind)
+        self._call.drop(error.close_code or 1008, "protocol_error")
+        self.end("protocol_error")
 
-async def feed(inbound: Inbound, socket: web.WebSocketResponse) -> Any:
+
+async def feed(inbound: Inbound, socket: MediaSocket) -> Any:
     """Let `inbound` have what comes, until it is over or the socket is.
 
     Returns:
@@ -106,14 +137,14 @@ async def feed(inbound: Inbound, socket: web.WebSocketResponse) -> Any:
             message = await _next(inbound, socket)
             if message is None or message.type not in DATA:
                 return message
-            inbound.take(message.data)
+            inbound.take(data_of(message))
     finally:
         if direct is not None:
             direct.sink = None
     return None
 
 
-async def _next(inbound: Inbound, socket: web.WebSocketResponse) -> Any:
+async def _next(inbound: Inbound, socket: MediaSocket) -> Any:
     """The next message that comes the ordinary way; None when `inbound` is over first."""
     receiving = asyncio.create_task(socket.receive())
     try:

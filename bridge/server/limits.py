@@ -20,6 +20,10 @@ class Limits:
     start_within_s: float = 4.0
     #: Messages before `start`: a carrier needs one.
     early_messages: int = 8
+    #: Of these, messages of sound: some carriers talk before they say about what, and what waited comes all at once.
+    early_sounds: int = 250
+    #: For a carrier that opens a lost socket again, to do so.
+    reconnect_within_s: float = 10.0
     #: Broken messages that one call may send before it is not worth listening to.
     broken_messages: int = 50
     #: Carriers send 50 messages a second. Five times that, sustained for a second, is not a phone.

@@ -16,15 +16,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bridge.agents.loader import Agent
-from bridge.call import Call
+from msgspec.structs import replace
+
+from bridge.agents.loader import Agent, load_agent
+from bridge.call import TRANSFERRED, Call
 from bridge.carriers.carrier import Ended, Ending, IncomingCall
-from bridge.carriers.dialect import Dialect
-from bridge.carriers.registry import carriers_from
+from bridge.carriers.registry import carriers_from, configured
 from bridge.config import BargeInConfig, Config
-from bridge.errors import CallEnded, LightningError, ListenOnly
+from bridge.control import CallControl, Errands
+from bridge.errors import CallEnded, LightningError, ListenOnly, Refused
 from bridge.lightning.voice import normaliser, open_voice
 from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPolicy
 from bridge.media.pacer import Pacer
@@ -35,8 +37,12 @@ from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology, one_moment
 from bridge.server.admission import Admission
 from bridge.server.limits import Limits
+from bridge.server.placing import Placements
 from bridge.store.memory import MemoryTokenStore
-from telephony_codecs.formats import MULAW_8K
+from bridge.wire import OURS, Wire
+
+if TYPE_CHECKING:
+    from bridge.server.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +56,39 @@ WATCH_EVERY_TICKS: Final = 200
 #: Calls whose end is remembered, for the carrier that asks what to do after it.
 REMEMBERED_ENDS: Final = 1000
 #: Ends that nobody has to apologise for.
-PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line"})
+PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line", TRANSFERRED})
 
 
 def _policy(config: BargeInConfig) -> BargeInPolicy:
     return BargeInPolicy(
         mode=config.mode, threshold=config.threshold, onset_ms=config.onset_ms, gate_dbfs=config.gate_dbfs
     )
+
+
+def _tell_who_is_left_out(config: Config) -> None:
+    for name, carrier in configured(config.carriers).items():
+        if missing := carrier.missing():
+            key, why = missing[0]
+            log.warning("%s is not served: carriers.%s.%s is missing: %s", carrier.title, name, key, why)
+
+
+def _playout(wire: Wire, lead_ms: int) -> Playout:
+    how = wire.dialect.delivery
+    return Playout(
+        OURS,
+        lead_ms=lead_ms,
+        message_ms=how.message_ms,
+        tail_ms=how.tail_ms,
+        marks=how.marks,
+        clear=how.clear,
+    )
+
+
+def _ended(call: Call) -> Ended:
+    """What is known of the end of `call`; of one that is on, that nobody here has ended it."""
+    if call.transfer_to:
+        return Ended(Ending.TRANSFERRED, call.transfer_to)
+    return Ended(Ending.FINISHED if call.ended in PEACEFUL else Ending.LOST)
 
 
 class Runtime:
@@ -84,6 +116,7 @@ class Runtime:
         self.stats = BridgeStats()
         self.clock, self.unix_clock = clock, unix_clock
         self.carriers = carriers_from(config.carriers)
+        _tell_who_is_left_out(config)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
         self.admission = Admission(
             self.carriers,
@@ -96,12 +129,17 @@ class Runtime:
         self.calls: dict[str, Call] = {}
         #: Called with each call when it is over; the demo and, later, recorders read its timeline here.
         self.on_ended: list[Callable[[Call], None]] = []
+        #: Who makes requests of the carriers, and what else runs beside the calls.
+        self.errands = Errands(self.stats)
+        #: The calls that are on, each with its media socket.
+        self.sessions: dict[str, Session] = {}
         self._agent = agent
+        self._placements = Placements()
         self._policy = _policy(config.barge_in)
         self._turn_policy = TurnPolicy(talking_gate_dbfs=config.barge_in.gate_dbfs)
         self._by_stream: dict[VadStream, Call] = {}
         self._seen: dict[str, int] = {}
-        self._ends: OrderedDict[str, str] = OrderedDict()
+        self._ends: OrderedDict[str, Ended] = OrderedDict()
         self._sockets = 0
         self._no_sockets = asyncio.Event()
         self._no_sockets.set()
@@ -118,6 +156,7 @@ class Runtime:
     async def close(self) -> None:
         """Let go of everything. Calls must be over."""
         self.pacer.stop()
+        await self.errands.close()
         await self.voice.close()
 
     @property
@@ -144,7 +183,7 @@ class Runtime:
     # -- one call ----------------------------------------------------------------------------------------------
 
     def open_call(
-        self, carrier: str, incoming: IncomingCall, line: Line, dialect: Dialect, *, can_speak: bool
+        self, carrier: str, incoming: IncomingCall, line: Line, wire: Wire, *, can_speak: bool
     ) -> Call:
         """Make an admitted call. The caller's next duty: `run_agent`, and `close_call` when it is over."""
         ear = self.detector.open()
@@ -152,9 +191,10 @@ class Runtime:
             incoming,
             carrier=carrier,
             line=line,
-            dialect=dialect,
+            wire=wire,
+            control=self._control(carrier, incoming),
             voice=self.voice.for_call(),
-            playout=Playout(MULAW_8K, lead_ms=self.config.playout.lead_ms),
+            playout=_playout(wire, self.config.playout.lead_ms),
             barge_in=BargeIn(self._policy),
             ear=ear,
             pacer=self.pacer,
@@ -170,8 +210,11 @@ class Runtime:
         self._by_stream[ear] = call
         self.stats.calls_started += 1
         self.pacer.start()
-        log.info("call %s started on %s", call.id, carrier)
+        log.info("call %s started on %s: %s", call.id, carrier, wire)
         return call
+
+    def _control(self, carrier: str, incoming: IncomingCall) -> CallControl:
+        return CallControl(self.carriers[carrier], incoming, self.admission.urls(carrier), self.errands)
 
     def close_call(self, call: Call, reason: str) -> None:
         """The call's socket is gone: end it and forget it."""
@@ -181,8 +224,9 @@ class Runtime:
             self.detector.close(ear)
         self.calls.pop(call.id, None)
         self._seen.pop(call.id, None)
+        self.sessions.pop(call.id, None)
         self.stats.calls_ended[call.ended] += 1
-        self._ends[call.id] = call.ended
+        self._ends[call.id] = _ended(call)
         if len(self._ends) > REMEMBERED_ENDS:
             self._ends.popitem(last=False)
         log.info("call %s ended: %s", call.id, call.ended)
@@ -194,13 +238,13 @@ class Runtime:
     def ended_of(self, call_id: str) -> Ended:
         """What is known of a call whose stream is over: lost, when this process has never heard of it."""
         call = self.calls.get(call_id)
-        ended = call.ended if call else self._ends.get(call_id, "")
-        return Ended(Ending.FINISHED if ended in PEACEFUL else Ending.LOST)
+        return _ended(call) if call else self._ends.get(call_id, Ended(Ending.LOST))
 
     async def run_agent(self, call: Call) -> None:
         """Run the agent to its end. Its faults end its call and nothing else."""
         try:
-            await self._agent(call)
+            agent = await self._placements.agent_of(call.carrier, call.id)
+            await (agent or self._agent)(call)
         except CallEnded:
             return  # the ordinary way out when the caller hangs up first
         except ListenOnly as error:
@@ -226,6 +270,33 @@ class Runtime:
         except (CallEnded, ListenOnly):
             return
 
+    async def place_call(self, via: str, to: str, from_number: str, entrypoint: str = "") -> str:
+        """Have a carrier call somebody.
+
+        Args:
+            via: the carrier's name.
+            entrypoint: who talks, ``module:function``; by default the agent of the configuration.
+
+        Returns:
+            The call's id, as its timeline will have it.
+
+        Raises:
+            Refused: no such carrier, or no room for another call.
+            ConfigError: there is no such agent.
+            CarrierError: the carrier did not do it, or (Unsupported) cannot.
+        """
+        carrier = self.carriers.get(via)
+        if carrier is None:
+            raise Refused("carrier", f"{via!r} is not configured", status=404)
+        self.admission.refuse_new_calls()
+        config = self.config.agent
+        agent = load_agent(replace(config, entrypoint=entrypoint)) if entrypoint else self._agent
+        plan = carrier.place_call(to, from_number, self.admission.urls(via))
+        call_id = await self._placements.place(via, agent, self.errands.run("place_call", via, plan))
+        self.stats.calls_placed += 1
+        log.info("call %s placed through %s", call_id, via)
+        return call_id
+
     # -- beats -------------------------------------------------------------------------------------------------
 
     def _detect_many(self, now_s: float) -> None:
@@ -243,6 +314,9 @@ class Runtime:
         for call in [call for call in self.calls.values() if not call.ended]:
             seen = self._seen.get(call.id, 0)
             self._seen[call.id] = call.messages
+            if call.suspended:
+                call.media_s = now_s
+                continue
             quiet_s = now_s - call.media_s
             if call.messages == seen:
                 if quiet_s > self.limits.dead_line_s:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from bridge.carriers.carrier import Endpoint, Reply, Webhook
+from bridge.carriers.carrier import Endpoint, IncomingCall, Reply, Webhook
 from bridge.errors import ProtocolError, Refused
 from bridge.server.runtime import Runtime
 
@@ -29,7 +29,7 @@ async def read_webhook(runtime: Runtime, carrier: str, endpoint: Endpoint, reque
     if request.content_type.startswith("multipart/"):
         # Carriers send no files, and nobody else may make us keep any.
         raise Refused("bad_body", "the body is not a plain form", status=415)
-    body = await _body(request, runtime.limits.body_within_s)
+    body = await read_body(request, runtime.limits.body_within_s)
     return Webhook(
         url=runtime.admission.url_of(carrier, endpoint, query_of(request)),
         method=request.method,
@@ -41,7 +41,12 @@ async def read_webhook(runtime: Runtime, carrier: str, endpoint: Endpoint, reque
     )
 
 
-async def _body(request: web.Request, within_s: float) -> bytes:
+async def read_body(request: web.Request, within_s: float) -> bytes:
+    """The body, if all of it is here `within_s` seconds from now.
+
+    Raises:
+        Refused: it is not.
+    """
     try:
         async with asyncio.timeout(within_s):
             return await request.read()
@@ -75,7 +80,22 @@ async def answer(runtime: Runtime, carrier: str, request: web.Request) -> web.Re
     if call is None:
         return _noted(runtime, carrier, webhook)
     log.info("call %s announced by %s", call.call_id, carrier)
-    return _response(await runtime.admission.invite(carrier, call))
+    reply = await runtime.admission.invite(carrier, call)
+    response = _response(reply)
+    if reply.then is not None or reply.dial is not None:
+        await response.prepare(request)
+        await response.write_eof()  # the carrier must have its answer before it is asked for anything
+        _go_on(runtime, carrier, call, reply)
+    return response
+
+
+def _go_on(runtime: Runtime, carrier: str, call: IncomingCall, reply: Reply) -> None:
+    if reply.then is not None:
+        runtime.errands.start("answer", carrier, lambda: reply.then)
+    if reply.dial is not None:
+        from bridge.server.dialling import dial
+
+        runtime.errands.spawn(dial(runtime, carrier, call, reply.dial), f"media socket of {call.call_id}")
 
 
 async def status(runtime: Runtime, carrier: str, request: web.Request) -> web.Response:

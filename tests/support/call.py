@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from bridge.call import Call
-from bridge.carriers.carrier import IncomingCall
+from bridge.carriers.carrier import IncomingCall, StreamUrls
 from bridge.carriers.dialect import Digit, MarkPlayed
-from bridge.carriers.twilio import TwilioDialect
+from bridge.carriers.twilio import Twilio, TwilioConfig, TwilioDialect
 from bridge.config import BargeInMode, LightningConfig
+from bridge.control import CallControl, Errands
 from bridge.errors import LightningError
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
@@ -28,9 +29,12 @@ from bridge.media.silero import Floats
 from bridge.media.vad import SpeechDetector, Window
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Entry
+from bridge.wire import Wire
 from telephony_codecs.formats import MULAW_8K
 from tests.support.twilio_frames import ACCOUNT_ID, CALL_ID, frame
 from tests.support.voice import one_voice
+
+INCOMING: Final = IncomingCall(CALL_ID, ACCOUNT_ID, "+15550001111", "+15550002222", "inbound")
 
 _E = TypeVar("_E", bound=Entry)
 
@@ -130,7 +134,7 @@ class PlayedLine:
         if self.answer is not None:
             self._loop.call_soon(self.answer, name)
 
-    def hang_up(self, code: int, reason: str) -> None:
+    def hang_up(self, code: int, reason: str, *, patient: bool = False) -> None:
         self._trace.append(("close", code))
         self.closes.append((code, reason))
 
@@ -183,8 +187,19 @@ class Scene:
         self.pacer.stop()
 
 
+def twilio_control(stats: BridgeStats, config: TwilioConfig | None = None) -> CallControl:
+    """What can be done with the call of a scene; through REST nothing, as no account is configured."""
+    urls = StreamUrls("wss://b/media", "https://b/status", "https://b/ended", "https://b/answer")
+    return CallControl(Twilio(config or TwilioConfig()), INCOMING, urls, Errands(stats))
+
+
 def build_call(
-    *, mode: BargeInMode = "both", can_speak: bool = True, lead_ms: int = 200, filler_after_s: float = 0.0
+    *,
+    mode: BargeInMode = "both",
+    can_speak: bool = True,
+    lead_ms: int = 200,
+    filler_after_s: float = 0.0,
+    control: CallControl | None = None,
 ) -> Scene:
     """A call that has just started. Its clock is the running loop's, its pacer runs."""
     loop = asyncio.get_running_loop()
@@ -198,10 +213,11 @@ def build_call(
     voice.entries[0].answer_format = MULAW_8K  # so that no audio is held back to be guessed at
     playout = Playout(MULAW_8K, lead_ms=lead_ms)
     call = Call(
-        IncomingCall(CALL_ID, ACCOUNT_ID, "+15550001111", "+15550002222", "inbound"),
+        INCOMING,
         carrier="twilio",
         line=line,
-        dialect=dialect,
+        wire=Wire(dialect),
+        control=control or twilio_control(stats),
         voice=voice.for_call(),
         playout=playout,
         barge_in=BargeIn(BargeInPolicy(mode=mode)),

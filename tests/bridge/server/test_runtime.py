@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from bridge.call import Call
-from bridge.carriers.carrier import Ending, IncomingCall
+from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.twilio import TwilioDialect
 from bridge.errors import Unavailable
 from bridge.prompts import apology
 from bridge.server.limits import Limits
 from bridge.server.runtime import REMEMBERED_ENDS, Runtime
+from bridge.wire import Wire
 from tests.support.bridge import make_config
 from tests.support.call import PlayedLine
 from tests.support.twilio_frames import ACCOUNT_ID, frame
@@ -41,7 +42,7 @@ class Room:
         dialect.receive(frame("start"))
         line = PlayedLine(self.loop, self.trace)
         incoming = IncomingCall(call_id, ACCOUNT_ID, "", "", "inbound")
-        return self.runtime.open_call("twilio", incoming, line, dialect, can_speak=can_speak), line
+        return self.runtime.open_call("twilio", incoming, line, Wire(dialect), can_speak=can_speak), line
 
 
 async def seconds(call: Call, passed: int, messages_per_s: float) -> None:
@@ -209,12 +210,12 @@ def test_the_carrier_is_told_how_a_call_ended(reason: str, ending: Ending) -> No
     async def scenario() -> None:
         room = Room()
         call, _ = room.call()
-        assert room.runtime.ending_of(call.id) is Ending.LOST, (
+        assert room.runtime.ended_of(call.id).ending is Ending.LOST, (
             "the stream is gone, but nobody here has ended it"
         )
         room.runtime.close_call(call, reason)
-        assert room.runtime.ending_of(call.id) is ending
-        assert room.runtime.ending_of("CAunknown") is Ending.LOST
+        assert room.runtime.ended_of(call.id).ending is ending
+        assert room.runtime.ended_of("CAunknown").ending is Ending.LOST
 
     run_virtually(scenario)
 
@@ -225,8 +226,8 @@ async def test_only_so_many_ends_are_remembered() -> None:
     for number in range(REMEMBERED_ENDS + 1):
         call, _ = room.call(f"CA{number}")
         room.runtime.close_call(call, "agent")
-    assert room.runtime.ending_of("CA0") is Ending.LOST
-    assert room.runtime.ending_of("CA1") is Ending.FINISHED
+    assert room.runtime.ended_of("CA0").ending is Ending.LOST
+    assert room.runtime.ended_of("CA1").ending is Ending.FINISHED
 
 
 @virtual
@@ -243,7 +244,7 @@ async def test_a_call_leaves_nothing_behind() -> None:
     held = [
         dict(v) for v in vars(room.runtime).values() if isinstance(v, dict) and v != room.runtime.carriers
     ]
-    assert [v for v in held if v] == [{call.id: "carrier"}], "nothing but how it ended"
+    assert [v for v in held if v] == [{call.id: Ended(Ending.FINISHED)}], "nothing but how it ended"
 
 
 # -- sockets -----------------------------------------------------------------------------------------------------
