@@ -112,7 +112,6 @@ _Parameters: TypeAlias = dict[str, str] | list[_Pair] | None
 
 class _StartBody(Struct):
     call_control_id: Annotated[str, Meta(pattern=_CALL_ID)]
-    user_id: str = ""
     media_format: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
     custom_parameters: _Parameters = None
     customParameters: _Parameters = None
@@ -217,10 +216,10 @@ class TelnyxDialect(JsonDialect):
         self._format(start.media_format)
         parameters = _pairs(start.custom_parameters) | _pairs(start.customParameters)
         told = parameters.get(CALL_PARAMETER, "")
+        # `user_id` is neither the AccountSid of TeXML nor the connection_id of Call Control: not to be held against it.
         return Started(
             call_id=told if re.match(_CALL_ID, told) else start.call_control_id,
             stream_id=wire.stream_id,
-            account_id=start.user_id,
             parameters=parameters,
         )
 

@@ -16,7 +16,6 @@ from tests.support.carrier_cases import NOW_S, Cases, urls_of
 URLS: Final = urls_of("telnyx")
 CALL_ID: Final = "v3:9X2vxPDFY2RHSJ1EdMS0RHRksMTg7ldNxdjWbVr9zBjbGjGsSe-aiQ"
 STREAM_ID: Final = "32de0dea-53cb-4b21-89a4-9e1819c043bc"
-USER_ID: Final = "3e6f995f-85f7-4705-9741-53b116d28237"
 #: The 160 bytes of mu-law in the media files.
 PAYLOAD: Final = bytes((0x7F + i * 7) % 256 for i in range(160))
 FORM: Final = {
@@ -44,14 +43,14 @@ CASES: Final = Cases(
     call=IncomingCall(CALL_ID, SOME_ACCOUNT, "+15550001111", "+15550002222", "inbound", TEXML),
     before=("connected",),
     starts={
-        "start": Started(CALL_ID, STREAM_ID, USER_ID),
+        "start": Started(CALL_ID, STREAM_ID),
         "start_bare": Started(CALL_ID, STREAM_ID),
-        "start_parameters": Started("v3:texml-call", STREAM_ID, USER_ID, True, PARAMETERS),
-        "start_parameters_listed": Started("v3:texml-call", STREAM_ID, USER_ID, True, PARAMETERS),
-        "start_parameters_camel": Started("v3:texml-call", STREAM_ID, USER_ID, True, PARAMETERS),
-        "start_parameters_odd_call": Started(CALL_ID, STREAM_ID, USER_ID, True, {"call_id": "../../etc"}),
-        "start_pcma": Started(CALL_ID, STREAM_ID, USER_ID),
-        "start_l16": Started(CALL_ID, STREAM_ID, USER_ID),
+        "start_parameters": Started("v3:texml-call", STREAM_ID, "", True, PARAMETERS),
+        "start_parameters_listed": Started("v3:texml-call", STREAM_ID, "", True, PARAMETERS),
+        "start_parameters_camel": Started("v3:texml-call", STREAM_ID, "", True, PARAMETERS),
+        "start_parameters_odd_call": Started(CALL_ID, STREAM_ID, "", True, {"call_id": "../../etc"}),
+        "start_pcma": Started(CALL_ID, STREAM_ID),
+        "start_l16": Started(CALL_ID, STREAM_ID),
     },
     early={
         "connected": Connected(),
