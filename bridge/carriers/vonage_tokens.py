@@ -132,7 +132,7 @@ def application_header(
         "jti": _unique(now_s, request),
     }
     try:
-        token = jwt.encode(claims, _pem(private_key), algorithm="RS256")
+        token = jwt.encode(claims, pem_of(private_key), algorithm="RS256")
     except (
         OSError,
         ValueError,
@@ -150,7 +150,12 @@ def _unique(now_s: float, content: bytes) -> str:
     return sha256(repr(now_s).encode() + b" " + content).hexdigest()[:32]
 
 
-def _pem(key: Secret) -> str:
+def pem_of(key: Secret) -> str:
+    """A private key's PEM, whether it was configured itself, or as the path of a file.
+
+    Raises:
+        OSError, ValueError: the file cannot be read.
+    """
     text = key.reveal()
     # A variable of the environment cannot well hold line ends.
     return text.replace("\\n", "\n") if "-----BEGIN" in text else Path(text).read_text("ascii")

@@ -5,7 +5,7 @@ Calls want the application's JWT (RS256), each one once; the account's own affai
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -13,14 +13,13 @@ from msgspec import Meta, Struct
 
 from bridge.carriers.rest import RestAnswer, RestRequest, basic
 from bridge.carriers.vonage import VonageConfig
-from bridge.carriers.vonage_tokens import OUR_TOKEN_S
+from bridge.carriers.vonage_tokens import OUR_TOKEN_S, pem_of
 from bridge.emulators.rest_stand_in import RestStandIn, header, said
 
 #: The call that it places, and the country of its numbers.
 CALL_ID: Final = "63f61863-4a51-4f6b-86e1-46edebcf9356"
 COUNTRY: Final = "US"
 
-T = TypeVar("T")
 _Number: TypeAlias = Annotated[str, Meta(pattern="^[0-9]{5,15}$")]
 _Url: TypeAlias = Annotated[str, Meta(pattern="^https?://")]
 
@@ -79,19 +78,16 @@ class VonageRest(RestStandIn):
     """One account, with one application and some numbers.
 
     Args:
-        section: a `VonageConfig`; its credentials are the right ones.
-        public_key: the application's, PEM: what its JWTs are checked with.
+        section: a `VonageConfig`; its credentials are the right ones, its private key among them.
         numbers: of the account, digits only.
     """
 
     name = "vonage"
     section: VonageConfig
 
-    def __init__(
-        self, section: Any, public_key: str = "", numbers: tuple[str, ...] = ("15550100002",)
-    ) -> None:
+    def __init__(self, section: Any, numbers: tuple[str, ...] = ("15550100002",)) -> None:
         super().__init__(section)
-        self.public_key, self.numbers = public_key, numbers
+        self.numbers = numbers
         #: As the Applications API keeps it.
         self.application: dict[str, Any] = {
             "id": section.application_id,
@@ -118,12 +114,12 @@ class VonageRest(RestStandIn):
 
     def _is_ours(self, request: RestRequest) -> bool:
         import jwt
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         scheme, _, token = header(request, "Authorization").partition(" ")
+        key: Any = load_pem_private_key(pem_of(self.section.private_key).encode("ascii"), None).public_key()
         try:
-            claims = jwt.decode(
-                token, self.public_key, algorithms=["RS256"], options={"require": ["iat", "jti", "exp"]}
-            )
+            claims = jwt.decode(token, key, algorithms=["RS256"], options={"require": ["iat", "jti", "exp"]})
         except (jwt.PyJWTError, ValueError):
             return False
         fresh = claims["jti"] not in self._seen and claims["exp"] - claims["iat"] <= OUR_TOKEN_S
