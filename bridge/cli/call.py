@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -24,6 +24,7 @@ from bridge.errors import BridgeError, ConfigError
 if TYPE_CHECKING:
     from bridge.call import Call
     from bridge.config import Config
+    from bridge.doctor.web import Web
     from bridge.server.runtime import Runtime
 
 #: What the bridge that runs here gets to place a call: its own deadline for the carrier, and a little.
@@ -53,9 +54,9 @@ def call(
 ) -> int:
     """Have an agent call somebody.
 
-    If a bridge runs on this machine (at server.port), it places the call, and its id is printed: this needs
-    server.admin_token. Otherwise a bridge runs here until the call is over, and how it went is printed. Ctrl-C hangs
-    up. Exit code 1 means that the call was not placed, not answered, or did not end well.
+    If a bridge runs on this machine (at server.port), it places the call, with the same server.admin_token if it has
+    one, and the call's id is printed. Otherwise a bridge runs here until the call is over, and how it went is printed;
+    Ctrl-C hangs up. Exit code 1 means that the call was not placed, not answered, or did not end well.
 
     Args:
         via: the carrier: twilio, telnyx, ...
@@ -81,6 +82,8 @@ def _refuse_what_cannot_be(config: Config, order: Order, source: str) -> None:
         ConfigError: the carrier is not configured, or the agent cannot be loaded.
         Unsupported: the carrier places no calls.
     """
+    from msgspec.structs import replace
+
     from bridge.agents.loader import load_agent
     from bridge.carriers.capabilities import How
     from bridge.errors import Unsupported
@@ -88,22 +91,8 @@ def _refuse_what_cannot_be(config: Config, order: Order, source: str) -> None:
     carrier = the_carrier(config, order.via, source, option="--via")
     if carrier.capabilities.place_calls is How.NO:
         raise Unsupported("calls cannot be placed through it", carrier=order.via)
-    load_agent(_with_agent(config, order.agent).agent, "--agent" if order.agent else source)
-
-
-def _with_agent(config: Config, agent: str) -> Config:
-    from msgspec.structs import replace
-
-    from bridge.config import AgentConfig
-    from bridge.config_tree import convert
-
-    if not agent:
-        return config
-    wanted = {
-        "entrypoint": agent,
-        "options": config.agent.options if agent == config.agent.entrypoint else {},
-    }
-    return replace(config, agent=convert(wanted, AgentConfig, "--agent"))
+    if order.agent:
+        load_agent(replace(config.agent, entrypoint=order.agent), "--agent")
 
 
 async def _place(config: Config, order: Order, source: str, answered_within_s: float) -> int:
@@ -115,41 +104,40 @@ async def _place(config: Config, order: Order, source: str, answered_within_s: f
         if (await web.ask(f"{here}/livez")).header(INSTANCE_HEADER):
             print(f"call {await _ask_for_it(web, here, config, order)} is placed by the bridge at {here}")
             return 0
-    return await _place_ourselves(_with_agent(config, order.agent), order, source, answered_within_s)
+    return await _place_ourselves(config, order, source, answered_within_s)
 
 
 # -- by the bridge that runs here --------------------------------------------------------------------------------------
 
 
-async def _ask_for_it(web: Any, here: str, config: Config, order: Order) -> str:
+async def _ask_for_it(web: Web, here: str, config: Config, order: Order) -> str:
     """The id of the call that the bridge at `here` has placed.
 
     Raises:
-        ConfigError: it is not to be asked from here.
+        ConfigError: it does not take our word.
         BridgeError: it has not placed it.
     """
     import msgspec
 
-    from bridge.carriers.rest import RestAnswer, text_at
+    from bridge.carriers.rest import RestAnswer, bearer, text_at
 
     token = config.server.admin_token
-    if not token:
-        reason = f"is missing: a bridge runs at {here}, and places calls only for who has its token"
-        raise ConfigError(reason, key="server.admin_token")
     asked = {"via": order.via, "to": order.to, "from": order.from_number, "agent": order.agent}
     answer = await web.ask(
         f"{here}/calls",
         method="POST",
-        headers={"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"},
+        headers={**(bearer(token) if token else {}), "Content-Type": "application/json"},
         body=msgspec.json.encode(asked),
     )
-    call_id = text_at(RestAnswer(answer.status, answer.body), "call_id")
+    body = RestAnswer(answer.status, answer.body)
+    call_id = text_at(body, "call_id")
     if answer.status == 202 and call_id:
         return call_id
-    if answer.status in (401, 403):
-        raise ConfigError(f"is not that of the bridge that runs at {here}", key="server.admin_token")
-    told = answer.error or " ".join(answer.body.decode("utf-8", "replace").split())[:300]
-    raise BridgeError(f"the bridge at {here} did not place the call: {told or f'HTTP {answer.status}'}")
+    if answer.status == 403:
+        reason = f"is not that of the bridge that runs at {here}, which places calls for nobody else"
+        raise ConfigError(reason, key="server.admin_token")
+    why = text_at(body, "error") or answer.error or f"HTTP {answer.status}"
+    raise BridgeError(f"the bridge at {here} did not place the call: {why}")
 
 
 # -- by one that runs for this call ------------------------------------------------------------------------------------
@@ -160,7 +148,7 @@ async def _place_ourselves(config: Config, order: Order, source: str, within_s: 
 
     async with running(config, source=source) as server:
         over = _Over(server.runtime)
-        call_id = await server.runtime.place_call(order.via, order.to, order.from_number)
+        call_id = await server.runtime.place_call(order.via, order.to, order.from_number, order.agent)
         note(f"call {call_id}: ringing; Ctrl-C hangs up")
         with _hanging_up(server.runtime, call_id):
             ended = await over.of(call_id, within_s)

@@ -157,3 +157,9 @@ async def streams_its_tokens(call: Call) -> None:
     heard = await call.say(written())
     note(call, heard, given_at_ms)
     await call.hang_up()
+
+
+async def tells_and_waits(call: Call) -> None:
+    """For tests of a process: says on standard output that it is there, and stays."""
+    print("the agent is on the line", flush=True)
+    await waits_for_ever(call)
