@@ -169,11 +169,14 @@ class AsteriskLine(CarrierLine):
         said = self.advance(now_ms)
         if isinstance(message, bytes):
             return said + self._sound(now_ms, message)
+        size = len(message.encode("utf-8", "surrogatepass"))
+        if not 0 < size <= MAX_COMMAND_BYTES:
+            self.fault(now_ms, 0, f"a text message of {size} bytes is ignored")
+            return said
         command = self._understand(now_ms, message)
-        if command is None:
-            unreadable = self.channel.json and len(message) <= MAX_COMMAND_BYTES
-            return said + ([self._error("Unable to parse JSON command")] if unreadable else [])
-        return said + self._obey(now_ms, command)
+        return said + (
+            self._obey(now_ms, command) if command else [self._error("Unable to parse JSON command")]
+        )
 
     def pinged(self, now_ms: float) -> None:
         """Every release before 22.8 hangs up."""
@@ -181,10 +184,6 @@ class AsteriskLine(CarrierLine):
         self.closing = "a ping"
 
     def _understand(self, now_ms: float, message: str) -> _Command | None:
-        size = len(message.encode("utf-8", "surrogatepass"))
-        if not 0 < size <= MAX_COMMAND_BYTES:
-            self.fault(now_ms, 0, f"a text message of {size} bytes is ignored")
-            return None
         if not self.channel.json:
             name, _, rest = message.strip().partition(" ")
             return _Command(name, rest)
