@@ -22,13 +22,8 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from bridge.carriers.exotel import (
-    MAX_MESSAGE_BYTES,
-    MESSAGE_UNIT_BYTES,
-    MIN_MESSAGE_BYTES,
-    RATE_FIELD,
-    ExotelConfig,
-)
+from bridge.carriers.exotel import RATE_FIELD, ExotelConfig
+from bridge.carriers.exotel_dialect import MAX_MESSAGE_BYTES, MESSAGE_UNIT_BYTES, MIN_MESSAGE_BYTES
 from bridge.carriers.rest import basic
 from bridge.emulators.caller_plan import new_sid
 from bridge.emulators.caller_webhooks import Answer, Signature

@@ -26,10 +26,10 @@ from bridge.carriers.signalwire import (
     TWILIO_HEADER,
     SignalWire,
     SignalWireConfig,
-    SignalWireDialect,
     sign_body,
     sign_form,
 )
+from bridge.carriers.signalwire_dialect import SignalWireDialect
 from bridge.emulators.carriers.signalwire_rest import CALL_ID as PLACED
 from bridge.emulators.carriers.signalwire_rest import NUMBER, PROJECT_NAME, SignalWireRest
 from bridge.emulators.rest_stand_in import run
