@@ -78,11 +78,7 @@ _MESSAGE_MS: Final = 200
 _MAX_FIELD_CHARS: Final = 400
 _MAX_VARIABLES: Final = 100
 _FORMATS: Final[Mapping[str, AudioFormat]] = {"PCMU": MULAW_8K, "L16": PCM16_8K}
-_UNSERVABLE: Final = {
-    "reason": "error",
-    "info": "no media that can be served is offered",
-    "outputVariables": {},
-}
+_UNSERVABLE: Final = {"reason": "error", "info": "no media on offer can be served", "outputVariables": {}}
 _CLOSE_REASONS: Final = frozenset({"end", "error", "disconnect", "reconnect"})
 _ERROR_CODES: Final = frozenset({400, 405, 408, 409, 413, 415, 500, 503})
 _TOO_MANY: Final = 429

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.carriers.http_signatures import Nonces, Parameter, Request, Rules, Verified, keys_of, sign, verify
+from bridge.carriers.http_signatures import Nonces, Request, Rules, Verified, keys_of, sign, verify
 from bridge.errors import Refused
 from bridge.secret import Secret
 from tests.bridge.carriers.cases.genesys import API_KEY, CLIENT_SECRET, HEADERS, KEY, PARAMETERS
@@ -271,5 +271,5 @@ def test_long_fields_are_told_at_once(field: str) -> None:
         st.from_regex(r"x[a-z0-9_.*-]{0,8}", fullmatch=True), st.integers(-(10**14), 10**14)
     ),
 )
-def test_whatever_is_signed_is_read_back(nonce: str, extra: dict[str, Parameter]) -> None:
+def test_whatever_is_signed_is_read_back(nonce: str, extra: dict[str, Any]) -> None:
     assert judge(signed(nonce=nonce, **extra)).nonce == nonce

@@ -96,7 +96,7 @@ UNSERVABLE: Final = Respond(
     (
         ours(
             b"disconnect",
-            b'{"reason":"error","info":"no media that can be served is offered","outputVariables":{}}',
+            b'{"reason":"error","info":"no media on offer can be served","outputVariables":{}}',
         ),
     )
 )
