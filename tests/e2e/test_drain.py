@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bridge.carriers.twilio import TwilioConfig
 from bridge.config import Config, Secret
 from bridge.emulators.call_report import CallReport, Outcome
 from bridge.emulators.caller import place_call
@@ -127,7 +128,7 @@ class Process:
         """Somebody who is calling now."""
         plan = CallPlan(
             answer_url=f"{self.config.server.public_url}/carriers/twilio/answer",
-            section=self.config.carriers.twilio,
+            section=TwilioConfig(auth_token=Secret(AUTH_TOKEN)),
             from_number=NUMBER,
             hang_up_after_s=AT_MOST_S - 2,
         )

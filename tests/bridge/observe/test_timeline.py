@@ -36,6 +36,10 @@ EXAMPLES: list[tuple[Entry, str]] = [
         '{"kind":"caller_spoke","at_ms":4.0,"start_ms":2.0,"end_ms":3.0}',
     ),
     (tl.DigitPressed(at_ms=5, digit="#"), '{"kind":"digit","at_ms":5.0,"digit":"#"}'),
+    (tl.DigitsSent(at_ms=5, digits="12#"), '{"kind":"digits_sent","at_ms":5.0,"digits":"12#"}'),
+    (tl.Transferred(at_ms=5, to="+1555"), '{"kind":"transferred","at_ms":5.0,"to":"+1555"}'),
+    (tl.LineLost(at_ms=5), '{"kind":"line_lost","at_ms":5.0}'),
+    (tl.LineResumed(at_ms=6), '{"kind":"line_resumed","at_ms":6.0}'),
     (tl.FillerPlayed(at_ms=5, utterance=1), '{"kind":"filler","at_ms":5.0,"utterance":1}'),
     (
         tl.VoiceFailed(at_ms=6, error="TimedOut: late"),
