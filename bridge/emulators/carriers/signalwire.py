@@ -319,7 +319,9 @@ class SignalWireExchange(Exchange):
         return self._post(order.status_callback, fields, error and "general_error")
 
     def ended(self, order: StreamOrder, *, hung_up: bool, error: str = "") -> HttpAsk | None:
-        """The ``<Redirect>`` after the stream. Nobody is left to be redirected when the caller has hung up."""
+        """The ``<Redirect>`` after the stream, which says nothing of errors. Nobody is left to be redirected when the
+        caller has hung up.
+        """
         if hung_up or not order.action:
             return None
         return self._post(order.action, {"CallStatus": "in-progress"})
