@@ -26,9 +26,19 @@ def sound(name: str) -> bytes:
     return frame("freeswitch", name)
 
 
+SECTION: Final = FreeswitchConfig(
+    token=TOKEN,
+    username="switch",
+    password=PASSWORD,
+    api_url="http://switch.example:8080/",
+    api_username="bridge",
+    api_password=Secret("api-password"),
+    endpoint="sofia/gateway/trunk/{to}",
+)
+
 CASES: Final = Cases(
     name="freeswitch",
-    section=FreeswitchConfig(token=TOKEN, username="switch", password=PASSWORD),
+    section=SECTION,
     upgrade=Upgrade(url=URLS.media, headers=bearer(TOKEN), now_s=NOW_S),
     forged=(
         Upgrade(url=URLS.media, headers=bearer(Secret("another")), now_s=NOW_S),
