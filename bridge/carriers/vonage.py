@@ -46,7 +46,7 @@ from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_reque
 from bridge.carriers.vonage_dialect import CALL_ID, FORMATS, NAME, VonageDialect
 from bridge.carriers.vonage_tokens import application_header, require_signed, webhook_header
 from bridge.config_tree import Section
-from bridge.errors import ProtocolError, Unsupported
+from bridge.errors import ProtocolError, Refused, Unsupported
 from bridge.secret import Secret
 
 _MAX_FIELD_CHARS: Final = 200
@@ -124,8 +124,8 @@ class Vonage(Carrier):
         names = ("api_key", "application_id")
         wanted = {name: value for name in names if (value := getattr(self._config, name))}
         given = header_values(webhook.headers, "Authorization")
-        content = webhook.body if webhook.method != "GET" else msgspec.json.encode(dict(webhook.query))
-        require_signed(self._config.signature_secret, given, content, webhook.now_s, wanted)
+        secret, content = self._config.signature_secret, _signed_content(webhook)
+        require_signed(secret, given, content, webhook.now_s, wanted)
 
     def verify_upgrade(self, upgrade: Upgrade) -> None:
         """Lets in: Vonage signs no upgrade. The token of the call's answer is the gate."""
@@ -376,3 +376,14 @@ def _fields(webhook: Webhook) -> dict[str, str]:
 
 def _asks(webhook: Webhook) -> bool:
     return _fields(webhook).get("status", "") in _ASKING
+
+
+def _signed_content(webhook: Webhook) -> bytes:
+    if webhook.method != "GET":
+        return webhook.body
+    fields = dict(webhook.query)
+    if len(fields) < len(webhook.query):
+        raise Refused(
+            "signature", "a field of the query is repeated: nobody can say which of them was signed"
+        )
+    return msgspec.json.encode(fields)

@@ -28,7 +28,9 @@ FRAME: Final = frame("vonage", "media")
 
 CASES: Final = Cases(
     name="vonage",
-    section=VonageConfig(signature_secret=KEY, **ACCOUNT),
+    section=VonageConfig(
+        signature_secret=KEY, api_key=ACCOUNT["api_key"], application_id=ACCOUNT["application_id"]
+    ),
     upgrade=Upgrade(url=URLS.media, now_s=NOW_S),
     webhook=Webhook(
         url=URLS.answer,
