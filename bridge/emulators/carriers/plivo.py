@@ -74,6 +74,7 @@ class PlivoLine(JsonLine):
         call_id: the ``CallUUID``.
         recording: takes both tracks and every event.
         audio: what is on the wire, both ways.
+        account_id: whose call it is.
         buffer_ms: the line's jitter buffer, see `CarrierBuffer`.
     """
 
@@ -85,10 +86,11 @@ class PlivoLine(JsonLine):
         recording: CallRecording,
         audio: AudioFormat = MULAW_8K,
         *,
+        account_id: str = SOME_ACCOUNT,
         buffer_ms: float = 40.0,
     ) -> None:
         super().__init__(recording, audio, buffer_ms=buffer_ms)
-        self.call_id = call_id
+        self.call_id, self.account_id = call_id, account_id
         self.stream_id = str(uuid4())
         #: Keys that the bridge pressed towards the caller.
         self.digits_sent = ""
@@ -101,7 +103,7 @@ class PlivoLine(JsonLine):
         start = {
             "callId": self.call_id,
             "streamId": self.stream_id,
-            "accountId": SOME_ACCOUNT,
+            "accountId": self.account_id,
             "tracks": ["inbound"],
             "mediaFormat": {
                 "encoding": _CONTENT_TYPES[self.wire_format.encoding],
@@ -181,6 +183,11 @@ class PlivoExchange(Exchange):
     _redirect = ""
     _stream_id = ""
 
+    @property
+    def account_id(self) -> str:
+        """Who is called."""
+        return self.section.auth_id or SOME_ACCOUNT
+
     def announce(self) -> HttpAsk:
         """The call's webhook."""
         return self._post(self.addresses.answer_url, {"CallStatus": "ringing", "Event": "StartApp"})
@@ -209,7 +216,9 @@ class PlivoExchange(Exchange):
     def line(self, order: StreamOrder, recording: CallRecording) -> PlivoLine:
         """Plivo's end of the stream."""
         call_id = self.plan.misbehaviour.start_call_sid or self.call_id
-        line = PlivoLine(call_id, recording, order.audio, buffer_ms=self.plan.buffer_ms)
+        line = PlivoLine(
+            call_id, recording, order.audio, account_id=self.account_id, buffer_ms=self.plan.buffer_ms
+        )
         self._stream_id = line.stream_id
         return line
 
@@ -243,7 +252,7 @@ class PlivoExchange(Exchange):
             "CallUUID": self.call_id,
             "Direction": "inbound",
             "From": plan.from_number,
-            "ParentAuthID": self.section.auth_id or SOME_ACCOUNT,
+            "ParentAuthID": self.account_id,
             "To": plan.to_number,
         }
 
