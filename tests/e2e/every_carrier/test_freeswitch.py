@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bridge.secret import Secret
 from tests.support.every_carrier import WholeCalls
 
 
-class TestFreeSwitch(WholeCalls):
+class TestFreeswitch(WholeCalls):
     carrier = "freeswitch"
+    settings = {"api_username": "freeswitch", "api_password": Secret("works")}

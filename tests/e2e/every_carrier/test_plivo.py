@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.every_carrier import WholeCalls
+from tests.support.every_carrier import WithToken
 
 
-class TestPlivo(WholeCalls):
+class TestPlivo(WithToken):
     carrier = "plivo"
+    settings = {"auth_id": "MAXXXXXXXXXXXXXXXXXX"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.every_carrier import WholeCalls
+from bridge.secret import Secret
+from tests.support.every_carrier import WithToken
 
 
-class TestTelnyx(WholeCalls):
+class TestTelnyx(WithToken):
     carrier = "telnyx"
+    settings = {"api_key": Secret("KEY0")}

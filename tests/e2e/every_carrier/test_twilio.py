@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.every_carrier import WholeCalls
+from tests.support.every_carrier import WithToken
 
 
-class TestTwilio(WholeCalls):
+class TestTwilio(WithToken):
     carrier = "twilio"
