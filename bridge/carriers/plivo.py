@@ -17,13 +17,11 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64encode
-from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import Final, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
 
 from bridge.carriers.carrier import (
     Capabilities,
@@ -41,25 +39,21 @@ from bridge.carriers.carrier import (
     Webhook,
     header_values,
 )
-from bridge.carriers.dialect import Audio, Digit, Event, Ignored, MarkPlayed, Started, Stopped
 from bridge.carriers.form_signature import spellings
-from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Wire
 from bridge.carriers.markup import plain, response, verb
+from bridge.carriers.plivo_dialect import ID, NAME, PlivoDialect
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, json_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
 from bridge.secret import Secret
 from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat, Encoding
 
-NAME: Final = "plivo"
 #: Signed with the token of the account that the number is of, and with that of the account above it.
 SIGNATURE_HEADERS: Final = ("X-Plivo-Signature-V3", "X-Plivo-Signature-Ma-V3")
 NONCE_HEADER: Final = "X-Plivo-Signature-V3-Nonce"
 
-_ID: Final = r"\A[0-9A-Za-z_-]{1,64}\Z"
 _MAX_FIELD_CHARS: Final = 400
 _LONGEST_CALL_S: Final = 24 * 3600
-_ENCODINGS: Final = {"audio/x-mulaw": Encoding.MULAW, "audio/x-l16": Encoding.PCM16}
 _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "StartStream": "started",
     "StopStream": "stopped",
@@ -67,175 +61,12 @@ _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
 }
 #: What a webhook says of a call that is over. Without a `hangup_url` it comes to the answer URL.
 _OVER: Final = frozenset({"completed", "busy", "failed", "timeout", "no-answer", "cancel", "rejected"})
-#: Milliseconds of unix time, not of a stream: some pages have the one, some the other.
-_UNIX_MS: Final = 10**11
 _APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
-
-# -- messages received -----------------------------------------------------------------------------
-
-_Millis: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
-
-
-class _OfStream(Wire, kw_only=True, gc=False):
-    streamId: str = ""
-
-
-class _MediaFormat(Struct):
-    encoding: str = "audio/x-mulaw"
-    sampleRate: int = 8000
-
-
-class _StartBody(Struct):
-    callId: Annotated[str, Meta(pattern=_ID)]
-    streamId: Annotated[str, Meta(pattern=_ID)]
-    accountId: str = ""
-    mediaFormat: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
-
-
-class _Start(Wire, tag="start"):
-    start: _StartBody
-
-
-class _MediaBody(Struct, gc=False):
-    payload: bytes
-    track: str = "inbound"
-    timestamp: _Millis = 0
-
-
-class _Media(_OfStream, tag="media", kw_only=True, gc=False):
-    media: _MediaBody
-
-
-class _DtmfBody(Struct):
-    digit: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D"]
-
-
-class _Dtmf(_OfStream, tag="dtmf", kw_only=True):
-    dtmf: _DtmfBody
-
-
-class _Played(_OfStream, tag="playedStream", kw_only=True):
-    name: str
-
-
-class _PlayedOfOld(_OfStream, tag="played", kw_only=True):
-    name: str
-
-
-class _Cleared(_OfStream, tag="clearedAudio"):
-    pass
-
-
-class _BadPayload(_OfStream, tag="incorrectPayload"):
-    pass
-
-
-class _Stop(_OfStream, tag="stop"):
-    reason: str = ""
-
-
-# -- dialect ---------------------------------------------------------------------------------------
-
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-_OUTBOUND_TRACK: Final = Ignored("outbound_track")
-_CLEARED: Final = Ignored("cleared_audio")
-_INCORRECT_PAYLOAD: Final = Ignored("incorrect_payload")
-
-
-class PlivoDialect(JsonDialect):
-    """The media socket of one Plivo call; see `bridge.carriers.dialect.Dialect`."""
-
-    carrier = NAME
-    KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
-        _Media: Kind.MEDIA,
-        _Dtmf: Kind.DTMF,
-        _Played: Kind.MARK,
-        _PlayedOfOld: Kind.MARK,
-        _Cleared: Kind.CONTROL,
-        _BadPayload: Kind.CONTROL,
-        _Start: Kind.START,
-        _Stop: Kind.STOP,
-    }
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._stream_id = ""
-        self._began_ms: int | None = None
-        self._audio_prefix = self._mark_prefix = self._clear = b""
-
-    def audio(self, payload: bytes) -> bytes:
-        """The message that plays one packet, in the stream's own format."""
-        assert self._audio_prefix, "audio before start"
-        return self._audio_prefix + b2a_base64(payload, newline=False) + b'"}}'
-
-    def mark(self, name: str) -> Sequence[bytes]:
-        """The message that asks for `MarkPlayed(name)` once everything before it is played; if cleared, never."""
-        assert self._mark_prefix, "mark before start"
-        return (self._mark_prefix + msgspec.json.encode(name) + b"}",)
-
-    def clear(self) -> Sequence[bytes]:
-        """The message that empties Plivo's buffer. Checkpoints that are pending never come back."""
-        assert self._clear, "clear before start"
-        return (self._clear,)
-
-    def send_digits(self, digits: str) -> Sequence[bytes]:
-        """The message that presses keys towards the caller."""
-        return (b'{"event":"sendDTMF","dtmf":' + msgspec.json.encode(digits) + b"}",)
-
-    def _start(self, wire: _Start) -> Started:
-        start = wire.start
-        self._format(start.mediaFormat)
-        return Started(call_id=start.callId, stream_id=start.streamId, account_id=start.accountId)
-
-    def _opened(self, wire: _Start, started: Started) -> None:
-        told = wire.start.mediaFormat
-        self.inbound_format = self.outbound_format = self._format(told)
-        self._stream_id = started.stream_id
-        stream = started.stream_id.encode("ascii")
-        self._audio_prefix = (
-            b'{"event":"playAudio","media":{"contentType":"%b","sampleRate":%d,"payload":"'
-            % (told.encoding.encode("ascii"), told.sampleRate)
-        )
-        self._mark_prefix = b'{"event":"checkpoint","streamId":"%b","name":' % stream
-        self._clear = b'{"event":"clearAudio","streamId":"%b"}' % stream
-
-    def _format(self, told: _MediaFormat) -> AudioFormat:
-        encoding, rate_hz = _ENCODINGS.get(told.encoding), told.sampleRate
-        if encoding is None or rate_hz not in ((8000, 16000) if encoding is Encoding.PCM16 else (8000,)):
-            reason = f"the caller comes as {told.encoding[:20]!r} at {rate_hz} Hz"
-            raise self._broken(reason, "bad_format", POLICY_VIOLATION)
-        return AudioFormat(encoding, rate_hz)
-
-    def _event(self, wire: Any) -> Event:
-        if wire.streamId != self._stream_id and wire.streamId:
-            return _FOREIGN_STREAM
-        if isinstance(wire, _Media):
-            return self._media(wire.media)
-        if isinstance(wire, _Dtmf):
-            return Digit(wire.dtmf.digit)
-        if isinstance(wire, _Played | _PlayedOfOld):
-            return MarkPlayed(wire.name)
-        if isinstance(wire, _Stop):
-            return Stopped(plain(wire.reason, _MAX_FIELD_CHARS))
-        return _CLEARED if isinstance(wire, _Cleared) else _INCORRECT_PAYLOAD
-
-    def _media(self, media: _MediaBody) -> Event:
-        if media.track != "inbound":
-            return _OUTBOUND_TRACK
-        if self._began_ms is None:
-            self._began_ms = media.timestamp if media.timestamp > _UNIX_MS else 0
-        return Audio(media.payload, max(0, media.timestamp - self._began_ms))
-
-    def _is_foreign(self, wire: Any) -> bool:
-        return isinstance(wire, _Stop) and bool(wire.streamId) and wire.streamId != self._stream_id
-
 
 # -- signature -------------------------------------------------------------------------------------
 
 
-def sign(
-    secret: str, method: str, url: str, form: Iterable[tuple[str, str]], nonce: str, encoding: str = "utf-8"
-) -> str:
+def sign(secret: str, method: str, url: str, form: Iterable[tuple[str, str]], nonce: str) -> str:
     """The V3 signature that belongs to a request: base64 of the HMAC. `plivo.utils` is the oracle for it, in the tests.
 
     Args:
@@ -244,20 +75,16 @@ def sign(
         url: the whole URL as Plivo knows it, query included.
         form: the fields of a POST body, in any order; a GET has them in its query.
         nonce: what came along.
-        encoding: of the query's percent signs. The `plivo` package takes them for ``latin-1``.
     """
     parts = urlsplit(url)
-    query = "&".join(f"{name}={value}" for name, value in sorted(_fields(parts.query, encoding)))
-    fields = "" if method == "GET" else "".join(name + value for name, value in sorted(form))
-    base = f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{query}" if query or fields else "")
-    base += f".{fields}" if query and fields else fields
+    query = sorted(parse_qsl(parts.query, keep_blank_values=True))
+    fields = [] if method == "GET" else sorted(form)
+    base = f"{parts.scheme}://{parts.netloc}{parts.path}" + ("?" if query or fields else "")
+    base += "&".join(f"{name}={value}" for name, value in query) + ("." if query and fields else "")
+    base += "".join(name + value for name, value in fields)
     # Lone surrogates are how a server hands on bytes that are not UTF-8: they must not match, and not raise.
     message = f"{base}.{nonce}".encode("utf-8", "surrogatepass")
     return b64encode(hmac.digest(secret.encode("utf-8"), message, "sha256")).decode("ascii")
-
-
-def _fields(query: str, encoding: str) -> list[tuple[str, str]]:
-    return parse_qsl(query, keep_blank_values=True, encoding=encoding)
 
 
 def _same(ours: str, theirs: str) -> bool:
@@ -330,14 +157,9 @@ class Plivo(Carrier):
             for value in header_values(webhook.headers, header)
             for signature in value.split(",")
         ]
-        ours = [
-            sign(
-                self._config.auth_token.reveal(), webhook.method, url, webhook.form.items(), nonces[0], spelt
-            )
-            for url in spellings(webhook.url)
-            for spelt in ("utf-8", "latin-1")
-        ]
-        if not any(_same(one, other) for one in dict.fromkeys(ours) for other in given):
+        token, form, nonce = self._config.auth_token.reveal(), webhook.form.items(), nonces[0]
+        ours = [sign(token, webhook.method, url, form, nonce) for url in spellings(webhook.url)]
+        if not any(_same(one, other) for one in ours for other in given):
             raise Refused(
                 "signature", "it does not match; is server.public_url the address that the carrier calls?"
             )
@@ -352,7 +174,7 @@ class Plivo(Carrier):
         if webhook.value("Event") == "Hangup" or webhook.value("CallStatus") in _OVER:
             return None
         call_id = webhook.value("CallUUID")
-        if not re.match(_ID, call_id):
+        if not re.match(ID, call_id):
             raise ProtocolError("CallUUID is missing, repeated or malformed", peer=NAME, kind="bad_webhook")
         return IncomingCall(
             call_id=call_id,
@@ -393,7 +215,7 @@ class Plivo(Carrier):
     def call_id_of(self, webhook: Webhook) -> str:
         """The call, also of a webhook that tells its end."""
         call_id = webhook.value("CallUUID")
-        return call_id if re.match(_ID, call_id) else ""
+        return call_id if re.match(ID, call_id) else ""
 
     def status(self, webhook: Webhook) -> StreamStatus:
         """What the stream's status callback reports."""

@@ -18,12 +18,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
 
 from bridge.carriers.carrier import (
     Capabilities,
@@ -41,19 +39,16 @@ from bridge.carriers.carrier import (
     Webhook,
     form_value,
 )
-from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
 from bridge.carriers.ed25519 import require_signed
-from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Wire
 from bridge.carriers.markup import document, plain, response, verb
-from bridge.carriers.reorder import Reorder
 from bridge.carriers.rest import Plan, ask
 from bridge.carriers.telnyx_api import CALL_CONTROL_APPLICATION, TEXML_APPLICATION, TelnyxApi, call_event
+from bridge.carriers.telnyx_dialect import CALL_ID, CALL_PARAMETER, ENCODINGS, NAME, TelnyxDialect
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError
 from bridge.secret import Secret
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 
-NAME: Final = "telnyx"
 SIGNATURE_HEADER: Final = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER: Final = "telnyx-timestamp"
 #: How old a signature may be, and how far ahead of our clock.
@@ -64,14 +59,8 @@ TEXML: Final = "texml"
 CALL_CONTROL: Final = "call_control"
 #: The ``client_state`` of the calls that we place: how their events are told from those of others.
 OUR_CALL: Final = b64encode(b"placed by the bridge").decode("ascii")
-#: `<Parameter>` that says by which id the webhook knows the call; ``start`` may know it by another.
-CALL_PARAMETER: Final = "call_id"
 
-_CALL_ID: Final = r"\A[0-9A-Za-z:_.~+=-]{1,200}\Z"
-_STREAM_ID: Final = r"\A[0-9A-Za-z_-]{1,64}\Z"
 _MAX_FIELD_CHARS: Final = 400
-_ENCODINGS: Final = {"PCMU": Encoding.MULAW, "PCMA": Encoding.ALAW, "L16": Encoding.PCM16}
-_L16_RATES_HZ: Final = (8000, 16000, 24000, 48000)
 _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "stream-started": "started",
     "stream-stopped": "stopped",
@@ -82,202 +71,6 @@ _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "streaming.failed": "error",
 }
 _APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
-
-# -- messages received -----------------------------------------------------------------------------
-
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
-
-
-class _OfStream(Wire, kw_only=True, gc=False):
-    stream_id: str = ""
-
-
-class _Connected(Wire, tag="connected"):
-    pass
-
-
-class _MediaFormat(Struct):
-    encoding: str = "PCMU"
-    sample_rate: int = 8000
-    channels: Annotated[int, Meta(ge=1, le=1)] = 1
-
-
-class _Pair(Struct):
-    name: str
-    value: str
-
-
-_Parameters: TypeAlias = dict[str, str] | list[_Pair] | None
-
-
-class _StartBody(Struct):
-    call_control_id: Annotated[str, Meta(pattern=_CALL_ID)]
-    media_format: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
-    custom_parameters: _Parameters = None
-    customParameters: _Parameters = None
-
-
-class _Start(_OfStream, tag="start", kw_only=True):
-    stream_id: Annotated[str, Meta(pattern=_STREAM_ID)]
-    start: _StartBody
-
-
-class _MediaBody(Struct, gc=False):
-    payload: bytes
-    track: str = "inbound"
-    chunk: _Count = -1  # not told
-    timestamp: _Count = 0
-
-
-class _Media(_OfStream, tag="media", kw_only=True, gc=False):
-    media: _MediaBody
-
-
-class _DtmfBody(Struct):
-    digit: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D"]
-
-
-class _Dtmf(_OfStream, tag="dtmf", kw_only=True):
-    dtmf: _DtmfBody
-
-
-class _MarkBody(Struct):
-    name: str
-
-
-class _Mark(_OfStream, tag="mark", kw_only=True):
-    mark: _MarkBody
-
-
-class _ErrorBody(Struct):
-    code: int = 0
-
-
-class _Error(_OfStream, tag="error", kw_only=True):
-    payload: _ErrorBody = msgspec.field(default_factory=_ErrorBody)
-
-
-class _Stop(_OfStream, tag="stop"):
-    pass
-
-
-# -- dialect ---------------------------------------------------------------------------------------
-
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-_OUTBOUND_TRACK: Final = Ignored("outbound_track")
-_UNKNOWN_ERROR: Final = Ignored("error_unknown")
-#: Unknown fault, malformed frame, not base64, too many messages.
-_ERRORS: Final = {code: Ignored(f"error_{code}") for code in (100002, 100003, 100004, 100005)}
-
-
-class TelnyxDialect(JsonDialect):
-    """The media socket of one Telnyx call; see `bridge.carriers.dialect.Dialect`.
-
-    Args:
-        outbound: what we send, as the answer asked for it; what Telnyx sends is told in ``start``.
-        big_endian: the byte order of L16 on the wire.
-    """
-
-    carrier = NAME
-    KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
-        _Media: Kind.MEDIA,
-        _Dtmf: Kind.DTMF,
-        _Mark: Kind.MARK,
-        _Connected: Kind.CONNECTED,
-        _Start: Kind.START,
-        _Error: Kind.CONTROL,
-        _Stop: Kind.STOP,
-    }
-
-    def __init__(self, outbound: AudioFormat = MULAW_8K, *, big_endian: bool = True) -> None:
-        super().__init__()
-        self.outbound_format = outbound
-        self._big_endian = big_endian
-        self._swap_in = False
-        self._swap_out = big_endian and outbound.encoding is Encoding.PCM16
-        self._stream_id = ""
-        self._in_order = Reorder()
-
-    def audio(self, payload: bytes) -> bytes:
-        """The message that plays one packet."""
-        payload = _swapped(payload) if self._swap_out else payload
-        return b'{"event":"media","media":{"payload":"' + b2a_base64(payload, newline=False) + b'"}}'
-
-    def mark(self, name: str) -> Sequence[bytes]:
-        """The message that asks for `MarkPlayed(name)` once everything before it is played, or cleared."""
-        return (b'{"event":"mark","mark":{"name":' + msgspec.json.encode(name) + b"}}",)
-
-    def clear(self) -> Sequence[bytes]:
-        """The message that empties Telnyx's buffer. All marks that are pending come back at once."""
-        return (b'{"event":"clear"}',)
-
-    def _start(self, wire: _Start) -> Started:
-        start = wire.start
-        self._format(start.media_format)
-        parameters = _pairs(start.custom_parameters) | _pairs(start.customParameters)
-        told = parameters.get(CALL_PARAMETER, "")
-        # `user_id` is neither the AccountSid of TeXML nor the connection_id of Call Control: not to be held against it.
-        return Started(
-            call_id=told if re.match(_CALL_ID, told) else start.call_control_id,
-            stream_id=wire.stream_id,
-            parameters=parameters,
-        )
-
-    def _opened(self, wire: _Start, started: Started) -> None:
-        self._stream_id = started.stream_id
-        self.inbound_format = self._format(wire.start.media_format)
-        self._swap_in = self._big_endian and self.inbound_format.encoding is Encoding.PCM16
-
-    def _format(self, told: _MediaFormat) -> AudioFormat:
-        encoding, rate_hz = _ENCODINGS.get(told.encoding), told.sample_rate
-        if encoding is None or rate_hz not in (_L16_RATES_HZ if encoding is Encoding.PCM16 else (8000,)):
-            raise self._broken(
-                f"the caller comes as {told.encoding[:20]!r} at {rate_hz} Hz; allow PCMU and PCMA alone on the number's"
-                " connection",
-                "bad_format",
-                POLICY_VIOLATION,
-            )
-        return AudioFormat(encoding, rate_hz)
-
-    def _event(self, wire: Any) -> Event:
-        if isinstance(wire, _Connected):
-            return Connected()
-        if wire.stream_id != self._stream_id and wire.stream_id:
-            return _FOREIGN_STREAM
-        if isinstance(wire, _Media):
-            return self._media(wire.media)
-        if isinstance(wire, _Dtmf):
-            return Digit(wire.dtmf.digit)
-        if isinstance(wire, _Mark):
-            return MarkPlayed(wire.mark.name)
-        return _ERRORS.get(wire.payload.code, _UNKNOWN_ERROR) if isinstance(wire, _Error) else Stopped()
-
-    def _media(self, media: _MediaBody) -> Event:
-        if media.track != "inbound":
-            return _OUTBOUND_TRACK
-        payload = media.payload
-        if self._swap_in:
-            if len(payload) % 2:
-                raise self._broken("half a sample of L16", "bad_message")
-            payload = _swapped(payload)
-        audio = Audio(payload, media.timestamp)
-        return audio if media.chunk < 0 else self._in_order.take(media.chunk, audio)
-
-    def _is_foreign(self, wire: Any) -> bool:
-        return isinstance(wire, _Stop) and bool(wire.stream_id) and wire.stream_id != self._stream_id
-
-
-def _swapped(pcm: bytes) -> bytes:
-    from telephony_codecs.pcm import swap_bytes  # needs numpy, which only L16 is worth
-
-    return swap_bytes(pcm)
-
-
-def _pairs(parameters: _Parameters) -> dict[str, str]:
-    if isinstance(parameters, list):
-        return {pair.name: pair.value for pair in parameters}
-    return parameters or {}
-
 
 # -- carrier ---------------------------------------------------------------------------------------
 
@@ -305,7 +98,7 @@ class TelnyxConfig(Section, frozen=True):
     @property
     def audio(self) -> AudioFormat:
         """What we send."""
-        return AudioFormat(_ENCODINGS[self.codec], self.rate_hz if self.codec == "L16" else 8000)
+        return AudioFormat(ENCODINGS[self.codec], self.rate_hz if self.codec == "L16" else 8000)
 
 
 class Telnyx(Carrier):
@@ -520,7 +313,7 @@ def _announced(body: bytes) -> IncomingCall | None:
 
 
 def _checked(call_id: str, field: str) -> str:
-    if not re.match(_CALL_ID, call_id):
+    if not re.match(CALL_ID, call_id):
         raise ProtocolError(f"{field} is missing, repeated or malformed", peer=NAME, kind="bad_webhook")
     return call_id
 

@@ -22,10 +22,10 @@ from msgspec import Struct
 from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.json_dialect import UNDECODABLE
 from bridge.carriers.rest import Plan, RestRequest, ask, bearer, fail, form_request, json_request, text_at
+from bridge.carriers.telnyx_dialect import NAME
 from bridge.errors import ProtocolError, Unsupported
 from bridge.secret import Secret
 
-NAME: Final = "telnyx"
 _ALREADY_ENDED: Final = b'"90018"'
 
 
