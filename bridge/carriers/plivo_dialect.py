@@ -40,7 +40,6 @@ class _MediaFormat(Struct):
 class _StartBody(Struct):
     callId: Annotated[str, Meta(pattern=ID)]
     streamId: Annotated[str, Meta(pattern=ID)]
-    accountId: str = ""
     mediaFormat: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
 
 
@@ -137,7 +136,8 @@ class PlivoDialect(JsonDialect):
     def _start(self, wire: _Start) -> Started:
         start = wire.start
         self._format(start.mediaFormat)
-        return Started(call_id=start.callId, stream_id=start.streamId, account_id=start.accountId)
+        # `accountId` may be the subaccount, whose parent the webhook names: not to be held against it.
+        return Started(call_id=start.callId, stream_id=start.streamId)
 
     def _opened(self, wire: _Start, started: Started) -> None:
         told = wire.start.mediaFormat

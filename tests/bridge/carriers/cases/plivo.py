@@ -45,9 +45,9 @@ CASES: Final = Cases(
     ),
     call=IncomingCall(CALL_ID, ACCOUNT_ID, "+15550001111", "+15550002222", "inbound"),
     starts={
-        "start": Started(CALL_ID, STREAM_ID, ACCOUNT_ID),
+        "start": Started(CALL_ID, STREAM_ID),
         "start_bare": Started(CALL_ID, STREAM_ID),
-        "start_l16": Started(CALL_ID, STREAM_ID, ACCOUNT_ID),
+        "start_l16": Started(CALL_ID, STREAM_ID),
     },
     early={
         "media": Ignored("media_before_start"),
