@@ -182,7 +182,8 @@ class Admission:
             token = carrier.token_of(started, upgrade)
             key = _token_key(carrier_name, started.call_id, token) if token else ""
         if carrier.reconnects:
-            if (call := self._resumed(carrier_name, started, key)) is not None:
+            shown = bool(key) or not carrier.needs_token
+            if shown and (call := self._resumed(carrier_name, started, key)) is not None:
                 return Admitted(call, resumed=True)
             self._refuse_when_draining()
         call = await self._redeem(key) if carrier.needs_token else _call_of(started)

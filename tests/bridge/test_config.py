@@ -153,7 +153,8 @@ HEADER = "holds a blank or another character that no HTTP header can carry"
         ("[carriers.twillio]\na = 1", "carriers.twillio: is not a setting; did you mean `twilio`?"),
         (
             "[carriers.twilio]\nsid = 1",
-            "carriers.twilio.sid: is not a setting; here are account_sid, auth_token",
+            "carriers.twilio.sid: is not a setting; here are account_sid, auth_token, listen_only, listen_dial, "
+            "api_url",
         ),
         (
             '"a b" = 1',
@@ -457,7 +458,7 @@ def test_a_configuration_that_was_made_in_code_is_checked_too() -> None:
         (
             served(api_key="", auth_token=""),
             "f: lightning.api_key: is missing: the Smallest AI key (SMALLEST_API_KEY works too). "
-            "Set it in the file or as BRIDGE_LIGHTNING__API_KEY. So is carriers.twilio.auth_token.",
+            "Set it in the file or as BRIDGE_LIGHTNING__API_KEY. So is carriers.",
         ),
         (
             load_config(environ={"BRIDGE_CARRIERS__TWILIO__ACCOUNT_SID": "AC1"}),

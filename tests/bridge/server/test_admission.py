@@ -1,4 +1,4 @@
-"""The one gate. Everything here runs over the registry, so that no carrier can be added around it."""
+"""The one gate: tokens, claims, capacity, and sockets that come back. Carriers are judged in test_every_carrier."""
 
 from __future__ import annotations
 
@@ -6,39 +6,75 @@ import ast
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from xml.etree import ElementTree as Xml
 
-import msgspec
 import pytest
 
-from bridge.carriers.carrier import Endpoint, IncomingCall, StreamUrls
+from bridge.carriers.carrier import Carrier, Endpoint, IncomingCall, Reply, StreamUrls, Upgrade, Webhook
 from bridge.carriers.dialect import Started
 from bridge.carriers.form_signature import sign
-from bridge.carriers.registry import carriers_from
-from bridge.carriers.twilio import SIGNATURE_HEADER
-from bridge.config import CarriersConfig, Secret, TwilioConfig
+from bridge.carriers.twilio import SIGNATURE_HEADER, Twilio, TwilioConfig
+from bridge.config import Secret
 from bridge.errors import ProtocolError, Refused
 from bridge.server import admission as admission_module
-from bridge.server.admission import TOKEN_TTL_S, Admission
+from bridge.server.admission import TOKEN_TTL_S, Admission, Admitted
 from bridge.store.memory import MemoryTokenStore
 
 SECRET = "0123456789abcdef0123456789abcdef"
 PUBLIC_URL = "https://bridge.example/voice"
-TWILIO_CALL = "CA" + "1" * 32
+CALL = "CA" + "1" * 32
 OTHER_CALL = "CA" + "2" * 32
 ACCOUNT = "AC" + "1" * 32
-
-#: Every carrier, with its secrets: a carrier that is missing here fails the first test.
-CONFIGURED = CarriersConfig(twilio=TwilioConfig(auth_token=Secret(SECRET)))
-CARRIERS = carriers_from(CONFIGURED)
-every_carrier = pytest.mark.parametrize("name", CARRIERS)
-
-#: How each carrier announces a call, and signs.
-FORMS = {"twilio": {"CallSid": TWILIO_CALL, "AccountSid": ACCOUNT, "From": "+1555", "To": "+1666"}}
+FORM = {"CallSid": CALL, "AccountSid": ACCOUNT, "From": "+1555", "To": "+1666"}
 
 
-def signed(name: str, url: str, form: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {"twilio": {SIGNATURE_HEADER: sign(SECRET, url, form)}}[name]
+class Reconnecting(Twilio):
+    """A Twilio that opens a lost socket again."""
+
+    name = "again"
+    reconnects = True
+
+
+class Unannounced(Carrier):
+    """One without webhooks, whose sockets are as good as their password."""
+
+    name = "direct"
+    needs_token = False
+
+    def verify_upgrade(self, upgrade: Upgrade) -> None:
+        if upgrade.headers.get("Authorization") != "Basic right":
+            raise Refused("signature", "wrong password")
+
+
+class UnannouncedAgain(Unannounced):
+    name = "direct_again"
+    reconnects = True
+
+
+class Talkative(Twilio):
+    """One that tells everything at the address for calls."""
+
+    name = "talkative"
+
+    def incoming(self, webhook: Webhook) -> Any:
+        return None if webhook.value("StreamEvent") else super().incoming(webhook)
+
+
+def carriers() -> dict[str, Carrier]:
+    config = TwilioConfig(auth_token=Secret(SECRET))
+    made: list[Carrier] = [
+        Twilio(config),
+        Reconnecting(config),
+        Talkative(config),
+        Unannounced(None),
+        UnannouncedAgain(None),
+    ]
+    return {carrier.name: carrier for carrier in made}
+
+
+def signed(url: str, form: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {SIGNATURE_HEADER: sign(SECRET, url, form)}
 
 
 @dataclass
@@ -47,7 +83,7 @@ class Gate:
 
     now_s: float = 1000.0
     room: bool = True
-    config: CarriersConfig = CONFIGURED
+    voice: bool = True
     public_url: str = PUBLIC_URL
     max_strangers: int = 2
     admission: Admission = field(init=False)
@@ -55,27 +91,46 @@ class Gate:
     def __post_init__(self) -> None:
         self.tokens = MemoryTokenStore(lambda: self.now_s)
         self.admission = Admission(
-            carriers_from(self.config),
+            carriers(),
             self.tokens,
             self.public_url,
             has_room=lambda: self.room,
+            has_voice=lambda: self.voice,
             max_strangers=self.max_strangers,
         )
 
-    def webhook(self, name: str, headers: Mapping[str, str] | None = None) -> IncomingCall:
-        url = f"{self.public_url}/carriers/{name}/answer"
-        headers = signed(name, url, FORMS[name]) if headers is None else headers
-        return self.admission.webhook(name, "answer", headers, FORMS[name])
+    def ask(
+        self,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] = FORM,
+        name: str = "twilio",
+        endpoint: Endpoint = "answer",
+        rest: str = "",
+    ) -> Webhook:
+        """A request, signed unless it brings headers of its own."""
+        url = self.admission.url_of(name, endpoint, rest)
+        return Webhook(url=url, headers=signed(url, form) if headers is None else headers, form=form)
 
-    async def token(self, name: str) -> str:
-        return await self.admission.issue_token(name, self.webhook(name))
+    def announced(self, **asked: Any) -> IncomingCall:
+        call = self.admission.announced(asked.get("name", "twilio"), self.ask(**asked))
+        assert call is not None
+        return call
+
+    async def token(self, name: str = "twilio") -> str:
+        return await self.admission.issue_token(name, self.announced(name=name))
 
     async def start(
-        self, name: str, token: str, call_id: str = TWILIO_CALL, account_id: str = ACCOUNT
-    ) -> IncomingCall:
-        return await self.admission.start(
-            name, Started(call_id, "MZ1", account_id, parameters={"token": token} if token else {})
-        )
+        self, token: str, name: str = "twilio", call_id: str = CALL, account_id: str = ACCOUNT
+    ) -> Admitted:
+        started = Started(call_id, "MZ1", account_id, parameters={"token": token} if token else {})
+        return await self.admission.start(name, started, Upgrade(url="wss://b"))
+
+    async def refused(self, token: str, **started: str) -> str:
+        with pytest.raises(Refused) as caught:
+            await self.start(token, **started)
+        assert caught.value.close_code == 1008
+        assert not token or token not in str(caught.value)
+        return caught.value.reason
 
 
 @pytest.fixture
@@ -83,90 +138,52 @@ def gate() -> Gate:
     return Gate()
 
 
-def media_headers(name: str) -> dict[str, str]:
-    return signed(name, f"wss://bridge.example/voice/carriers/{name}/media")
+def upgrade(name: str = "twilio") -> Upgrade:
+    url = f"wss://bridge.example/voice/carriers/{name}/media"
+    return Upgrade(url=url, headers=signed(url))
 
 
-# -- every carrier ---------------------------------------------------------------------------------
+# -- the way in --------------------------------------------------------------------------------------------------
 
 
-def test_every_carrier_of_the_configuration_is_tested_here() -> None:
-    fields = [f.name for f in msgspec.structs.fields(CarriersConfig)]
-    assert sorted(fields) == sorted(CARRIERS) == sorted(FORMS)
-    assert all(CARRIERS[name].name == name == CARRIERS[name].dialect().carrier for name in fields)
-    assert carriers_from(CarriersConfig()) == {}
-
-
-@every_carrier
-@pytest.mark.parametrize("endpoint", ["answer", "status", "ended"])
-@pytest.mark.parametrize("headers", [{}, {SIGNATURE_HEADER: ""}, {SIGNATURE_HEADER: "Zm9yZ2Vk"}])
-def test_no_carrier_believes_an_unsigned_request(
-    gate: Gate, name: str, endpoint: Endpoint, headers: dict[str, str]
-) -> None:
-    for check in (gate.admission.webhook, gate.admission.verify):
-        with pytest.raises(Refused) as caught:
-            check(name, endpoint, headers, FORMS[name])
-        assert (caught.value.reason, caught.value.status) == ("signature", 403)
-    assert len(gate.tokens) == 0
-
-
-@every_carrier
-def test_no_carrier_opens_a_socket_for_a_stranger_and_starts_it_without_a_token(name: str) -> None:
-    """A carrier that cannot sign upgrades may open the socket; none may start without a token."""
-    gate = Gate()
-    try:
-        with gate.admission.upgrade(name, {}):
-            assert gate.admission.strangers == 1
-    except Refused as refused:
-        assert (refused.reason, refused.status) == ("signature", 403)
-    assert gate.admission.strangers == 0
-
-
-@every_carrier
-@pytest.mark.parametrize("token", ["", "guess", "\ud800", "x" * 10_000])
-async def test_no_carrier_starts_without_a_token(gate: Gate, name: str, token: str) -> None:
-    await gate.token(name)
-    with pytest.raises(Refused) as caught:
-        await gate.start(name, token)
-    assert (caught.value.reason, caught.value.close_code) == ("token", 1008)
-
-
-@every_carrier
-def test_no_carrier_without_a_secret_believes_anybody(name: str) -> None:
-    config = msgspec.structs.replace(CONFIGURED, **{name: type(getattr(CONFIGURED, name))()})
-    with pytest.raises(Refused) as caught:
-        Gate(config=config).webhook(name)
-    assert caught.value.reason == "signature"
-
-
-@every_carrier
-async def test_every_carrier_lets_its_own_call_through(gate: Gate, name: str) -> None:
-    call = gate.webhook(name)
-    reply = await gate.admission.invite(name, call)
-    token = token_in(reply.body)
-    with gate.admission.upgrade(name, media_headers(name)):
+async def test_a_call_is_announced_invited_and_let_in(gate: Gate) -> None:
+    call = gate.announced()
+    token = token_in(await gate.admission.invite("twilio", call))
+    with gate.admission.upgrade("twilio", upgrade()):
         assert gate.admission.strangers == 1
-        assert await gate.start(name, token) == call
+        assert await gate.start(token) == Admitted(call, resumed=False)
     assert gate.admission.strangers == 0
     assert (call.from_number, call.to_number) == ("+1555", "+1666")
 
 
-def token_in(body: str) -> str:
-    parameter = Xml.fromstring(body).find(".//Parameter[@name='token']")
+def token_in(reply: Reply) -> str:
+    parameter = Xml.fromstring(reply.body).find(".//Parameter[@name='token']")
     assert parameter is not None
     return parameter.attrib["value"]
 
 
-@every_carrier
-async def test_every_answer_sends_the_carrier_to_the_public_url(gate: Gate, name: str) -> None:
-    base = f"bridge.example/voice/carriers/{name}"
-    urls = StreamUrls(f"wss://{base}/media", f"https://{base}/status", f"https://{base}/ended")
-    assert gate.admission.urls(name) == urls
-    body = (await gate.admission.invite(name, gate.webhook(name))).body
+async def test_every_answer_sends_the_carrier_to_the_public_url(gate: Gate) -> None:
+    base = "bridge.example/voice/carriers/twilio"
+    urls = StreamUrls(
+        f"wss://{base}/media", f"https://{base}/status", f"https://{base}/ended", f"https://{base}/answer"
+    )
+    assert gate.admission.urls("twilio") == urls
+    body = (await gate.admission.invite("twilio", gate.announced())).body
     assert all(url in body for url in (urls.media, urls.status, urls.ended))
 
 
-# -- the webhook -----------------------------------------------------------------------------------
+# -- the webhook -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", ["answer", "status", "ended"])
+@pytest.mark.parametrize("headers", [{}, {SIGNATURE_HEADER: ""}, {SIGNATURE_HEADER: "Zm9yZ2Vk"}])
+def test_no_unsigned_request_is_believed(gate: Gate, endpoint: Endpoint, headers: dict[str, str]) -> None:
+    webhook = gate.ask(headers, endpoint=endpoint)
+    for check in (gate.admission.announced, gate.admission.verify):
+        with pytest.raises(Refused) as caught:
+            check("twilio", webhook)
+        assert (caught.value.reason, caught.value.status) == ("signature", 403)
+    assert len(gate.tokens) == 0
 
 
 @pytest.mark.parametrize(
@@ -181,171 +198,190 @@ async def test_every_answer_sends_the_carrier_to_the_public_url(gate: Gate, name
     ],
 )
 def test_the_signature_is_checked_against_the_public_url(public_url: str, signed_url: str) -> None:
-    headers = signed("twilio", signed_url, FORMS["twilio"])
-    assert Gate(public_url=public_url).webhook("twilio", headers).call_id == TWILIO_CALL
+    gate = Gate(public_url=public_url)
+    assert gate.announced(headers=signed(signed_url, FORM)).call_id == CALL
 
 
 def test_what_the_request_says_of_its_host_changes_nothing(gate: Gate) -> None:
     forged = "https://evil.example/carriers/twilio/answer"
     claims = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
     with pytest.raises(Refused):
-        gate.webhook("twilio", claims | signed("twilio", forged, FORMS["twilio"]))
+        gate.announced(headers=claims | signed(forged, FORM))
 
 
 def test_the_query_is_part_of_what_is_signed(gate: Gate) -> None:
-    url = f"{PUBLIC_URL}/carriers/twilio/answer?menu=a%20b"
-    headers = signed("twilio", url, FORMS["twilio"])
-    call = gate.admission.webhook("twilio", "answer", headers, FORMS["twilio"], query="menu=a%20b")
-    assert call.call_id == TWILIO_CALL
-    for query in ("", "menu=a b", "menu=other"):
+    headers = signed(f"{PUBLIC_URL}/carriers/twilio/answer?menu=a%20b", FORM)
+    assert gate.announced(headers=headers, rest="?menu=a%20b").call_id == CALL
+    for rest in ("", "?menu=a b", "?menu=other"):
         with pytest.raises(Refused):
-            gate.admission.webhook("twilio", "answer", headers, FORMS["twilio"], query=query)
+            gate.announced(headers=headers, rest=rest)
 
 
 def test_a_signature_for_one_endpoint_opens_no_other(gate: Gate) -> None:
-    headers = signed("twilio", f"{PUBLIC_URL}/carriers/twilio/status", FORMS["twilio"])
-    gate.admission.verify("twilio", "status", headers, FORMS["twilio"])
+    headers = signed(f"{PUBLIC_URL}/carriers/twilio/status", FORM)
+    gate.admission.verify("twilio", gate.ask(headers, endpoint="status"))
     others: list[Endpoint] = ["answer", "ended"]
     for endpoint in others:
         with pytest.raises(Refused):
-            gate.admission.verify("twilio", endpoint, headers, FORMS["twilio"])
+            gate.admission.verify("twilio", gate.ask(headers, endpoint=endpoint))
 
 
 def test_what_is_signed_may_still_be_no_call(gate: Gate) -> None:
-    url = f"{PUBLIC_URL}/carriers/twilio/answer"
     with pytest.raises(ProtocolError):
-        gate.admission.webhook("twilio", "answer", signed("twilio", url, {}), {})
+        gate.announced(form={})
 
 
 @pytest.mark.parametrize(
-    ("draining", "room", "reason"), [(True, True, "draining"), (False, False, "capacity")]
+    ("draining", "room", "voice", "reason"),
+    [
+        (True, True, True, "draining"),
+        (False, False, True, "capacity"),
+        (False, True, False, "voice"),
+    ],
 )
-def test_new_calls_are_turned_away_when_draining_or_full(
-    gate: Gate, draining: bool, room: bool, reason: str
+def test_new_calls_are_turned_away_when_they_cannot_be_served(
+    gate: Gate, draining: bool, room: bool, voice: bool, reason: str
 ) -> None:
-    gate.admission.draining, gate.room = draining, room
+    gate.admission.draining, gate.room, gate.voice = draining, room, voice
     with pytest.raises(Refused) as caught:
-        gate.webhook("twilio")
+        gate.announced()
     assert (caught.value.reason, caught.value.status) == (reason, 503)
     with pytest.raises(Refused) as stranger:
-        gate.webhook("twilio", {})
+        gate.announced(headers={})
     assert stranger.value.reason == "signature"  # and are told nothing of our state
 
 
-def test_callbacks_of_live_calls_pass_while_draining_and_full(gate: Gate) -> None:
+def test_what_is_about_a_call_that_is_on_passes_while_draining_and_full(gate: Gate) -> None:
     gate.admission.draining, gate.room = True, False
-    headers = signed("twilio", f"{PUBLIC_URL}/carriers/twilio/ended", FORMS["twilio"])
-    gate.admission.verify("twilio", "ended", headers, FORMS["twilio"])
+    gate.admission.verify("twilio", gate.ask(endpoint="ended"))
+    form = {**FORM, "StreamEvent": "stream-stopped"}
+    about = gate.ask(name="talkative", form=form)
+    assert gate.admission.announced("talkative", about) is None, "told where calls are announced"
 
 
 async def test_a_carrier_that_is_not_configured_does_not_exist(gate: Gate) -> None:
     for ask in (
-        lambda: gate.admission.webhook("nobody", "answer", {}, {}),
-        lambda: gate.admission.verify("nobody", "status", {}, {}),
-        lambda: gate.admission.upgrade("nobody", {}),
+        lambda: gate.admission.announced("nobody", gate.ask()),
+        lambda: gate.admission.verify("nobody", gate.ask()),
+        lambda: gate.admission.upgrade("nobody", upgrade()),
     ):
         with pytest.raises(Refused) as caught:
             ask()
         assert (caught.value.reason, caught.value.status) == ("carrier", 404)
     with pytest.raises(Refused):
-        await gate.start("nobody", "token")
+        await gate.start("token", name="nobody")
 
 
-# -- the upgrade -----------------------------------------------------------------------------------
+# -- the upgrade -------------------------------------------------------------------------------------------------
 
 
 def test_an_upgrade_needs_no_with_to_be_checked(gate: Gate) -> None:
     with pytest.raises(Refused):
-        gate.admission.upgrade("twilio", {})
+        gate.admission.upgrade("twilio", Upgrade(url=upgrade().url))
+
+
+def test_what_stands_behind_the_address_is_part_of_it(gate: Gate) -> None:
+    base = "wss://bridge.example/voice/carriers/twilio/media"
+    assert gate.admission.url_of("twilio", "media") == base
+    assert gate.admission.url_of("twilio", "media", "/a-token?x=a%20b") == f"{base}/a-token?x=a%20b"
 
 
 def test_upgrades_are_refused_while_draining(gate: Gate) -> None:
     gate.admission.draining = True
     with pytest.raises(Refused) as caught:
-        gate.admission.upgrade("twilio", media_headers("twilio"))
+        gate.admission.upgrade("twilio", upgrade())
     assert (caught.value.reason, caught.value.status) == ("draining", 503)
 
 
 def test_only_so_many_sockets_may_wait_for_their_start(gate: Gate) -> None:
-    headers = media_headers("twilio")
-    with gate.admission.upgrade("twilio", headers), gate.admission.upgrade("twilio", headers):
+    with gate.admission.upgrade("twilio", upgrade()), gate.admission.upgrade("twilio", upgrade()):
         with pytest.raises(Refused) as caught:
-            gate.admission.upgrade("twilio", headers)
+            gate.admission.upgrade("twilio", upgrade())
         assert (caught.value.reason, caught.value.status) == ("strangers", 503)
-    with gate.admission.upgrade("twilio", headers):
+    with gate.admission.upgrade("twilio", upgrade()):
         assert gate.admission.strangers == 1
 
 
 def test_a_socket_that_fails_is_a_stranger_no_more(gate: Gate) -> None:
-    with pytest.raises(ZeroDivisionError), gate.admission.upgrade("twilio", media_headers("twilio")):
+    with pytest.raises(ZeroDivisionError), gate.admission.upgrade("twilio", upgrade()):
         raise ZeroDivisionError
     assert gate.admission.strangers == 0
 
 
-# -- the start -------------------------------------------------------------------------------------
+# -- the start ---------------------------------------------------------------------------------------------------
 
 
-async def refused(gate: Gate, token: str, **started: str) -> str:
-    with pytest.raises(Refused) as caught:
-        await gate.start("twilio", token, **started)
-    assert caught.value.close_code == 1008
-    assert token not in str(caught.value)
-    return caught.value.reason
+@pytest.mark.parametrize("token", ["", "guess", "\ud800", "x" * 10_000])
+async def test_nothing_starts_without_a_token(gate: Gate, token: str) -> None:
+    await gate.token()
+    assert await gate.refused(token) == "token"
 
 
 async def test_a_token_works_once(gate: Gate) -> None:
-    token = await gate.token("twilio")
-    await gate.start("twilio", token)
-    assert await refused(gate, token) == "token"
+    token = await gate.token()
+    await gate.start(token)
+    assert await gate.refused(token) == "token"
 
 
 @pytest.mark.parametrize(("later_s", "good"), [(TOKEN_TTL_S - 1, True), (TOKEN_TTL_S, False)])
 async def test_a_token_expires(gate: Gate, later_s: float, good: bool) -> None:
-    token = await gate.token("twilio")
+    token = await gate.token()
     gate.now_s += later_s
     if good:
-        assert (await gate.start("twilio", token)).call_id == TWILIO_CALL
+        assert (await gate.start(token)).call.call_id == CALL
     else:
-        assert await refused(gate, token) == "token"
+        assert await gate.refused(token) == "token"
 
 
 async def test_a_token_is_of_one_call_and_a_thief_does_not_spend_it(gate: Gate) -> None:
-    token = await gate.token("twilio")
-    assert await refused(gate, token, call_id=OTHER_CALL) == "token"
-    assert (await gate.start("twilio", token)).call_id == TWILIO_CALL
+    token = await gate.token()
+    assert await gate.refused(token, call_id=OTHER_CALL) == "token"
+    assert (await gate.start(token)).call.call_id == CALL
 
 
 async def test_a_stream_of_another_account_is_refused(gate: Gate) -> None:
-    assert await refused(gate, await gate.token("twilio"), account_id="AC" + "9" * 32) == "account"
+    assert await gate.refused(await gate.token(), account_id="AC" + "9" * 32) == "account"
 
 
-async def test_a_retried_webhook_gets_an_answer_that_works_and_the_call_one_stream(gate: Gate) -> None:
-    for first in (0, 1):
-        again = Gate()
-        tokens = [await again.token("twilio"), await again.token("twilio")]
-        assert tokens[0] != tokens[1]
-        await again.start("twilio", tokens[first])
-        assert await refused(again, tokens[1 - first]) == "second_stream"
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_retried_webhook_gets_an_answer_that_works_and_the_call_one_stream(
+    gate: Gate, first: int
+) -> None:
+    tokens = [await gate.token(), await gate.token()]
+    assert tokens[0] != tokens[1]
+    await gate.start(tokens[first])
+    assert await gate.refused(tokens[1 - first]) == "second_stream"
 
 
-async def test_a_replayed_webhook_cannot_start_its_call_again(gate: Gate) -> None:
-    await gate.start("twilio", await gate.token("twilio"))
+async def test_while_a_call_is_on_no_other_stream_of_it_is_let_in_and_then_one_is(gate: Gate) -> None:
+    await gate.start(await gate.token())
     gate.now_s += 3 * 3600
-    assert await refused(gate, await gate.token("twilio")) == "second_stream"
+    assert await gate.refused(await gate.token()) == "second_stream"
+    await gate.admission.release("twilio", CALL)
+    assert await gate.refused("") == "token", "but not without a token"
+    assert not (await gate.start(await gate.token())).resumed
+    assert await gate.refused(await gate.token()) == "second_stream"
+
+
+async def test_what_was_never_let_in_cannot_be_released(gate: Gate) -> None:
+    await gate.start(await gate.token())
+    await gate.admission.release("again", CALL)
+    await gate.admission.release("twilio", OTHER_CALL)
+    assert await gate.refused(await gate.token()) == "second_stream"
 
 
 async def test_a_call_that_no_longer_fits_is_refused_at_its_start(gate: Gate) -> None:
-    token = await gate.token("twilio")
+    token = await gate.token()
     gate.room = False
     with pytest.raises(Refused) as caught:
-        await gate.start("twilio", token)
+        await gate.start(token)
     assert (caught.value.reason, caught.value.close_code) == ("capacity", 1013)
 
 
 async def test_a_call_admitted_before_a_drain_may_start_in_it(gate: Gate) -> None:
-    token = await gate.token("twilio")
+    token = await gate.token()
     gate.admission.draining = True
-    assert (await gate.start("twilio", token)).call_id == TWILIO_CALL
+    assert (await gate.start(token)).call.call_id == CALL
 
 
 async def test_the_store_never_sees_a_token() -> None:
@@ -356,10 +392,71 @@ async def test_the_store_never_sees_a_token() -> None:
             seen.extend([key, value])
             await super().put(key, value, ttl_s)
 
-    admission = Admission(CARRIERS, Watched(), PUBLIC_URL)
-    token = await admission.issue_token("twilio", IncomingCall(TWILIO_CALL, ACCOUNT, "", "", "inbound"))
+    admission = Admission(carriers(), Watched(), PUBLIC_URL)
+    token = await admission.issue_token("twilio", IncomingCall(CALL, ACCOUNT, "", "", "inbound"))
     assert len(seen) == 2 and not any(token in text for text in seen)
     assert len(token) >= 22
+
+
+# -- carriers that open a lost socket again ----------------------------------------------------------------------
+
+
+async def test_the_same_token_goes_on_with_the_call_and_no_other_does(gate: Gate) -> None:
+    token, other = await gate.token("again"), await gate.token("again")
+    first = await gate.start(token, name="again")
+    for _ in range(2):
+        assert await gate.start(token, name="again") == Admitted(first.call, resumed=True)
+    assert await gate.refused(other, name="again") == "second_stream"
+    assert await gate.refused("guess", name="again") == "token"
+    assert await gate.refused("", name="again") == "token"
+    await gate.admission.release("again", CALL)
+    assert await gate.refused(token, name="again") == "token", "the call is over, and the token was used"
+
+
+async def test_in_a_drain_a_call_that_is_on_may_come_back_and_no_new_one_comes(gate: Gate) -> None:
+    token = await gate.token("again")
+    await gate.start(token, name="again")
+    late = await gate.token("again")
+    await gate.admission.release("twilio", CALL)
+    gate.admission.draining, gate.room = True, False
+    with gate.admission.upgrade("again", upgrade("again")):
+        assert (await gate.start(token, name="again")).resumed
+        assert await gate.refused(late, name="again") == "draining"
+
+
+async def test_a_call_whose_socket_we_opened_ourselves_is_not_taken_over_by_who_shows_nothing(
+    gate: Gate,
+) -> None:
+    await gate.admission.admit("again", gate.announced(name="again"))
+    assert await gate.refused("", name="again") == "token"
+
+
+# -- carriers without webhooks -----------------------------------------------------------------------------------
+
+STARTED = Started("channel-1", "s", "", from_number="100", to_number="200")
+RIGHT = Upgrade(url="wss://b", headers={"Authorization": "Basic right"})
+
+
+async def test_a_carrier_without_webhooks_is_let_in_by_its_upgrade_alone(gate: Gate) -> None:
+    with pytest.raises(Refused, match="signature"):
+        gate.admission.upgrade("direct", Upgrade(url="wss://b"))
+    with gate.admission.upgrade("direct", RIGHT):
+        let_in = await gate.admission.start("direct", STARTED, RIGHT)
+    assert let_in == Admitted(IncomingCall("channel-1", "", "100", "200", "inbound"), resumed=False)
+    with pytest.raises(Refused) as second:
+        await gate.admission.start("direct", STARTED, RIGHT)
+    assert second.value.reason == "second_stream"
+    gate.room = False
+    with pytest.raises(Refused) as full:
+        await gate.admission.start("direct", Started("channel-2", "s"), RIGHT)
+    assert full.value.reason == "capacity"
+
+
+async def test_one_that_opens_sockets_again_is_known_by_its_call(gate: Gate) -> None:
+    first = await gate.admission.start("direct_again", STARTED, RIGHT)
+    assert await gate.admission.start("direct_again", STARTED, RIGHT) == Admitted(first.call, resumed=True)
+    other = await gate.admission.start("direct_again", Started("channel-2", "s"), RIGHT)
+    assert not other.resumed
 
 
 def test_the_gate_knows_nothing_of_http_servers() -> None:

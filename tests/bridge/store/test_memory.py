@@ -76,6 +76,16 @@ async def test_putting_again_replaces_value_and_time(store: MemoryTokenStore, cl
     assert await store.take("key") == "new"
 
 
+async def test_a_claim_that_was_given_back_can_be_made_again(store: MemoryTokenStore, clock: Clock) -> None:
+    assert await store.claim("call", 10)
+    await store.release("call")
+    clock.now_s += 5
+    assert await store.claim("call", 10)
+    clock.now_s += 5
+    assert not await store.claim("call", 10), "the first claim's expiry does not end the second"
+    await store.release("nobody's")
+
+
 async def test_what_is_over_makes_room(store: MemoryTokenStore, clock: Clock) -> None:
     for number, ttl_s in enumerate([300, 10, 200]):
         await store.put(str(number), "", ttl_s)
