@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -286,7 +286,7 @@ class AsteriskExchange(Exchange):
         caller = plan.misbehaviour.start_call_sid or self.call_id
         query = urlencode({"caller": caller, "from": plan.from_number, "to": plan.to_number})
         return StreamOrder(
-            url=f"{media_url(self.addresses.answer_url)}?{query}",
+            url=f"{self.addresses.media_url}?{query}",
             headers=self._basic(plan.misbehaviour.upgrade_signature),
             subprotocols=(SUBPROTOCOL,),
             audio=FORMATS[self.codec],
@@ -333,6 +333,11 @@ class AsteriskIncomingExchange(AsteriskExchange):
         self.connection_id = f"0a1b2c3d-{self.call_id[-24:]}"
         self._connected = False
 
+    @property
+    def waits_at(self) -> str:
+        """Asterisk's web server."""
+        return self.section.media_url
+
     def announce(self) -> HttpAsk:
         """The dialplan's CURL()."""
         plan = self.plan
@@ -373,13 +378,6 @@ class AsteriskIncomingExchange(AsteriskExchange):
             inherited,
             self.odd_frames,
         )
-
-
-def media_url(answer_url: str) -> str:
-    """Where the media socket is of a carrier whose webhook is at `answer_url`."""
-    parts = urlsplit(answer_url)
-    path = parts.path.removesuffix("/answer") + "/media"
-    return parts._replace(scheme="ws" + parts.scheme.removeprefix("http"), path=path, query="").geturl()
 
 
 EXCHANGE = AsteriskExchange

@@ -22,7 +22,6 @@ from bridge.carriers.rest import basic, bearer
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.emulators.carrier_buffer import SLOT_BYTES
 from bridge.emulators.carrier_line import CarrierLine, Message
-from bridge.emulators.carriers.asterisk import media_url
 from bridge.emulators.exchange import Exchange
 from bridge.emulators.recording import CallRecording, DigitPressed
 from bridge.emulators.twiml import StreamOrder
@@ -125,7 +124,7 @@ class FreeswitchExchange(Exchange):
     def understand(self, answer: Answer | None) -> StreamOrder | None:
         """What ``uuid_audio_stream`` says in the dialplan."""
         return StreamOrder(
-            url=media_url(self.addresses.answer_url),
+            url=self.addresses.media_url,
             headers=self._authorization(self.plan.misbehaviour.upgrade_signature),
             audio=FORMATS[self.rate],
         )

@@ -33,7 +33,6 @@ from bridge.emulators.carriers.asterisk import (
     AsteriskIncomingExchange,
     AsteriskLine,
     Channel,
-    media_url,
 )
 from bridge.emulators.exchange import Handshake, HttpAsk
 from bridge.emulators.recording import CallRecording, ClearReceived, Faulted, MarkEchoed
@@ -335,13 +334,6 @@ def test_a_channel_that_waits_is_announced_and_let_in_once() -> None:
     (started,) = events(AsteriskDialect({}), made.line(order, CallRecording()).opening())
     assert isinstance(started, Started)
     assert (started.call_id, started.from_number) == (call.call_id, call.from_number)
-
-
-def test_the_media_socket_is_beside_the_webhook() -> None:
-    assert (
-        media_url("https://a.example/x/carriers/asterisk/answer?q=1")
-        == "wss://a.example/x/carriers/asterisk/media"
-    )
 
 
 def webhook_of(ask: HttpAsk | None) -> Webhook:
