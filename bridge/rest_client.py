@@ -87,8 +87,7 @@ class RestClient:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             ) as response:
-                body = await response.content.read(MAX_ANSWER_BYTES)
-                return RestAnswer(response.status, body, dict(response.headers))
+                return RestAnswer(response.status, await _body_of(response), dict(response.headers))
         except TimeoutError:
             raise _no_answer(request, f"no answer within {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -100,6 +99,16 @@ class RestClient:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         return self._session
+
+
+async def _body_of(response: aiohttp.ClientResponse) -> bytes:
+    """All of the body, or the first `MAX_ANSWER_BYTES` of it. One read returns what has arrived, which may be less."""
+    body = bytearray()
+    while len(body) < MAX_ANSWER_BYTES and (
+        more := await response.content.read(MAX_ANSWER_BYTES - len(body))
+    ):
+        body += more
+    return bytes(body)
 
 
 def _no_answer(request: RestRequest, why: str) -> CarrierError:

@@ -53,7 +53,7 @@ async def _told(path: Path | None, calls: int, within_s: float, *, quiet: bool) 
     async for finding in _findings(path, calls, within_s):
         findings.append(finding)
         if not quiet:
-            _show(finding)
+            show(finding)
     return findings
 
 
@@ -74,7 +74,8 @@ async def _findings(path: Path | None, calls: int, within_s: float) -> AsyncIter
             yield finding
 
 
-def _show(finding: Finding) -> None:
+def show(finding: Finding) -> None:
+    """Print a finding: in colour where somebody watches, else plain."""
     lines = [f"{finding.check}: {finding.detail}", *([f"  mend: {finding.mend}"] if finding.mend else [])]
     first, *more = ("".join(c if c.isprintable() else "?" for c in line) for line in lines)
     if not sys.stdout.isatty():

@@ -15,6 +15,7 @@ import aiohttp
 
 from bridge.config import ServerConfig
 from bridge.doctor.findings import Answer
+from bridge.lightning.http_client import read_up_to
 
 MAX_BODY_BYTES: Final = 64 * 1024
 
@@ -71,7 +72,7 @@ class Web:
                     proxy=proxy or None,
                 ) as answer,
             ):
-                return Answer(answer.status, dict(answer.headers), await answer.content.read(MAX_BODY_BYTES))
+                return Answer(answer.status, dict(answer.headers), await read_up_to(answer, MAX_BODY_BYTES))
         except TimeoutError:
             return Answer(error=f"no answer within {self._within_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bridge import free_port
 from tests.support.cli import PATIENCE_S, ROOT, environment
 
 PAGE = (ROOT / "docs" / "carriers" / "adding.md").read_text("utf-8")
@@ -144,9 +145,16 @@ def test_a_call_over_it_speaks_stops_and_is_let_in_by_its_signature_alone(house:
 
 
 def test_the_command_that_calls_knows_it(house: Path) -> None:
+    """Nobody answers at this port, and so much it finds out only once it has signed as Pigeon."""
     (command,) = [command for command in commands() if command[0] == "bridge"]
-    assert command == ["bridge", "emulate", "caller", "--carrier", "pigeon"]
-    config = house / "bridge.toml"
-    config.write_text('[carriers.pigeon]\nsecret = "breadcrumbs"\n', "utf-8")
-    done = python(house, "-m", "bridge", *command[1:], "--help")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert command[1:3] == ["emulate", "caller"] and command[4:] == [
+        "--carrier",
+        "pigeon",
+        "--config",
+        "bridge.toml",
+    ]
+    (house / "bridge.toml").write_text('[carriers.pigeon]\nsecret = "breadcrumbs"\n', "utf-8")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    done = python(house, "-m", "bridge", *command[1:3], nobody, *command[4:])
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "unreachable" in done.stdout

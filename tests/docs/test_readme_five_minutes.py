@@ -49,13 +49,13 @@ def test_each_command_in_its_order(tmp_path: Path) -> None:
         }
         assert list(told) == ["init", "doctor", "setup", "serve", "call"]
         for name in ("init", "doctor", "setup"):
-            done = bridge(*told[name], cwd=tmp_path, **env)
+            done = bridge(*told[name], cwd=tmp_path, stdin=b"", **env)
             assert (done.returncode, done.stderr) == (0, ""), done.stdout
         form = parse_qs(twilio.granted[-1].body.decode())
         assert form["VoiceUrl"] == [f"http://127.0.0.1:{port}/carriers/twilio/answer"]
         with started(*told["serve"], cwd=tmp_path, **env) as process:
             assert "listening" in next_line(process)
-            done = bridge(*told["call"], cwd=tmp_path, **env)
+            done = bridge(*told["call"], cwd=tmp_path, stdin=b"", **env)
             assert (done.returncode, done.stderr) == (0, "")
             assert twilio.next_report().ok
             process.send_signal(signal.SIGTERM)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bridge.carriers.twilio import TwilioConfig
+from bridge.cli.doctor import show
+from bridge.doctor.findings import Finding, Verdict
 from bridge.emulators.carriers.twilio_rest import TwilioRest
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
@@ -289,3 +294,22 @@ def test_as_a_process(installation: Installation, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "pass  config: bridge.toml"
     assert "\x1b" not in done.stdout
+
+
+class Terminal(io.StringIO):
+    """Somebody watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_it_is_the_same_in_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Finding("clock", Verdict.FAIL, "[bold]61 s\x1b[2J ahead", "set it")
+    shown = {}
+    for out in (io.StringIO(), Terminal()):
+        monkeypatch.setattr(sys, "stdout", out)
+        show(finding)
+        shown[out.isatty()] = out.getvalue()
+    assert shown[False] == "fail  clock: [bold]61 s?[2J ahead\n      mend: set it\n"
+    assert "\x1b[" in shown[True]
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown[True]) == shown[False]

@@ -10,12 +10,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.config import Secret
+from bridge.doctor.web import Web
 from bridge.emulators.caller_plan import new_sid
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.errors import Unauthorized
+from bridge.names import INSTANCE_HEADER, UPGRADE_HEADER
 from tests.support.bridge import API_KEY, AUTH_TOKEN, stage
 from tests.support.stranger import Stranger, send
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 ADMIN_TOKEN = "an-admin-token-for-tests"
 WAITS = "tests.support.agents:waits_for_ever"
@@ -35,6 +37,17 @@ async def test_draining_is_no_reason_to_restart_and_a_reason_to_send_no_calls() 
         s.server.runtime.admission.draining = True
         assert (await stranger.get("/livez")).status == 200
         assert await stranger.get("/readyz") == Answer(503, "draining\n")
+
+
+async def test_alive_it_says_which_process_it_is_and_whether_an_upgrade_came_through() -> None:
+    async with stage(WAITS) as s, Web(PATIENCE_S) as web:
+        url = f"{s.config.server.public_url}/livez"
+        first, second, upgrade = await web.ask(url), await web.ask(url), await web.ask_to_upgrade(url)
+        half = await web.ask(url, headers={"Connection": "Upgrade"})
+    assert first.header(INSTANCE_HEADER)
+    assert first.header(INSTANCE_HEADER) == second.header(INSTANCE_HEADER) == upgrade.header(INSTANCE_HEADER)
+    assert (upgrade.status, upgrade.header(UPGRADE_HEADER)) == (200, "passed")
+    assert [answer.header(UPGRADE_HEADER) for answer in (first, half)] == ["", ""]
 
 
 @pytest.mark.parametrize(("refuses", "status"), [(True, 503), (False, 200)])

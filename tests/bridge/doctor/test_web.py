@@ -1,0 +1,169 @@
+"""Asking addresses on loopback, with and without TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bridge.config import ServerConfig
+from bridge.doctor.web import MAX_BODY_BYTES, Web, local_url, told
+from tests.support.public_door import PublicDoor
+from tests.support.waiting import PATIENCE_S
+
+NOBODY = "127.0.0.1:1"
+
+
+def certificate(folder: Path, ends: datetime, address: str = "127.0.0.1") -> Path:
+    """A file with a key and a certificate, signed by itself, of a server at `address`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a bridge")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(ends - timedelta(days=90))
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "server.pem"
+    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@asynccontextmanager
+async def tls_server(pem: Path) -> AsyncIterator[str]:
+    """One that says nothing after the handshake; yields its address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_until_when_a_certificate_holds(tmp_path: Path) -> None:
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    pem = certificate(tmp_path, ends)
+    async with tls_server(pem) as url, Web(PATIENCE_S, ssl.create_default_context(cafile=str(pem))) as web:
+        assert await web.certificate(url) == (ends.timestamp(), "")
+
+
+@pytest.mark.parametrize(
+    "days, address, trusted, why",
+    [
+        (30, "127.0.0.1", False, "self-signed"),
+        (-1, "127.0.0.1", True, "expired"),
+        (30, "127.0.0.2", True, "IP address mismatch"),
+    ],
+)
+async def test_a_certificate_that_does_not_hold(
+    tmp_path: Path, days: int, address: str, trusted: bool, why: str
+) -> None:
+    pem = certificate(tmp_path, datetime.now(UTC) + timedelta(days=days), address)
+    trust = ssl.create_default_context(cafile=str(pem)) if trusted else None
+    async with tls_server(pem) as url, Web(PATIENCE_S, trust) as web:
+        ends_s, error = await web.certificate(url)
+        assert ends_s is None
+        assert error.startswith("its certificate is not accepted: ")
+        assert why in error.replace("self signed", "self-signed")
+        assert (await web.ask(url)).error == error, "a request says the same"
+
+
+async def test_no_tls_and_nobody() -> None:
+    async with PublicDoor(website=True) as door, Web(PATIENCE_S) as web:
+        tls = door.url.replace("http:", "https:")
+        assert await web.certificate(tls) == (None, "it does not speak TLS as it should")
+        assert (await web.ask(tls)).error == "it does not speak TLS as it should"
+        assert await web.certificate(f"https://{NOBODY}") == (
+            None,
+            "nobody listens there (connection refused)",
+        )
+        assert (await web.ask(f"http://{NOBODY}")).error == "nobody listens there (connection refused)"
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with PublicDoor(redirect_to=f"http://{NOBODY}") as door, Web(PATIENCE_S) as web:
+        answer = await web.ask(door.url)
+    assert (answer.status, answer.header("location")) == (301, f"http://{NOBODY}")
+
+
+@asynccontextmanager
+async def plain_server(answer: bytes | None) -> AsyncIterator[str]:
+    """One that answers every request with `answer`; with None, not at all."""
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            await over.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        over.set()
+
+
+@pytest.mark.parametrize(
+    "answer, error",
+    [
+        (None, "no answer within 0.05 s"),
+        (b"", "the connection was closed before an answer"),
+        (b"220 mail.example.com ESMTP\r\n\r\n", "no HTTP that we understand"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "no HTTP that we understand"),
+    ],
+)
+async def test_what_is_no_answer(answer: bytes | None, error: str) -> None:
+    async with plain_server(answer) as url, Web(0.05 if answer is None else PATIENCE_S) as web:
+        found = await web.ask(url)
+    assert found.status == 0
+    assert found.error.startswith(error)
+
+
+async def test_an_answer_without_end_is_cut() -> None:
+    body = b"x" * (2 * MAX_BODY_BYTES)
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with plain_server(head + body) as url, Web(PATIENCE_S) as web:
+        answer = await web.ask(url)
+    assert len(answer.body) == MAX_BODY_BYTES
+
+
+def test_a_name_that_nobody_knows() -> None:
+    key = ConnectionKey("voice.example", 443, True, True, None, None, None)
+    assert told(aiohttp.ClientConnectorDNSError(key, OSError(-2, "Name or service not known"))) == (
+        "its name is not known (DNS)"
+    )
+
+
+@pytest.mark.parametrize(
+    "host, url",
+    [
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::", "http://127.0.0.1:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("10.0.0.5", "http://10.0.0.5:8080"),
+    ],
+)
+def test_where_the_bridge_of_this_machine_is(host: str, url: str) -> None:
+    assert local_url(ServerConfig(host=host)) == url
