@@ -36,7 +36,8 @@ from bridge.carriers.http_signatures import ALGORITHM, Parameter, Request, keys_
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.emulators.carrier_buffer import SLOT_BYTES
 from bridge.emulators.carrier_line import CarrierLine, Message
-from bridge.emulators.carriers.genesys_messages import (
+from bridge.emulators.exchange import Exchange, Handshake
+from bridge.emulators.genesys_messages import (
     DECODER,
     Accepted,
     BargeIn,
@@ -48,7 +49,6 @@ from bridge.emulators.carriers.genesys_messages import (
     Pong,
     SessionIdentity,
 )
-from bridge.emulators.exchange import Exchange, Handshake
 from bridge.emulators.recording import CallRecording, ClearReceived, DigitPressed
 from bridge.emulators.twiml import StreamOrder
 from telephony_codecs.formats import MULAW_8K, PCM16_8K

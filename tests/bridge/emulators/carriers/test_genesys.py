@@ -34,7 +34,7 @@ from bridge.emulators.carriers.genesys import (
     GenesysLine,
     State,
 )
-from bridge.emulators.carriers.genesys_messages import L16, PCMU, Media, SessionIdentity
+from bridge.emulators.genesys_messages import L16, PCMU, Media, SessionIdentity
 from bridge.emulators.recording import CallRecording, ClearReceived, DigitPressed, Faulted
 from bridge.errors import Refused
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
