@@ -5,10 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bridge.config_tree import Section
 from bridge.emulators.caller_script import Action
 from bridge.emulators.caller_webhooks import Signature
+
+if TYPE_CHECKING:
+    from bridge.emulators.exchange import Exchange
 
 
 def new_sid(prefix: str) -> str:
@@ -60,6 +64,7 @@ class CallPlan:
             none it tells where the bridge is.
         section: the carrier's section of the bridge's configuration: its secrets sign what is sent.
         carrier: who calls, by name.
+        exchange: how it calls, where it has more ways than one; by default the first.
         public_url: the bridge's `server.public_url`, where that is not the beginning of `answer_url`.
         actions: what the caller does, in order.
         hang_up_after_s: the call lasts no longer.
@@ -72,6 +77,7 @@ class CallPlan:
     answer_url: str
     section: Section
     carrier: str = "twilio"
+    exchange: type[Exchange] | None = None
     public_url: str = ""
     actions: Sequence[Action] = ()
     hang_up_after_s: float = 30.0

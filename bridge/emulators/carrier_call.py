@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -27,7 +27,8 @@ from bridge.emulators.caller_script import CallerScript, Step
 from bridge.emulators.caller_webhooks import Addresses, Answer, ask_webhook
 from bridge.emulators.carrier_buffer import SLOT_MS
 from bridge.emulators.carrier_line import CarrierLine, Message
-from bridge.emulators.exchange import Handshake, HttpAsk, exchange_type
+from bridge.emulators.carrier_socket import CLOSE_TIMEOUT_S, Doorstep, Socket, connected
+from bridge.emulators.exchange import HttpAsk, exchange_type
 from bridge.emulators.recording import (
     BridgeClosed,
     CallRecording,
@@ -40,12 +41,7 @@ from bridge.emulators.twiml import StreamOrder
 from bridge.errors import ProtocolError
 from telephony_codecs.formats import MULAW_8K
 
-CONNECT_TIMEOUT_S: Final = 5.0
-CLOSE_TIMEOUT_S: Final = 2.0
-
 _SILENT_FRAME: Final = MULAW_8K.silence(SLOT_MS)
-
-Socket = aiohttp.ClientWebSocketResponse
 
 
 class CarrierCall:
@@ -60,7 +56,8 @@ class CarrierCall:
         self._plan = plan
         self._session = session
         self._addresses = Addresses(plan.answer_url, plan.public_url)
-        self._exchange = exchange_type(plan.carrier)(plan, self._addresses, plan.section)
+        kind = plan.exchange or exchange_type(plan.carrier)
+        self._exchange = kind(plan, self._addresses, plan.section)
         self._dialled_s = time.monotonic()
         self._recording = CallRecording()
         self._report = CallReport(self._exchange.call_id, recording=self._recording)
@@ -68,10 +65,16 @@ class CarrierCall:
 
     async def run(self) -> CallReport:
         """Make the call, to its end."""
+        if not self._exchange.waits_at:
+            return await self._run(None)
+        async with Doorstep(self._exchange) as doorstep:
+            return await self._run(doorstep)
+
+    async def _run(self, doorstep: Doorstep | None) -> CallReport:
         order = await self._ordered()
         if order is None:
             return self._report
-        error = await self._stream(order)
+        error = await self._stream(order, doorstep)
         await self._ask_what_is_next(order, error)
         await asyncio.gather(*self._callbacks)
         return self._report
@@ -155,31 +158,23 @@ class CarrierCall:
 
     # -- the media stream ------------------------------------------------------------------------------
 
-    async def _stream(self, order: StreamOrder) -> str:
-        """Connect and talk. Returns the error that a status callback tells, or nothing."""
-        handshake = self._exchange.handshake(order)
+    async def _stream(self, order: StreamOrder, doorstep: Doorstep | None) -> str:
+        """Connect, or be connected to, and talk. Returns the error that a status callback tells, or nothing."""
         asked_ms = self._now_ms()
-        # A session of its own: closing it is the only way to break a connection without a close frame.
-        async with aiohttp.ClientSession() as session:
+        async with AsyncExitStack() as stack:
             try:
-                socket = await self._connect(session, handshake)
+                if doorstep is not None:
+                    socket = await doorstep.socket()
+                else:
+                    handshake = self._exchange.handshake(order)
+                    url = self._addresses.reach(handshake.url)
+                    socket = await stack.enter_async_context(connected(url, handshake))
             except (TimeoutError, aiohttp.ClientError, OSError) as failure:
                 return self._not_connected(order, failure)
             now_ms = self._now_ms()
             self._recording.note(StreamOpened(at_ms=now_ms, took_ms=now_ms - asked_ms))
             await self._converse(socket, order)
         return ""
-
-    async def _connect(self, session: aiohttp.ClientSession, handshake: Handshake) -> Socket:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            return await session.ws_connect(
-                self._addresses.reach(handshake.url),
-                headers=handshake.headers,
-                protocols=handshake.subprotocols,
-                autoping=False,  # the line is told of pings
-                compress=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
-            )
 
     def _not_connected(self, order: StreamOrder, failure: Exception) -> str:
         if isinstance(failure, aiohttp.WSServerHandshakeError):

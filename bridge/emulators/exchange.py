@@ -7,7 +7,6 @@ Each simulated carrier is a module of `bridge.emulators.carriers` with an `Excha
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -69,6 +68,11 @@ class Exchange:
         """The call, as the carrier names it to the bridge."""
         return self.plan.call_sid
 
+    @property
+    def waits_at(self) -> str:
+        """Where the carrier listens, if the bridge is to connect to it; empty: it connects to the bridge."""
+        return ""
+
     def announce(self) -> HttpAsk | None:
         """The webhook that asks what to do with the call; None for a carrier that has none."""
         return None
@@ -109,6 +113,10 @@ class Exchange:
         """The request for the media socket."""
         return Handshake(order.url, order.headers, order.subprotocols)
 
+    def judge(self, path: str, handshake: Handshake) -> int:
+        """What the carrier answers the bridge's request for a media socket with, of one that waits: 101 lets it in."""
+        return 404
+
     def line(self, order: StreamOrder, recording: CallRecording) -> CarrierLine:
         """The carrier's end of the stream."""
         raise NotImplementedError
@@ -122,13 +130,7 @@ class Exchange:
         return None
 
 
-def simulated() -> list[str]:
-    """Names of the carriers that can be simulated."""
-    modules = pkgutil.iter_modules(bridge.emulators.carriers.__path__)
-    return [module.name for module in modules if not module.name.endswith("_rest")]
-
-
 def exchange_type(name: str) -> type[Exchange]:
-    """The simulated carrier of this name, one of `simulated`."""
+    """The simulated carrier of this name."""
     found: type[Exchange] = importlib.import_module(f"{bridge.emulators.carriers.__name__}.{name}").EXCHANGE
     return found

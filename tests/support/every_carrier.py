@@ -28,6 +28,7 @@ from bridge.emulators.call_report import CallReport, Outcome
 from bridge.emulators.caller_plan import Misbehaviour
 from bridge.emulators.caller_script import Action, Cue, Press, Utterance
 from bridge.emulators.caller_webhooks import Signature
+from bridge.emulators.exchange import Exchange
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.recording import ClearReceived, Faulted
 from bridge.emulators.rest_stand_in import EmulatedRest, RestStandIn
@@ -52,6 +53,8 @@ class WholeCalls:
     """The tests. Collected from classes that derive from this one and name a carrier."""
 
     carrier: ClassVar[str]
+    #: How it calls, where that is not its first way.
+    exchange: ClassVar[type[Exchange] | None] = None
     #: What else its section needs for these calls, besides what the table of cases has: for REST, say.
     settings: ClassVar[Mapping[str, object]] = {}
     #: Its REST API, once on stage, where it has one.
@@ -92,7 +95,7 @@ class WholeCalls:
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with self.on_stage("says_its_texts", SECOND) as s:
-            report = await s.call()
+            report = await s.call(exchange=self.exchange)
             (heard,) = told(s)
             if self.kind.capabilities.hang_up is How.REST:
                 await until(lambda: bool(self.api and self.api.granted))
@@ -108,7 +111,7 @@ class WholeCalls:
         self, request: pytest.FixtureRequest
     ) -> None:
         async with self.on_stage("answers_when_it_is_quiet", FIRST, SECOND) as s:
-            report = await s.call(self._interruption(request))
+            report = await s.call(self._interruption(request), exchange=self.exchange)
             first, second = told(s)
         assert report.of(Faulted) == []
         assert first.by == ("digit" if self.kind.capabilities.dtmf else "speech")
@@ -124,7 +127,7 @@ class WholeCalls:
 
     async def test_the_caller_hangs_up(self) -> None:
         async with self.on_stage("waits_for_ever") as s:
-            report = await s.call(hang_up_after_s=0.4)
+            report = await s.call(exchange=self.exchange, hang_up_after_s=0.4)
             await until(lambda: bool(s.ended))
             (error,) = agents.log.pop(s.the_call.id)
         assert report.of(Faulted) == []
@@ -137,7 +140,7 @@ class WholeCalls:
     async def test_who_does_not_know_the_secret_is_turned_away(self, signature: Signature) -> None:
         wrong = Misbehaviour(webhook_signature=signature, upgrade_signature=signature)
         async with self.on_stage("says_its_texts", SECOND) as s:
-            report = await s.call(hang_up_after_s=2.0, misbehaviour=wrong)
+            report = await s.call(exchange=self.exchange, hang_up_after_s=2.0, misbehaviour=wrong)
             assert s.nothing_started
         assert isinstance(self, WithToken) is self.kind.needs_token
         assert report.outcome in {Outcome.WEBHOOK_REFUSED, Outcome.STREAM_REFUSED}
@@ -169,7 +172,9 @@ class WithToken(WholeCalls):
     @pytest.mark.parametrize("token", ["", "another"])
     async def test_a_stream_without_its_calls_token_is_turned_away(self, token: str) -> None:
         async with self.on_stage("says_its_texts", SECOND) as s:
-            report = await s.call(hang_up_after_s=2.0, misbehaviour=Misbehaviour(token=token))
+            report = await s.call(
+                exchange=self.exchange, hang_up_after_s=2.0, misbehaviour=Misbehaviour(token=token)
+            )
             assert s.nothing_started
         assert not report.ok
 
