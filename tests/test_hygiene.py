@@ -219,6 +219,7 @@ KNOWN_HOSTS = {
     "api.telnyx.com",
     "api.plivo.com",
     "api.nexmo.com",
+    "rest.nexmo.com",
     "api.in.exotel.com",
     "api.exotel.com",
     "api.jambonz.cloud",

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
@@ -44,7 +43,7 @@ from bridge.carriers.carrier import (
 from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, json_request, text_at
 from bridge.carriers.vonage_dialect import CALL_ID, FORMATS, NAME, VonageDialect
-from bridge.carriers.vonage_tokens import application_header, require_signed, webhook_header
+from bridge.carriers.vonage_tokens import application_header, preload, require_signed, webhook_header
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
 from bridge.secret import Secret
@@ -105,17 +104,17 @@ class Vonage(Carrier):
 
     _config: VonageConfig
 
+    def __init__(self, config: VonageConfig) -> None:
+        super().__init__(config)
+        self._can_verify = bool(config.signature_secret) and preload()
+
     def missing(self) -> list[tuple[str, str]]:
         """Without the signature secret, and something to read JWTs with, nothing can be verified."""
-        if find_spec("jwt") is None:
-            return [
-                ("signature_secret", "PyJWT is not installed, which checks it: install the extra `vonage`.")
-            ]
-        return (
-            []
-            if self._config.signature_secret
-            else [("signature_secret", "without it no call can be told from a forgery.")]
-        )
+        if self._can_verify:
+            return []
+        if not self._config.signature_secret:
+            return [("signature_secret", "without it no call can be told from a forgery.")]
+        return [("signature_secret", "PyJWT is not installed, which checks it: install the extra `vonage`.")]
 
     # -- the gate --------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -174,6 +175,12 @@ def test_no_header_of_a_jwt_makes_it_stumble(header: bytes) -> None:
     token = f"{urlsafe_b64encode(header).rstrip(b'=').decode()}.e30.e30"
     with pytest.raises(Refused):
         VONAGE.verify_webhook(replace(WEBHOOK, headers={"Authorization": f"Bearer {token}"}))
+
+
+def test_without_pyjwt_it_is_not_served_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    ((key, why),) = Vonage(SECTION).missing()
+    assert key == "signature_secret" and "extra `vonage`" in why
 
 
 # -- webhooks -----------------------------------------------------------------------------------------------
