@@ -9,10 +9,11 @@ import pytest
 from multidict import CIMultiDict, MultiDict
 from twilio.request_validator import RequestValidator
 
-from bridge.carriers.carrier import Ending, IncomingCall, Reply, StreamUrls
+from bridge.carriers.carrier import Ended, Ending, IncomingCall, Reply, StreamUrls, Upgrade, Webhook
+from bridge.carriers.dialect import Started
 from bridge.carriers.form_signature import sign
-from bridge.carriers.twilio import SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, Twilio
-from bridge.config import Secret, TwilioConfig
+from bridge.carriers.twilio import SIGNATURE_HEADER, SIGNATURE_SETTINGS_HEADER, Twilio, TwilioConfig
+from bridge.config import Secret
 from bridge.errors import ProtocolError, Refused
 from tests.support.twilio_frames import ACCOUNT_ID, CALL_ID, frame
 
@@ -29,6 +30,7 @@ FORM = {
     "CallStatus": "ringing",
     "Direction": "inbound",
 }
+UPGRADE = Upgrade(url=MEDIA_URL)
 CALL = IncomingCall(CALL_ID, ACCOUNT_ID, "+15550001111", "+15550002222", "inbound")
 
 HOSTILE = [
@@ -43,41 +45,48 @@ HOSTILE = [
 ]
 
 
+def asked(form: Mapping[str, str] = FORM, headers: Mapping[str, str] | None = None) -> Webhook:
+    return Webhook(url=URL, headers=headers or {}, form=form)
+
+
+def upgrade(headers: Mapping[str, str]) -> Upgrade:
+    return Upgrade(url=MEDIA_URL, headers=headers)
+
+
 # -- signatures ------------------------------------------------------------------------------------
 
 
 def test_a_webhook_signed_by_the_vendor_is_believed() -> None:
     signature = RequestValidator(SECRET).compute_signature(URL, FORM)
-    TWILIO.verify_webhook(URL, {SIGNATURE_HEADER: signature}, FORM)
+    TWILIO.verify_webhook(asked(headers={SIGNATURE_HEADER: signature}))
 
 
 def test_a_webhook_signed_with_a_shared_key_is_believed() -> None:
     signature = RequestValidator(SECRET).compute_signature(URL, FORM, "HMAC_SHA256")
     settings = "key=webhooks_sharedkey_1, algorithm=HMAC_SHA256"
-    TWILIO.verify_webhook(URL, {SIGNATURE_HEADER: signature, SIGNATURE_SETTINGS_HEADER: settings}, FORM)
+    TWILIO.verify_webhook(asked(headers={SIGNATURE_HEADER: signature, SIGNATURE_SETTINGS_HEADER: settings}))
 
 
 @pytest.mark.parametrize("settings", ["", "algorithm=", "key=1", "algorithm=hmac_sha1", "nonsense"])
 def test_without_a_named_algorithm_it_is_the_old_one(settings: str) -> None:
-    TWILIO.verify_webhook(
-        URL, {SIGNATURE_HEADER: sign(SECRET, URL, FORM), SIGNATURE_SETTINGS_HEADER: settings}, FORM
-    )
+    signature = sign(SECRET, URL, FORM)
+    TWILIO.verify_webhook(asked(headers={SIGNATURE_HEADER: signature, SIGNATURE_SETTINGS_HEADER: settings}))
 
 
 def test_a_webhook_may_not_gain_a_slash_as_an_upgrade_may() -> None:
     with pytest.raises(Refused):
-        TWILIO.verify_webhook(URL, {SIGNATURE_HEADER: sign(SECRET, URL + "/", FORM)}, FORM)
+        TWILIO.verify_webhook(asked(headers={SIGNATURE_HEADER: sign(SECRET, URL + "/", FORM)}))
 
 
 def test_an_upgrade_is_signed_over_its_ws_url() -> None:
-    TWILIO.verify_upgrade(MEDIA_URL, {SIGNATURE_HEADER: sign(SECRET, MEDIA_URL)})
-    TWILIO.verify_upgrade(MEDIA_URL, {SIGNATURE_HEADER: sign(SECRET, MEDIA_URL + "/")})
+    TWILIO.verify_upgrade(upgrade({SIGNATURE_HEADER: sign(SECRET, MEDIA_URL)}))
+    TWILIO.verify_upgrade(upgrade({SIGNATURE_HEADER: sign(SECRET, MEDIA_URL + "/")}))
 
 
 @pytest.mark.parametrize("name", [SIGNATURE_HEADER, SIGNATURE_HEADER.lower(), SIGNATURE_HEADER.upper()])
 @pytest.mark.parametrize("kind", [dict, MultiDict, CIMultiDict])
 def test_the_case_of_the_header_means_nothing(name: str, kind: type[Mapping[str, str]]) -> None:
-    TWILIO.verify_upgrade(MEDIA_URL, kind({name: sign(SECRET, MEDIA_URL)}))  # type: ignore[call-arg]
+    TWILIO.verify_upgrade(upgrade(kind({name: sign(SECRET, MEDIA_URL)})))  # type: ignore[call-arg]
 
 
 GOOD = sign(SECRET, MEDIA_URL)
@@ -101,20 +110,20 @@ GOOD = sign(SECRET, MEDIA_URL)
 )
 def test_anything_else_is_refused(headers: CIMultiDict[str]) -> None:
     with pytest.raises(Refused) as caught:
-        TWILIO.verify_upgrade(MEDIA_URL, headers)
+        TWILIO.verify_upgrade(upgrade(headers))
     assert (caught.value.reason, caught.value.status) == ("signature", 403)
 
 
 def test_without_a_secret_even_its_own_signature_is_refused() -> None:
     with pytest.raises(Refused, match="no secret"):
-        Twilio(TwilioConfig()).verify_webhook(URL, {SIGNATURE_HEADER: sign("", URL, FORM)}, FORM)
+        Twilio(TwilioConfig()).verify_webhook(asked(headers={SIGNATURE_HEADER: sign("", URL, FORM)}))
 
 
 # -- the webhook -----------------------------------------------------------------------------------
 
 
 def test_an_incoming_call_is_read_from_the_form() -> None:
-    assert TWILIO.incoming(FORM) == CALL
+    assert TWILIO.incoming(asked()) == CALL
 
 
 @pytest.mark.parametrize(
@@ -122,7 +131,7 @@ def test_an_incoming_call_is_read_from_the_form() -> None:
     [("inbound", "inbound"), ("outbound-api", "outbound"), ("outbound-dial", "outbound"), ("", "inbound")],
 )
 def test_the_direction_is_one_of_two(told: str, direction: str) -> None:
-    assert TWILIO.incoming(FORM | {"Direction": told}).direction == direction
+    assert TWILIO.incoming(asked(FORM | {"Direction": told})).direction == direction
 
 
 @pytest.mark.parametrize(
@@ -130,25 +139,25 @@ def test_the_direction_is_one_of_two(told: str, direction: str) -> None:
 )
 def test_a_call_needs_an_id_of_the_right_form(call_id: str) -> None:
     with pytest.raises(ProtocolError) as caught:
-        TWILIO.incoming(FORM | {"CallSid": call_id})
+        TWILIO.incoming(asked(FORM | {"CallSid": call_id}))
     assert caught.value.kind == "bad_webhook"
 
 
 def test_a_call_with_two_ids_has_none() -> None:
     with pytest.raises(ProtocolError):
-        TWILIO.incoming(MultiDict([*FORM.items(), ("CallSid", "CA" + "0" * 32)]))
+        TWILIO.incoming(asked(MultiDict([*FORM.items(), ("CallSid", "CA" + "0" * 32)])))
 
 
 def test_a_call_of_another_account_is_refused() -> None:
     mine = Twilio(TwilioConfig(account_sid=ACCOUNT_ID, auth_token=Secret(SECRET)))
-    assert mine.incoming(FORM) == CALL
+    assert mine.incoming(asked()) == CALL
     with pytest.raises(Refused) as caught:
-        mine.incoming(FORM | {"AccountSid": "AC" + "9" * 32})
+        mine.incoming(asked(FORM | {"AccountSid": "AC" + "9" * 32}))
     assert caught.value.reason == "account"
 
 
 def test_numbers_stay_out_of_the_repr_and_lose_control_characters() -> None:
-    call = TWILIO.incoming(FORM | {"From": "\x1b[2J+1555\0\ud800" + "1" * 5000})
+    call = TWILIO.incoming(asked(FORM | {"From": "\x1b[2J+1555\0\ud800" + "1" * 5000}))
     assert "1555" not in repr(call)
     assert call.from_number.startswith("[2J+15551")
     assert len(call.from_number) == 400
@@ -221,7 +230,7 @@ def test_a_full_bridge_is_busy() -> None:
 def test_a_stream_that_did_not_end_well_is_apologised_for(
     fields: dict[str, str], ending: Ending, verbs: list[str]
 ) -> None:
-    assert [verb.tag for verb in tree(TWILIO.ended(FORM | fields, ending))] == verbs
+    assert [verb.tag for verb in tree(TWILIO.ended(asked(FORM | fields), Ended(ending)))] == verbs
 
 
 @pytest.mark.parametrize(
@@ -235,11 +244,11 @@ def test_a_stream_that_did_not_end_well_is_apologised_for(
     ],
 )
 def test_a_status_is_one_of_a_few(told: str, status: str) -> None:
-    assert TWILIO.status({"StreamEvent": told}) == status
+    assert TWILIO.status(asked({"StreamEvent": told})) == status
 
 
-def test_the_token_comes_back_in_the_start() -> None:
-    started = TWILIO.dialect().receive(frame("start"))
-    assert TWILIO.token_of(started) == "one-time"  # type: ignore[arg-type]
-    bare = TWILIO.dialect().receive(frame("start_bare"))
-    assert TWILIO.token_of(bare) == ""  # type: ignore[arg-type]
+@pytest.mark.parametrize(("name", "token"), [("start", "one-time"), ("start_bare", "")])
+def test_the_token_comes_back_in_the_start(name: str, token: str) -> None:
+    started = TWILIO.dialect(UPGRADE).receive(frame(name))
+    assert isinstance(started, Started)
+    assert TWILIO.token_of(started, UPGRADE) == token

@@ -308,13 +308,13 @@ def test_audio_comes_back_as_it_went_out(payload: bytes) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_marks_come_back_as_they_went_out(name: str) -> None:
     dialect = after("start")
-    message = dialect.mark(name)
+    (message,) = dialect.mark(name)
     assert json.loads(message) == {"event": "mark", "streamSid": STREAM_ID, "mark": {"name": name}}
     assert dialect.receive(message) == MarkPlayed(name)
 
 
 def test_clear_goes_out_as_twilio_documents_it() -> None:
-    assert after("start").clear() == b'{"event":"clear","streamSid":"%b"}' % STREAM_ID.encode()
+    assert after("start").clear() == (b'{"event":"clear","streamSid":"%b"}' % STREAM_ID.encode(),)
 
 
 @pytest.mark.parametrize("before", [(), ("connected",), ("connected", "media")])
