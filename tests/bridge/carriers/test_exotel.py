@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from bridge.carriers.carrier import Ended, Ending, Upgrade, Webhook
-from bridge.carriers.dialect import Started
+from bridge.carriers.dialect import Started, Stopped
 from bridge.carriers.exotel import Exotel, ExotelConfig
 from bridge.carriers.exotel_dialect import (
     MAX_MESSAGE_BYTES,
@@ -142,6 +142,11 @@ def test_a_start_that_cannot_be_served_ends_a_stranger_and_not_a_call(name: str)
 def test_nothing_can_be_sent_before_a_start(command: Any) -> None:
     with pytest.raises(AssertionError, match="before start"):
         command(ExotelDialect())
+
+
+@pytest.mark.parametrize("name", ["stop_reason_number", "stop_body_text", "stop_body_null", "stop_bare"])
+def test_a_stop_ends_the_call_whatever_it_holds(name: str) -> None:
+    assert streaming("start").receive(frame("exotel", name)) == Stopped()
 
 
 # -- who is believed -----------------------------------------------------------------------------------

@@ -94,7 +94,6 @@ CASES: Final = Cases(
         "stop_bare": Stopped(),
         "stop_body_text": Stopped(),
         "stop_body_null": Stopped(),
-        "stop_reason_number": Stopped(),
         "stop_foreign": Ignored("foreign_stream"),
         "unknown_event": Ignored("unknown_event"),
     },
