@@ -130,8 +130,10 @@ def application_header(
         now_s: unix seconds.
 
     Raises:
-        CarrierError: the key cannot be read.
+        CarrierError: the key cannot be read, or there is nothing to sign with.
     """
+    if not preload():
+        raise CarrierError("PyJWT is not installed: install the extra `vonage`", carrier="vonage")
     import jwt
 
     claims = {

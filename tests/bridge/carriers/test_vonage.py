@@ -28,8 +28,9 @@ from bridge.carriers.vonage import Vonage, VonageConfig
 from bridge.carriers.vonage_tokens import webhook_header
 from bridge.emulators.carriers.vonage_rest import CALL_ID as PLACED_ID
 from bridge.emulators.carriers.vonage_rest import VonageRest
-from bridge.emulators.rest_stand_in import run
+from bridge.emulators.rest_stand_in import EmulatedRest, run
 from bridge.errors import CarrierError, ProtocolError, Refused, Unsupported
+from bridge.rest_client import RestClient
 from bridge.secret import Secret
 from telephony_codecs.formats import AudioFormat
 from telephony_codecs.formats import Encoding as Sound
@@ -181,6 +182,9 @@ def test_without_pyjwt_it_is_not_served_and_says_what_to_install(monkeypatch: py
     monkeypatch.setitem(sys.modules, "jwt", None)
     ((key, why),) = Vonage(SECTION).missing()
     assert key == "signature_secret" and "extra `vonage`" in why
+    keyed = VonageConfig(application_id="an application", private_key=Secret("any"))
+    with pytest.raises(CarrierError, match="extra `vonage`"):
+        run(Vonage(keyed).hang_up(CALL), VonageRest(keyed))
 
 
 # -- webhooks -----------------------------------------------------------------------------------------------
@@ -472,6 +476,16 @@ def test_a_request_that_was_seen_is_not_granted_again(section: VonageConfig) -> 
     assert (api.answer(sent).status, api.answer(sent).status) == (204, 401)
     assert api.answer(request.signed(now_s + 0.001)).status == 204
     assert "Authorization" not in request.headers
+
+
+async def test_a_request_is_signed_when_it_is_sent(section: VonageConfig) -> None:
+    stand_in, client = VonageRest(section), RestClient()
+    async with EmulatedRest(stand_in) as api:
+        plan = Vonage(msgspec.structs.replace(section, api_url=api.url)).hang_up(CALL)
+        assert plan is not None
+        await client.carry_out(plan)
+        await client.close()
+    assert [request.method for request in stand_in.granted] == ["PUT"]
 
 
 def test_what_is_signed_is_not_shown(section: VonageConfig, private_key: str) -> None:
