@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 import msgspec
@@ -125,7 +126,10 @@ class Telnyx(Carrier):
         self._api = TelnyxApi(config.api_url, config.api_key)
 
     def missing(self) -> list[tuple[str, str]]:
-        """Without the public key nothing can be verified."""
+        """Without the public key, and something to use it with, nothing can be verified."""
+        if find_spec("cryptography") is None:
+            why = "the package `cryptography` is not installed, which checks with it: install the extra `telnyx`."
+            return [("public_key", why)]
         return (
             []
             if self._config.public_key

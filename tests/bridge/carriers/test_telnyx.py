@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -130,6 +131,13 @@ def test_anything_else_is_refused(headers: CIMultiDict[str]) -> None:
 def test_a_key_that_is_none_is_told_by_its_name(key: str) -> None:
     with pytest.raises(Refused, match=r"carriers\.telnyx\.public_key"):
         Telnyx(TelnyxConfig(public_key=Secret(key))).verify_webhook(webhook())
+
+
+def test_without_the_package_that_verifies_it_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    ((setting, why),) = TELNYX.missing()
+    assert setting == "public_key"
+    assert "extra `telnyx`" in why
 
 
 # -- webhooks --------------------------------------------------------------------------------------
