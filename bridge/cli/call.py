@@ -16,7 +16,6 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from bridge.cli.account import note, show_table
-from bridge.cli.demo_report import seen_by_bridge
 from bridge.cli.installation import checked_number, the_carrier
 from bridge.cli.running import ConfigPath, Text, log_to_stderr, run
 from bridge.errors import BridgeError, ConfigError
@@ -205,5 +204,7 @@ def _hanging_up(runtime: Runtime, call_id: str) -> Iterator[None]:
 
 def _tell(call: Call) -> None:
     """How it went, in order."""
+    from bridge.cli.demo_report import seen_by_bridge
+
     moments = ((f"{entry.at_ms:.0f}", seen_by_bridge(entry)) for entry in call.timeline)
     show_table(("MS", "WHAT"), [moment for moment in moments if moment[1]])

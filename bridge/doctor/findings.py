@@ -168,17 +168,34 @@ _VOICE_MENDS: Final = (
 # -- the public address ------------------------------------------------------------------------------------------------
 
 
-def judge_certificate(ends_s: float | None, error: str, now_s: float) -> Finding:
-    """Whether the certificate holds, and for how long. `ends_s` is unix seconds; `error` why none was accepted."""
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was found where a certificate should be.
+
+    Attributes:
+        ends_s: until when it is valid, in unix seconds; None when none was accepted.
+        refused: why it is not accepted.
+        unseen: why nothing can be said of it: nobody was there to show one.
+    """
+
+    ends_s: float | None = None
+    refused: str = ""
+    unseen: str = ""
+
+
+def judge_certificate(found: Certificate, now_s: float) -> Finding:
+    """Whether the certificate holds, and for how long."""
     check = "certificate"
-    if error or ends_s is None:
+    if found.unseen:
+        return skipped(check, found.unseen)
+    if found.ends_s is None:
         return failed(
             check,
-            error or "there is none",
+            found.refused or "there is none",
             "give the proxy a certificate of a public authority for this very name, with the whole chain",
         )
-    ends = formatdate(ends_s, usegmt=True)[5:16]
-    left_s = ends_s - now_s
+    ends = formatdate(found.ends_s, usegmt=True)[5:16]
+    left_s = found.ends_s - now_s
     if left_s < RENEW_WITHIN_S:
         told = f"ended on {ends}" if left_s <= 0 else f"ends on {ends}, in {left_s / 86_400:.0f} days"
         return failed(check, told, "renew it now, and see why that did not happen by itself")

@@ -86,7 +86,7 @@ class WayIn:
     async def _through_the_public_address(self, instance: str) -> AsyncIterator[Finding]:
         url = self.config.server.public_url.rstrip("/")
         if url.startswith("https:"):
-            yield judge_certificate(*await self.web.certificate(url), time.time())
+            yield judge_certificate(await self.web.certificate(url), time.time())
         else:
             yield skipped("certificate", f"{url} has none: it is on this machine")
         public = judge_public(await self._looked_for(f"{url}/livez", instance), instance, url, self._here)

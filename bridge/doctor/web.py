@@ -6,6 +6,7 @@ Nothing here judges, and no redirect is followed: that there is one is a finding
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bridge.config import ServerConfig
-from bridge.doctor.findings import Answer
+from bridge.doctor.findings import Answer, Certificate
 from bridge.lightning.http_client import read_up_to
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -82,8 +83,8 @@ class Web:
         """What `url` answers to a request for a WebSocket. It need not open one."""
         return await self.ask(url, headers=_UPGRADE)
 
-    async def certificate(self, url: str) -> tuple[float | None, str]:
-        """Until when the certificate of an https:// address is valid, in unix seconds; or why it is not accepted."""
+    async def certificate(self, url: str) -> Certificate:
+        """What an https:// address shows."""
         parts = urlsplit(url)
         try:
             async with asyncio.timeout(self._within_s):
@@ -91,13 +92,15 @@ class Web:
                     parts.hostname, parts.port or 443, ssl=self._tls, server_hostname=parts.hostname
                 )
                 _, writer = await opened
+        except ssl.SSLError as error:
+            return Certificate(refused=told(error))
         except TimeoutError:
-            return None, f"no answer within {self._within_s:g} s"
-        except OSError as error:  # ssl.SSLError is one of them
-            return None, told(error)
+            return Certificate(unseen=f"no answer within {self._within_s:g} s")
+        except OSError as error:
+            return Certificate(unseen=told(error))
         try:
             found = writer.get_extra_info("peercert") or {}
-            return ssl.cert_time_to_seconds(str(found["notAfter"])), ""
+            return Certificate(ssl.cert_time_to_seconds(str(found["notAfter"])))
         finally:
             writer.transport.abort()
 
@@ -117,7 +120,7 @@ def told(error: Exception) -> str:
         return f"its certificate is not accepted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
         return "it does not speak TLS as it should"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
         return "its name is not known (DNS)"
     if isinstance(cause, ConnectionRefusedError):
         return "nobody listens there (connection refused)"

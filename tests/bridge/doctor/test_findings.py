@@ -11,6 +11,7 @@ from bridge.doctor.findings import (
     MOST_SKEW_S,
     RENEW_WITHIN_S,
     Answer,
+    Certificate,
     Finding,
     Verdict,
     forged,
@@ -23,6 +24,7 @@ from bridge.doctor.findings import (
     judge_voice,
     judge_websockets,
     skew_in,
+    skipped,
 )
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.names import INSTANCE_HEADER, UPGRADE_HEADER
@@ -99,21 +101,26 @@ def test_a_date_that_is_none(date: str) -> None:
 
 
 def test_a_certificate_that_holds() -> None:
-    is_well(judge_certificate(NOW_S + RENEW_WITHIN_S, "", NOW_S), "valid until 05 Oct 2026")
+    is_well(judge_certificate(Certificate(NOW_S + RENEW_WITHIN_S), NOW_S), "valid until 05 Oct 2026")
 
 
 @pytest.mark.parametrize(
-    "ends_s, error, told",
+    "found, told, mend",
     [
-        (NOW_S + RENEW_WITHIN_S - 1, "", "ends on 05 Oct 2026, in 14 days"),
-        (NOW_S - 1, "", "ended on 21 Sep 2026"),
-        (None, "it is not accepted: self-signed", "self-signed"),
-        (None, "", "there is none"),
+        (Certificate(NOW_S + RENEW_WITHIN_S - 1), "ends on 05 Oct 2026, in 14 days", "renew"),
+        (Certificate(NOW_S - 1), "ended on 21 Sep 2026", "renew"),
+        (Certificate(refused="it is not accepted: self-signed"), "self-signed", "whole chain"),
+        (Certificate(), "there is none", "whole chain"),
     ],
 )
-def test_a_certificate_that_does_not(ends_s: float | None, error: str, told: str) -> None:
-    finding = judge_certificate(ends_s, error, NOW_S)
-    is_ill(finding, told, "renew" if ends_s is not None else "whole chain")
+def test_a_certificate_that_does_not(found: Certificate, told: str, mend: str) -> None:
+    is_ill(judge_certificate(found, NOW_S), told, mend)
+
+
+def test_a_certificate_that_nobody_shows() -> None:
+    assert judge_certificate(Certificate(unseen="nobody listens"), NOW_S) == skipped(
+        "certificate", "nobody listens"
+    )
 
 
 def test_the_public_address_leads_here() -> None:

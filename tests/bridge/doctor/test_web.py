@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bridge.config import ServerConfig
+from bridge.doctor.findings import Certificate
 from bridge.doctor.web import MAX_BODY_BYTES, Web, local_url, told
 from tests.support.public_door import PublicDoor
 from tests.support.waiting import PATIENCE_S
@@ -64,7 +66,7 @@ async def test_until_when_a_certificate_holds(tmp_path: Path) -> None:
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     pem = certificate(tmp_path, ends)
     async with tls_server(pem) as url, Web(PATIENCE_S, ssl.create_default_context(cafile=str(pem))) as web:
-        assert await web.certificate(url) == (ends.timestamp(), "")
+        assert await web.certificate(url) == Certificate(ends.timestamp())
 
 
 @pytest.mark.parametrize(
@@ -81,23 +83,21 @@ async def test_a_certificate_that_does_not_hold(
     pem = certificate(tmp_path, datetime.now(UTC) + timedelta(days=days), address)
     trust = ssl.create_default_context(cafile=str(pem)) if trusted else None
     async with tls_server(pem) as url, Web(PATIENCE_S, trust) as web:
-        ends_s, error = await web.certificate(url)
-        assert ends_s is None
-        assert error.startswith("its certificate is not accepted: ")
-        assert why in error.replace("self signed", "self-signed")
-        assert (await web.ask(url)).error == error, "a request says the same"
+        found = await web.certificate(url)
+        assert found == Certificate(refused=found.refused)
+        assert found.refused.startswith("its certificate is not accepted: ")
+        assert why in found.refused.replace("self signed", "self-signed")
+        assert (await web.ask(url)).error == found.refused, "a request says the same"
 
 
 async def test_no_tls_and_nobody() -> None:
+    no_tls, nobody = "it does not speak TLS as it should", "nobody listens there (connection refused)"
     async with PublicDoor(website=True) as door, Web(PATIENCE_S) as web:
         tls = door.url.replace("http:", "https:")
-        assert await web.certificate(tls) == (None, "it does not speak TLS as it should")
-        assert (await web.ask(tls)).error == "it does not speak TLS as it should"
-        assert await web.certificate(f"https://{NOBODY}") == (
-            None,
-            "nobody listens there (connection refused)",
-        )
-        assert (await web.ask(f"http://{NOBODY}")).error == "nobody listens there (connection refused)"
+        assert await web.certificate(tls) == Certificate(refused=no_tls)
+        assert (await web.ask(tls)).error == no_tls
+        assert await web.certificate(f"https://{NOBODY}") == Certificate(unseen=nobody)
+        assert (await web.ask(f"http://{NOBODY}")).error == nobody
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -150,10 +150,10 @@ async def test_an_answer_without_end_is_cut() -> None:
 
 
 def test_a_name_that_nobody_knows() -> None:
+    unknown = socket.gaierror(-2, "Name or service not known")
     key = ConnectionKey("voice.example", 443, True, True, None, None, None)
-    assert told(aiohttp.ClientConnectorDNSError(key, OSError(-2, "Name or service not known"))) == (
-        "its name is not known (DNS)"
-    )
+    for error in (unknown, aiohttp.ClientConnectorDNSError(key, unknown)):
+        assert told(error) == "its name is not known (DNS)"
 
 
 @pytest.mark.parametrize(
