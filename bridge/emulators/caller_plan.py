@@ -13,6 +13,7 @@ from bridge.emulators.caller_webhooks import Signature
 
 if TYPE_CHECKING:
     from bridge.emulators.exchange import Exchange
+    from bridge.emulators.rest_stand_in import EmulatedRest
 
 
 def new_sid(prefix: str) -> str:
@@ -65,6 +66,7 @@ class CallPlan:
         section: the carrier's section of the bridge's configuration: its secrets sign what is sent.
         carrier: who calls, by name.
         exchange: how it calls, where it has more ways than one; by default the first.
+        api: the carrier's REST API, as the bridge has it, where the bridge answers the call through it.
         public_url: the bridge's `server.public_url`, where that is not the beginning of `answer_url`.
         actions: what the caller does, in order.
         hang_up_after_s: the call lasts no longer.
@@ -78,6 +80,7 @@ class CallPlan:
     section: Section
     carrier: str = "twilio"
     exchange: type[Exchange] | None = None
+    api: EmulatedRest | None = None
     public_url: str = ""
     actions: Sequence[Action] = ()
     hang_up_after_s: float = 30.0

@@ -27,7 +27,7 @@ from bridge.emulators.caller_script import CallerScript, Step
 from bridge.emulators.caller_webhooks import Addresses, Answer, ask_webhook
 from bridge.emulators.carrier_buffer import SLOT_MS
 from bridge.emulators.carrier_line import CarrierLine, Message
-from bridge.emulators.carrier_socket import CLOSE_TIMEOUT_S, Doorstep, Socket, connected
+from bridge.emulators.carrier_socket import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Doorstep, Socket, connected
 from bridge.emulators.exchange import HttpAsk, exchange_type
 from bridge.emulators.recording import (
     BridgeClosed,
@@ -37,6 +37,7 @@ from bridge.emulators.recording import (
     StreamOpened,
     WebhookAnswered,
 )
+from bridge.emulators.rest_stand_in import EmulatedRest
 from bridge.emulators.twiml import StreamOrder
 from bridge.errors import ProtocolError
 from telephony_codecs.formats import MULAW_8K
@@ -120,11 +121,19 @@ class CarrierCall:
         except ProtocolError as error:
             self._ended(Outcome.WEBHOOK_REFUSED, error.reason)
             return None
+        if order is None and self._plan.api is not None:
+            order = await self._commanded(self._plan.api)
         if order is None:
             verbs = " ".join(map(str, self._report.verbs)) or "nothing"
             self._ended(Outcome.NO_STREAM, f"the bridge answered with {verbs}")
             return None
         return self._tampered(order)
+
+    async def _commanded(self, api: EmulatedRest) -> StreamOrder | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await api.until_granted(self._exchange.commanded)
+        return None
 
     def _tampered(self, order: StreamOrder) -> StreamOrder:
         misbehaviour = self._plan.misbehaviour

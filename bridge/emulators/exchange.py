@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import bridge.emulators.carriers
+from bridge.carriers.rest import RestRequest
 from bridge.emulators.caller_plan import CallPlan
 from bridge.emulators.caller_webhooks import Addresses, Answer
 from bridge.emulators.carrier_line import CarrierLine
@@ -87,6 +88,10 @@ class Exchange:
             ProtocolError: the carrier would refuse the answer.
         """
         raise NotImplementedError
+
+    def commanded(self, request: RestRequest) -> StreamOrder | None:
+        """The media stream that the bridge asks for through REST, of a carrier that is told there; else None."""
+        return None
 
     def verbs(self, answer: Answer) -> tuple[Verb, ...]:
         """What the carrier does after the stream, by an answer to the webhook or to ``ended``.

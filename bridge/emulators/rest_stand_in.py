@@ -6,12 +6,16 @@ A stand-in is pure: `answer` takes the request and returns what the carrier woul
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Any, ClassVar, Final
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
 from bridge.carriers.rest import RestAnswer, RestRequest
+
+T = TypeVar("T")
 
 
 class RestStandIn:
@@ -70,6 +74,7 @@ class EmulatedRest:
     def __init__(self, stand_in: RestStandIn) -> None:
         self.stand_in = stand_in
         self.url = ""
+        self._news = asyncio.Event()
         self._runner: Any = None
 
     async def __aenter__(self) -> EmulatedRest:
@@ -87,6 +92,15 @@ class EmulatedRest:
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
+    async def until_granted(self, wanted: Callable[[RestRequest], T | None]) -> T:
+        """Wait until something was granted of which `wanted` makes something; what it makes of it."""
+        while True:
+            self._news.clear()
+            for request in self.stand_in.granted:
+                if (found := wanted(request)) is not None:
+                    return found
+            await self._news.wait()
+
     async def _handle(self, request: Any) -> Any:
         from aiohttp import web
 
@@ -99,6 +113,7 @@ class EmulatedRest:
             await request.read(),
         )
         answer = self.stand_in.answer(asked)
+        self._news.set()
         return web.Response(status=answer.status, body=answer.body, content_type="application/json")
 
 

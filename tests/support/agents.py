@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 from bridge.call import Call
-from bridge.errors import CallEnded, LightningError
+from bridge.errors import CallEnded, LightningError, ListenOnly
 from bridge.observe.timeline import FirstAudio
 from bridge.prompts import apology
 from tests.support.waiting import until
@@ -126,6 +126,24 @@ async def says_its_texts(call: Call) -> None:
         except LightningError as error:
             note(call, error)
     await call.hang_up()
+
+
+async def says_its_texts_when_a_key_is_pressed(call: Call) -> None:
+    await call.gather(digits=1, timeout_s=10.0)
+    await says_its_texts(call)
+
+
+async def finds_that_it_may_only_listen(call: Call) -> None:
+    try:
+        await call.say("This is said to nobody.")
+    except ListenOnly as error:
+        note(call, error)
+    await call.hang_up()
+
+
+async def hands_the_caller_on(call: Call) -> None:
+    (to,) = call.options["texts"]
+    await call.transfer(to)
 
 
 async def answers_when_it_is_quiet(call: Call) -> None:

@@ -58,7 +58,7 @@ class WholeCalls:
     #: What else its section needs for these calls, besides what the table of cases has: for REST, say.
     settings: ClassVar[Mapping[str, object]] = {}
     #: Its REST API, once on stage, where it has one.
-    api: RestStandIn | None = None
+    api: EmulatedRest | None = None
 
     @property
     def kind(self) -> type[Carrier]:
@@ -70,14 +70,13 @@ class WholeCalls:
         return msgspec.structs.replace(all_cases()[self.carrier].section, **self.settings)
 
     @asynccontextmanager
-    async def on_stage(self, agent: str, *texts: str) -> AsyncIterator[Stage]:
+    async def on_stage(self, agent: str, *texts: str, **settings: object) -> AsyncIterator[Stage]:
         """A bridge that serves this carrier, whose REST API is a stand-in on loopback where it has one."""
-        section = self.section()
+        section = msgspec.structs.replace(self.section(), **settings)
         async with AsyncExitStack() as stack:
-            self.api = stand_in_of(self.carrier, section)
-            if self.api is not None:
-                emulated = await stack.enter_async_context(EmulatedRest(self.api))
-                section = msgspec.structs.replace(section, api_url=emulated.url)
+            if (stand_in := stand_in_of(self.carrier, section)) is not None:
+                self.api = await stack.enter_async_context(EmulatedRest(stand_in))
+                section = msgspec.structs.replace(section, api_url=self.api.url)
             s = await stack.enter_async_context(
                 stage(
                     f"tests.support.agents:{agent}",
@@ -89,16 +88,20 @@ class WholeCalls:
             )
             yield s
 
+    async def call(self, s: Stage, *actions: Action, **changes: Any) -> CallReport:
+        """Place a call, to its end."""
+        return await s.call(*actions, exchange=self.exchange, api=self.api, **changes)
+
     # -- the tests -------------------------------------------------------------------------------------
 
     async def test_the_caller_hears_every_word_and_the_agent_hangs_up(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with self.on_stage("says_its_texts", SECOND) as s:
-            report = await s.call(exchange=self.exchange)
+            report = await self.call(s)
             (heard,) = told(s)
             if self.kind.capabilities.hang_up is How.REST:
-                await until(lambda: bool(self.api and self.api.granted))
+                await until(lambda: bool(self.api and self.api.stand_in.granted))
         assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
         assert report.of(Faulted) == []
         assert words_in(sent_to(report)) == SECOND.split()
@@ -111,7 +114,7 @@ class WholeCalls:
         self, request: pytest.FixtureRequest
     ) -> None:
         async with self.on_stage("answers_when_it_is_quiet", FIRST, SECOND) as s:
-            report = await s.call(self._interruption(request), exchange=self.exchange)
+            report = await self.call(s, self._interruption(request))
             first, second = told(s)
         assert report.of(Faulted) == []
         assert first.by == ("digit" if self.kind.capabilities.dtmf else "speech")
@@ -127,7 +130,7 @@ class WholeCalls:
 
     async def test_the_caller_hangs_up(self) -> None:
         async with self.on_stage("waits_for_ever") as s:
-            report = await s.call(exchange=self.exchange, hang_up_after_s=0.4)
+            report = await self.call(s, hang_up_after_s=0.4)
             await until(lambda: bool(s.ended))
             (error,) = agents.log.pop(s.the_call.id)
         assert report.of(Faulted) == []
@@ -140,7 +143,7 @@ class WholeCalls:
     async def test_who_does_not_know_the_secret_is_turned_away(self, signature: Signature) -> None:
         wrong = Misbehaviour(webhook_signature=signature, upgrade_signature=signature)
         async with self.on_stage("says_its_texts", SECOND) as s:
-            report = await s.call(exchange=self.exchange, hang_up_after_s=2.0, misbehaviour=wrong)
+            report = await self.call(s, hang_up_after_s=2.0, misbehaviour=wrong)
             assert s.nothing_started
         assert isinstance(self, WithToken) is self.kind.needs_token
         assert report.outcome in {Outcome.WEBHOOK_REFUSED, Outcome.STREAM_REFUSED}
@@ -172,9 +175,7 @@ class WithToken(WholeCalls):
     @pytest.mark.parametrize("token", ["", "another"])
     async def test_a_stream_without_its_calls_token_is_turned_away(self, token: str) -> None:
         async with self.on_stage("says_its_texts", SECOND) as s:
-            report = await s.call(
-                exchange=self.exchange, hang_up_after_s=2.0, misbehaviour=Misbehaviour(token=token)
-            )
+            report = await self.call(s, hang_up_after_s=2.0, misbehaviour=Misbehaviour(token=token))
             assert s.nothing_started
         assert not report.ok
 

@@ -29,6 +29,7 @@ from xml.etree import ElementTree
 import msgspec
 from msgspec import Struct
 
+from bridge.carriers.rest import RestRequest
 from bridge.carriers.telnyx import SIGNATURE_HEADER, TIMESTAMP_HEADER, TelnyxConfig
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.emulators.carrier_buffer import SLOT_MS
@@ -312,6 +313,26 @@ class TelnyxExchange(Exchange):
             "From": plan.from_number,
             "To": plan.to_number,
         }
+
+
+class TelnyxControlExchange(TelnyxExchange):
+    """Telnyx with Call Control: the webhook is an event, and the bridge answers the call through REST."""
+
+    def announce(self) -> HttpAsk:
+        """``call.initiated``."""
+        return self.call_initiated()
+
+    def understand(self, answer: Answer | None) -> StreamOrder | None:
+        """Nothing: the answer to an event is not read."""
+        return None
+
+    def verbs(self, answer: Answer) -> tuple[Verb, ...]:
+        """None."""
+        return ()
+
+    def commanded(self, request: RestRequest) -> StreamOrder | None:
+        """The stream of the command that answers the call."""
+        return stream_order(request.body) if b'"stream_url"' in request.body else None
 
 
 EXCHANGE = TelnyxExchange
