@@ -20,7 +20,7 @@ from tests.support.vendor import MARKS
 
 pytestmark = MARKS
 
-KEY = "PSK_7TruNcSNTxp4zNrykMj4EPzF"
+KEY = "PSK_signing-key"
 VENDOR = RequestValidator(KEY)
 CARRIER = SignalWire(SignalWireConfig(signing_key=Secret(KEY)))
 
