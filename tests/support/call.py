@@ -110,7 +110,7 @@ class PlayedLine:
     def send(self, messages: list[bytes]) -> None:
         for message in messages:
             event = json.loads(message)
-            getattr(self, f"_{event['event']}")(event)
+            getattr(self, f"_{event['event']}", self._other)(event)
 
     def _media(self, event: dict[str, Any]) -> None:
         packet = b64decode(event["media"]["payload"])
@@ -129,13 +129,16 @@ class PlayedLine:
             self._marks[0][1].cancel()
             self._reached()
 
+    def _other(self, event: dict[str, Any]) -> None:
+        self._trace.append((event["event"], event))
+
     def _reached(self) -> None:
         name, _ = self._marks.popleft()
         if self.answer is not None:
             self._loop.call_soon(self.answer, name)
 
     def hang_up(self, code: int, reason: str, *, patient: bool = False) -> None:
-        self._trace.append(("close", code))
+        self._trace.append(("wait for goodbye", code) if patient else ("close", code))
         self.closes.append((code, reason))
 
 
@@ -200,18 +203,25 @@ def build_call(
     lead_ms: int = 200,
     filler_after_s: float = 0.0,
     control: CallControl | None = None,
+    dialect: TwilioDialect | None = None,
 ) -> Scene:
-    """A call that has just started. Its clock is the running loop's, its pacer runs."""
+    """A call that has just started. Its clock is the running loop's, its pacer runs.
+
+    Args:
+        control: what can be done with it besides; by default Twilio without REST.
+        dialect: one that differs from Twilio's in something.
+    """
     loop = asyncio.get_running_loop()
     trace: list[tuple[str, Any]] = []
     lightning, line, stats = PlayedLightning(trace), PlayedLine(loop, trace), BridgeStats()
-    dialect, pacer = TwilioDialect(), Pacer(loop.time)
+    dialect, pacer = dialect or TwilioDialect(), Pacer(loop.time)
     dialect.receive(frame("start"))
     # One question, one answer: second requests and probes have tests of their own.
     config = LightningConfig(hedge_after_s=0.0, breaker_failures=100)
     voice = one_voice(lightning, config, busy_backoff_s=0.1)
     voice.entries[0].answer_format = MULAW_8K  # so that no audio is held back to be guessed at
-    playout = Playout(MULAW_8K, lead_ms=lead_ms)
+    how = dialect.delivery
+    playout = Playout(MULAW_8K, lead_ms=lead_ms, message_ms=how.message_ms, marks=how.marks, clear=how.clear)
     call = Call(
         INCOMING,
         carrier="twilio",

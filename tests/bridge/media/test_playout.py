@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.playout import HOLD_LIMIT_MS, MARK_GRACE_MS, PACKET_MS, Mark, Outgoing, Playout
+from bridge.media.playout import (
+    BREAKING_OFF_MS,
+    FLOW_LIMIT_S,
+    HOLD_LIMIT_MS,
+    MARK_GRACE_MS,
+    PACKET_MS,
+    Mark,
+    Outgoing,
+    Playout,
+)
 from bridge.observe.stats import PlayoutStats
 from telephony_codecs.formats import MULAW_8K
 
@@ -334,3 +343,207 @@ class TestTakingBack:
         assert playout.take_back(generation, 100) == 0, "its tail is padded, and its end marked"
         playout.clear(at(0))
         assert playout.take_back(generation, 100) == 0
+
+
+def grouped(
+    message_ms: int,
+    ms: float = 0,
+    *,
+    lead_ms: int = 200,
+    tail_ms: int = 0,
+    marks: bool = True,
+    clear: bool = True,
+) -> tuple[Playout, int]:
+    """A playout for a carrier that wants messages of a size, with `ms` of an unfinished utterance in it."""
+    playout = Playout(
+        MULAW_8K, lead_ms=lead_ms, message_ms=message_ms, tail_ms=tail_ms, marks=marks, clear=clear
+    )
+    generation = playout.begin()
+    playout.write(generation, audio(ms))
+    return playout, generation
+
+
+class TestMessages:
+    @pytest.mark.parametrize("message_ms", [20, 40, 60, 100, 200])
+    @pytest.mark.parametrize("lead_ms", [20, 100, 200])
+    def test_whole_messages_leave_and_the_carrier_never_has_less_than_with_small_ones(
+        self, message_ms: int, lead_ms: int
+    ) -> None:
+        playout, _ = grouped(message_ms, 6000, lead_ms=lead_ms)
+        for ms in range(0, 4000, PACKET_MS):
+            sent = packets(playout.due(at(ms)))
+            assert {len(message) for message in sent} <= {message_ms * 8}
+            assert playout.buffered_ms(at(ms)) > lead_ms - PACKET_MS - 1e-3
+            assert playout.buffered_ms(at(ms)) <= lead_ms + message_ms - PACKET_MS + 1e-3
+        assert playout.stats == PlayoutStats()
+
+    @pytest.mark.parametrize("message_ms", [0, 10, 30, -20])
+    def test_messages_are_made_of_frames(self, message_ms: int) -> None:
+        with pytest.raises(ValueError, match="multiple of 20"):
+            Playout(MULAW_8K, message_ms=message_ms)
+
+    @given(st.sampled_from([40, 100, 200]), st.lists(st.binary(max_size=3000), max_size=8))
+    def test_the_end_is_padded_to_a_whole_message_and_no_byte_is_lost(
+        self, message_ms: int, chunks: list[bytes]
+    ) -> None:
+        playout, generation = grouped(message_ms)
+        for chunk in chunks:
+            playout.write(generation, chunk)
+        playout.finish(generation)
+        sent = b"".join(packets(run(playout, 5000)))
+        whole = b"".join(chunks)
+        assert len(sent) == -(-len(whole) // (message_ms * 8)) * message_ms * 8
+        assert sent[: len(whole)] == whole
+        assert set(sent[len(whole) :]) <= {0xFF}
+
+    @pytest.mark.parametrize("message_ms, positions", [(60, [1020, 2040, 2520]), (200, [1000, 2000, 2600])])
+    def test_marks_stand_between_messages_about_every_second(
+        self, message_ms: int, positions: list[int]
+    ) -> None:
+        playout, generation = grouped(message_ms, 2500)
+        playout.finish(generation)
+        assert marks(run(playout, 4000)) == [f"{generation}.{position}" for position in positions]
+
+    def test_a_word_whose_message_is_not_full_in_time_is_heard_to_its_end(self) -> None:
+        playout, generation = grouped(200, 430)
+        sent = run(playout, 400 - BREAKING_OFF_MS - 1)
+        assert len(packets(sent)) == 2, "there is time yet"
+        (message,) = packets(playout.due(at(400 - BREAKING_OFF_MS)))
+        assert message == audio(30) + b"\xff" * 170 * 8
+        assert playout.written_ms == 600, "the silence is part of it now"
+        assert playout.stats == PlayoutStats(padded_messages=1)
+        playout.write(generation, audio(200, b"\x22"))
+        (message,) = packets(run(playout, 600, from_ms=380))
+        assert message == audio(200, b"\x22")
+        assert playout.stats == PlayoutStats(padded_messages=1)
+
+    def test_what_has_not_begun_does_not_break_off(self) -> None:
+        playout, _ = grouped(200, 130)
+        assert run(playout, 5000) == []
+
+    def test_the_tail_follows_the_last_mark_at_once_and_is_no_speech(self) -> None:
+        playout, generation = grouped(20, 100, tail_ms=80)
+        playout.finish(generation)
+        out = playout.due(at(0))
+        assert [isinstance(item, Mark) for item in out] == [False] * 5 + [True] + [False] * 4
+        assert b"".join(packets(out)[5:]) == b"\xff" * 80 * 8
+        assert playout.heard_ms(at(5000)) == 100
+        playout.mark_played(f"{generation}.100", at(100))
+        assert playout.done(at(100))
+
+    def test_what_comes_next_begins_behind_the_tail(self) -> None:
+        playout, generation = grouped(20, 100, tail_ms=400, lead_ms=200)
+        playout.finish(generation)
+        playout.due(at(0))
+        playout.mark_played(f"{generation}.100", at(100))
+        playout.close()
+        playout.write(playout.begin(), audio(1000))
+        assert len(packets(playout.due(at(100)))) == 0, "400 ms are in the carrier's buffer already"
+        assert len(packets(run(playout, 400, from_ms=120))) == 5
+        assert playout.heard_ms(at(550)) == pytest.approx(50)
+
+    def test_an_utterance_without_sound_has_no_tail(self) -> None:
+        playout, generation = grouped(20, tail_ms=80)
+        playout.finish(generation)
+        assert playout.due(at(0)) == []
+
+
+class TestWithoutClear:
+    def test_what_was_sent_will_be_heard(self) -> None:
+        playout, _ = grouped(20, 5000, marks=False, clear=False)
+        run(playout, 400)
+        assert playout.heard_ms(at(400)) == pytest.approx(400)
+        assert playout.clear(at(400)) == 600
+
+    def test_but_never_more_than_was_written(self) -> None:
+        playout, generation = grouped(100, 130, marks=False, clear=False)
+        playout.finish(generation)
+        run(playout, 40)
+        assert playout.clear(at(40)) == 130
+
+    def test_the_next_utterance_begins_where_the_carrier_has_played_the_last(self) -> None:
+        playout, _ = grouped(20, 5000, marks=False, clear=False)
+        run(playout, 400)
+        playout.clear(at(400))
+        playout.write(playout.begin(), audio(1000))
+        assert packets(playout.due(at(400))) == []
+        assert len(packets(playout.due(at(440)))) == 2
+        assert playout.heard_ms(at(600)) == 0
+        run(playout, 700, from_ms=460)
+        assert playout.heard_ms(at(700)) == pytest.approx(100)
+        assert playout.stats == PlayoutStats()
+
+    def test_after_a_clear_the_next_begins_at_once(self) -> None:
+        playout, _ = grouped(20, 5000)
+        run(playout, 400)
+        playout.clear(at(400))
+        playout.write(playout.begin(), audio(1000))
+        assert len(packets(playout.due(at(400)))) == 10
+
+
+class TestFlow:
+    def test_nothing_is_sent_until_the_carrier_says_so(self) -> None:
+        playout, _ = playing(5000)
+        run(playout, 100)
+        playout.stop_flow(at(100))
+        assert run(playout, 900, from_ms=120) == []
+        playout.resume_flow()
+        assert len(packets(playout.due(at(900)))) == 10, "its buffer is filled anew"
+        assert playout.stats == PlayoutStats(flow_stops=1), "and nobody is to blame"
+
+    def test_or_until_the_time_is_over_that_it_named(self) -> None:
+        playout, _ = playing(5000)
+        playout.due(at(0))
+        playout.stop_flow(at(0), 0.1)
+        assert run(playout, 99) == []
+        assert len(playout.due(at(100))) == 5
+
+    @pytest.mark.parametrize("for_s", [0.0, 3600.0])
+    def test_a_carrier_that_forgets_to_say_so_is_not_waited_for_for_ever(self, for_s: float) -> None:
+        playout, _ = playing(5000)
+        playout.due(at(0))
+        playout.stop_flow(at(0), for_s)
+        assert playout.due(at(FLOW_LIMIT_S * 1000 - 1)) == []
+        assert len(playout.due(at(FLOW_LIMIT_S * 1000))) == 10
+
+    def test_it_holds_for_the_next_utterance_too(self) -> None:
+        playout, _ = playing(5000)
+        playout.due(at(0))
+        playout.stop_flow(at(0))
+        playout.clear(at(10))
+        playout.write(playout.begin(), audio(100))
+        assert playout.due(at(20)) == []
+        playout.resume_flow()
+        assert len(packets(playout.due(at(40)))) == 5
+
+
+class TestAnotherLine:
+    def test_nothing_is_sent_meanwhile_nothing_twice_and_nobody_is_to_blame(self) -> None:
+        playout, generation = playing(2000)
+        first = run(playout, 300)
+        playout.suspend()
+        assert run(playout, 5000, from_ms=320) == []
+        assert playout.heard_ms(at(5000)) == 500, "all that went into the lost line"
+        playout.resume(at(5000))
+        rest = run(playout, 8000, from_ms=5000)
+        assert b"".join(packets([*first, *rest])) == audio(2000)
+        assert playout.stats == PlayoutStats()
+        assert playout.heard_ms(at(5000)) == 500
+        playout.mark_played(f"{generation}.1000", at(5510))
+        assert playout.heard_ms(at(5600)) == pytest.approx(1090)
+
+    def test_marks_that_went_into_the_lost_line_are_not_waited_for(self) -> None:
+        playout, _ = playing(100)
+        run(playout, 40)
+        playout.suspend()
+        assert not playout.done(at(60))
+        playout.resume(at(80))
+        assert playout.done(at(80))
+        assert playout.heard_ms(at(80)) == 100
+
+    def test_a_line_may_change_while_nobody_speaks(self) -> None:
+        playout = Playout(MULAW_8K)
+        playout.suspend()
+        playout.resume(at(1000))
+        playout.write(playout.begin(), audio(100))
+        assert len(packets(playout.due(at(1000)))) == 5
