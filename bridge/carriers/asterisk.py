@@ -26,14 +26,12 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Struct
 
+from bridge.carriers.capabilities import Capabilities, How, Marks
 from bridge.carriers.carrier import (
-    Capabilities,
     Carrier,
     Ended,
     Ending,
-    How,
     IncomingCall,
-    Marks,
     MediaSocket,
     Reply,
     Setting,
@@ -41,6 +39,7 @@ from bridge.carriers.carrier import (
     Upgrade,
     Webhook,
 )
+from bridge.carriers.dialable import dialable, is_dialable
 from bridge.carriers.dialect import (
     Audio,
     Binary,
@@ -58,7 +57,7 @@ from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Ph
 from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, json_request, text_at
 from bridge.config_tree import Section
-from bridge.errors import CarrierError, ProtocolError, Unsupported
+from bridge.errors import ProtocolError, Unsupported
 from bridge.secret import Secret
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 
@@ -71,19 +70,13 @@ FORMATS: Final[Mapping[str, AudioFormat]] = {
     "ulaw": MULAW_8K,
     "alaw": ALAW_8K,
     "slin": PCM16_8K,
-    "slin12": AudioFormat(Encoding.PCM16, 12_000),
-    "slin16": AudioFormat(Encoding.PCM16, 16_000),
-    "slin24": AudioFormat(Encoding.PCM16, 24_000),
-    "slin32": AudioFormat(Encoding.PCM16, 32_000),
-    "slin48": AudioFormat(Encoding.PCM16, 48_000),
+    **{f"slin{khz}": AudioFormat(Encoding.PCM16, khz * 1000) for khz in (12, 16, 24, 32, 48)},
 }
 
 # A channel's unique id: "1795260005.2", with the system's name before it, or what ARI was told to call it.
 _CHANNEL_ID: Final = r"\A[0-9A-Za-z][0-9A-Za-z_.@;+-]{0,148}\Z"
 _CONNECTION_ID: Final = r"\A[0-9A-Za-z][0-9A-Za-z_-]{7,99}\Z"
 _MARK_NAME: Final = re.compile(r"\A[0-9A-Za-z_.-]{1,64}\Z")
-#: Whom a dialplan may be told to dial: nothing that `Dial` would take for an option or a second destination.
-_DESTINATION: Final = re.compile(r"\A\+?[0-9A-Za-z*#][0-9A-Za-z*#._-]{0,63}\Z")
 _EVENT_NAME: Final = re.compile(rb"\A[A-Z][A-Z_]{2,40}\Z")
 _MAX_FIELD_CHARS: Final = 400
 _LONGEST_MESSAGE_MS: Final = 200
@@ -367,7 +360,7 @@ class Asterisk(Carrier):
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """Whom the dialplan is to dial next, or nothing."""
         to = ended.transfer_to if ended.ending is Ending.TRANSFERRED else ""
-        return Reply(to if _DESTINATION.match(to) else "", "text/plain")
+        return Reply(to if is_dialable(to) else "", "text/plain")
 
     def call_id_of(self, webhook: Webhook) -> str:
         """The call that ``ended`` asks about: ``caller``."""
@@ -380,7 +373,7 @@ class Asterisk(Carrier):
 
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> None:
         """By the answer to ``ended``: ARI can do it only for channels that are in a Stasis application."""
-        _destination("transfer the call", to)
+        dialable(NAME, "transfer the call", to)
 
     def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
         """A call that goes on in the dialplan when it is answered, which connects it to us."""
@@ -391,11 +384,11 @@ class Asterisk(Carrier):
                 carrier=NAME,
             )
         body = {
-            "endpoint": config.endpoint.replace("{to}", _destination(purpose, to)),
+            "endpoint": config.endpoint.replace("{to}", dialable(NAME, purpose, to)),
             "context": config.context,
             "extension": config.extension,
             "priority": 1,
-            "callerId": _destination(purpose, from_number),
+            "callerId": dialable(NAME, purpose, from_number),
             "variables": {"BRIDGE_FROM": from_number, "BRIDGE_TO": to},
         }
         request = json_request(NAME, purpose, self._ari(purpose, "channels"), body, self._ari_headers())
@@ -426,14 +419,12 @@ class Asterisk(Carrier):
         told = (
             "caller=${URIENCODE(${UNIQUEID})},from=${URIENCODE(${CALLERID(num)})},to=${URIENCODE(${EXTEN})}"
         )
+        dial = f"exten => {number},1,Dial(WebSocket/bridge/c(ulaw)f(json)v({told}),,g)"
+        ask_next = f"then CURL({urls.ended},caller=${{UNIQUEID}}), and Dial it"
         return (
             Setting("websocket_client.conf", section),
-            Setting(
-                "extensions.conf", f"exten => {number},1,Dial(WebSocket/bridge/c(ulaw)f(json)v({told}),,g)"
-            ),
-            Setting(
-                "extensions.conf, for transfers", f"then CURL({urls.ended},caller=${{UNIQUEID}}), and Dial it"
-            ),
+            Setting("extensions.conf", dial),
+            Setting("extensions.conf, for transfers", ask_next),
         )
 
     def check(self) -> Plan[str] | None:
@@ -457,10 +448,3 @@ CARRIER = Asterisk
 
 def _bad_webhook(reason: str) -> ProtocolError:
     return ProtocolError(reason, peer=NAME, kind="bad_webhook")
-
-
-def _destination(purpose: str, number: str) -> str:
-    """`number`, if the dialplan can be given it."""
-    if not _DESTINATION.match(number):
-        raise CarrierError(f"cannot {purpose}: that is not a number or a name to dial", carrier=NAME)
-    return number

@@ -24,16 +24,15 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Struct
 
+from bridge.carriers.capabilities import Capabilities, How, Marks
 from bridge.carriers.carrier import (
-    Capabilities,
     Carrier,
-    How,
     IncomingCall,
-    Marks,
     Setting,
     StreamUrls,
     Upgrade,
 )
+from bridge.carriers.dialable import dialable
 from bridge.carriers.dialect import Audio, Binary, Delivery, Digit, Event, Ignored, Started, Stopped
 from bridge.carriers.http_auth import has_basic, has_bearer
 from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE, JsonDialect, Kind, Phase, Wire
@@ -50,8 +49,6 @@ PCM16_16K: Final = AudioFormat(Encoding.PCM16, 16_000)
 FORMATS: Final[Mapping[str, AudioFormat]] = {"8k": PCM16_8K, "16k": PCM16_16K}
 
 _CALL_ID: Final = r"\A[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z"
-#: Whom a command may name: no space, comma, brace or anything else that ends an argument.
-_DESTINATION: Final = re.compile(r"\A\+?[0-9A-Za-z*#][0-9A-Za-z*#._-]{0,63}\Z")
 _DIGITS: Final = re.compile(r"\A[0-9A-D*#wW]{1,64}\Z")
 _MAX_FIELD_CHARS: Final = 400
 #: Commands that change nothing.
@@ -248,7 +245,7 @@ class Freeswitch(Carrier):
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None]:
         """The call goes on in the dialplan, at the extension `to`."""
         purpose = "transfer the call"
-        to, context = _word(purpose, to), _word(purpose, self._config.context)
+        to, context = dialable(NAME, purpose, to), dialable(NAME, purpose, self._config.context)
         return self._change(purpose, "uuid_transfer", call.call_id, to, "XML", context)
 
     def send_digits(self, call: IncomingCall, digits: str) -> Plan[None]:
@@ -265,8 +262,8 @@ class Freeswitch(Carrier):
                 f"cannot {purpose}: carriers.freeswitch.endpoint is needed for it, such as sofia/gateway/trunk/{{to}}",
                 carrier=NAME,
             )
-        endpoint = config.endpoint.replace("{to}", _word(purpose, to))
-        caller = _word(purpose, from_number)
+        endpoint = config.endpoint.replace("{to}", dialable(NAME, purpose, to))
+        caller = dialable(NAME, purpose, from_number)
         made = yield from self._command(purpose, "create_uuid")
         call_id = made.body.decode("utf-8", "replace").strip()
         if not re.match(_CALL_ID, call_id):
@@ -274,7 +271,7 @@ class Freeswitch(Carrier):
         variables = (
             f"{{origination_uuid={call_id},origination_caller_id_number={caller},ignore_early_media=true}}"
         )
-        where = (_word(purpose, config.extension), "XML", _word(purpose, config.context))
+        where = (dialable(NAME, purpose, config.extension), "XML", dialable(NAME, purpose, config.context))
         # In the background: `originate` itself answers when the other side has picked up.
         yield from self._command(purpose, "bgapi", "originate", variables + endpoint, *where)
         return call_id
@@ -338,12 +335,3 @@ def _carried_out(request: RestRequest, *, gone_is_fine: bool) -> Plan[None]:
     failed = answer.body.lstrip().startswith(b"-")  # -ERR and -USAGE come with a status of 200
     if failed and not (gone_is_fine and _NO_SUCH_CHANNEL in answer.body):
         fail(request, answer)
-
-
-def _word(purpose: str, word: str) -> str:
-    """`word`, if it is one argument of a command and nothing more."""
-    if not _DESTINATION.match(word):
-        raise CarrierError(
-            f"cannot {purpose}: {plain(word, 40)!r} is not a number or a name to dial", carrier=NAME
-        )
-    return word
