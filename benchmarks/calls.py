@@ -2,6 +2,7 @@
 
     python -m benchmarks.calls             N = 1, 25, 100, 300, 500, then memory over 500 short calls
     python -m benchmarks.calls --peers     Pipecat too, in the same run, so that every claim is a ratio
+    python -m benchmarks.calls --carrier telnyx,plivo    what other carriers' calls cost, beside Twilio's
     python -m benchmarks.calls --quick     a smoke run: exit 1 on stale or lost audio or a crash, whatever the timing
 
 One server process is pinned to core 0; the callers and a mock of Lightning share one process on core 1. What is
@@ -25,7 +26,17 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import sound
-from benchmarks.contenders import BRIDGE, FLOOR, PEERS_PYTHON, PIPECAT, ROOT, Contender, serving
+from benchmarks.contenders import (
+    BRIDGE,
+    CREDENTIALS,
+    FLOOR,
+    PEERS_PYTHON,
+    PIPECAT,
+    ROOT,
+    Contender,
+    bridge_called_by,
+    serving,
+)
 from benchmarks.process import SpeedProbe
 from benchmarks.report import Figures, figures, is_sound, markdown
 from benchmarks.scenario import QUICK, Meter, Timings, observe, short_calls
@@ -75,6 +86,13 @@ def _options() -> argparse.Namespace:
         metavar="N",
         help="calls of the bare paced sender that the others are compared with (100; 0 leaves it out)",
     )
+    parser.add_argument(
+        "--carrier",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,...",
+        help=f"call by these carriers' emulators instead: {', '.join(CREDENTIALS)}",
+    )
     parser.add_argument("--no-bridge", action="store_true", help="measure the peer alone")
     parser.add_argument("--no-memory", action="store_true", help="leave out the run of short calls")
     parser.add_argument(
@@ -86,7 +104,9 @@ def _options() -> argparse.Namespace:
     if options.floor is None:
         options.floor = 0 if options.quick else 100
     if options.calls is None:
-        options.calls = [1, 5] if options.quick else [1, 25, 100, 300, 500]
+        options.calls = [1, 5] if options.quick else [50] if options.carrier else [1, 25, 100, 300, 500]
+    if strangers := set(options.carrier) - set(CREDENTIALS):
+        parser.error(f"no emulator of {', '.join(sorted(strangers))}")
     if options.peers and not PEERS_PYTHON.exists():
         parser.error(f"{PEERS_PYTHON.relative_to(ROOT)} is missing: benchmarks/README.md says how to make it")
     return options
@@ -104,6 +124,11 @@ async def _run(options: argparse.Namespace, results: Results, logs: Path) -> Non
     with_memory = not (options.no_memory or options.quick)
     if options.floor:
         await bench.row(FLOOR, options.floor)
+    if options.carrier:
+        for carrier in options.carrier:
+            for calls in options.calls:
+                await bench.row(bridge_called_by(carrier), calls)
+        return
     for contender, rows in ((BRIDGE, options.calls), (PIPECAT, options.peer_calls)):
         if contender is BRIDGE and options.no_bridge or contender is PIPECAT and not options.peers:
             continue

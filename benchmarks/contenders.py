@@ -9,20 +9,38 @@ import asyncio
 import socket
 import sys
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.line import ACCOUNT_SID
 from benchmarks.load import Door, Load
 from benchmarks.mock_lightning import MockLightning
 from benchmarks.process import Server
+from bridge.carriers.registry import carrier_types
+from bridge.config import ENV_PREFIX
+from bridge.config_tree import convert, variable_of
+from bridge.emulators.carriers.telnyx import PUBLIC_KEY as TELNYX_KEY
 
 ROOT = Path(__file__).parents[1]
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 AUTH_TOKEN = "benchmark-token"  # of the simulated account; there is no such account
 READY_WITHIN_S = 30.0
+#: What each emulated carrier and the bridge know of each other: `[carriers.<name>]`.
+CREDENTIALS: Mapping[str, Mapping[str, str]] = {
+    "twilio": {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN},
+    "telnyx": {"public_key": TELNYX_KEY},
+    "plivo": {"auth_token": AUTH_TOKEN},
+    "vonage": {"signature_secret": AUTH_TOKEN, "api_key": "benchmark", "application_id": "benchmark"},
+    "signalwire": {"signing_key": AUTH_TOKEN},
+    "exotel": {"username": "benchmark", "password": AUTH_TOKEN},
+    "asterisk": {"username": "benchmark", "password": AUTH_TOKEN},
+    "freeswitch": {"token": AUTH_TOKEN},
+    "jambonz": {"webhook_secret": AUTH_TOKEN, "username": "benchmark", "password": AUTH_TOKEN},
+    "genesys": {"api_key": "benchmark", "client_secret": b64encode(AUTH_TOKEN.encode()).decode()},
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,28 @@ BRIDGE = Contender(
     lambda port: Door(answer_url=f"http://127.0.0.1:{port}/carriers/twilio/answer", auth_token=AUTH_TOKEN),
     "/readyz",
 )
+
+
+def bridge_called_by(carrier: str) -> Contender:
+    """The bridge, called by the emulator of `carrier`."""
+    keys = CREDENTIALS[carrier]
+    section = convert(keys, carrier_types()[carrier].section, "benchmark")
+
+    def environ(port: int, lightning_port: int, calls: int) -> dict[str, str]:
+        own = {variable_of(f"carriers.{carrier}.{key}", ENV_PREFIX): value for key, value in keys.items()}
+        # Where no key can be pressed, nobody can tell the agent when to begin.
+        starts = (
+            {} if carrier_types()[carrier].capabilities.dtmf else {"BRIDGE_AGENT__OPTIONS__AT_ONCE": "true"}
+        )
+        return _bridge_environ(port, lightning_port, calls) | own | starts
+
+    def door(port: int) -> Door:
+        url = f"http://127.0.0.1:{port}/carriers/{carrier}/answer"
+        return Door(answer_url=url, carrier=carrier, section=section)
+
+    return replace(BRIDGE, name=f"bridge, {carrier}", environ=environ, door=door)
+
+
 PIPECAT = Contender(
     "pipecat",
     lambda port, lightning: (str(PEERS_PYTHON), "benchmarks/peers/pipecat_bot.py", str(port), str(lightning)),

@@ -5,7 +5,8 @@ Strategy:
 - The 20 ms of a packet are cut into slots of 1 ms; every call has its slot, as real callers are not in step.
   Slot n is due at start + n ms; a late slot is made up for, never skipped, and its lateness is kept: an overload
   of the generator must not be booked to the bridge.
-- A call is opened as Twilio opens it: signed webhook, token out of the TwiML, signed upgrade, start.
+- A call is opened as Twilio opens it: signed webhook, token out of the TwiML, signed upgrade, start. Of another
+  carrier it is opened by that carrier's emulator, and `benchmarks.emulated_line` is the line.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
+from benchmarks.emulated_line import EmulatedLine
 from benchmarks.line import ACCOUNT_SID, Line, call_sid
 from benchmarks.mock_lightning import MockLightning
+from bridge.config_tree import Section
+from bridge.emulators.caller_plan import CallPlan
+from bridge.emulators.caller_webhooks import Addresses, Answer
+from bridge.emulators.exchange import Exchange, exchange_type
 
 SLOTS = 20
 SLOT_S = 0.001
@@ -36,11 +42,14 @@ class Door:
         media_url: where to connect, when there is no webhook to ask (a peer).
         answer_url: the webhook.
         auth_token: what to sign with.
+        carrier, section: whose emulator calls, and with which secrets; by default Twilio's, by hand.
     """
 
     media_url: str = ""
     answer_url: str = ""
     auth_token: str = ""
+    carrier: str = ""
+    section: Section = field(default_factory=Section)
 
 
 @dataclass(frozen=True)
@@ -111,13 +120,36 @@ class Load:
 
     async def _open_one(self, door: Door, number: int) -> Line:
         async with asyncio.timeout(15):
-            if door.answer_url:
-                invitation = await _answer(door, number)
+            if door.carrier:
+                line = await self._call_by_emulator(door, number)
             else:
-                invitation = Invitation(door.media_url, {"number": str(number)})
-            line = await self._connect(invitation, door.auth_token, number)
+                line = await self._call(door, number)
         self._slots[number % SLOTS].append(line)
         self.lines.append(line)
+        return line
+
+    async def _call(self, door: Door, number: int) -> Line:
+        if door.answer_url:
+            invitation = await _answer(door, number)
+        else:
+            invitation = Invitation(door.media_url, {"number": str(number)})
+        return await self._connect(invitation, door.auth_token, number)
+
+    async def _call_by_emulator(self, door: Door, number: int) -> Line:
+        plan = CallPlan(
+            answer_url=door.answer_url,
+            section=door.section,
+            carrier=door.carrier,
+            from_number=caller_number(number),
+        )
+        exchange = exchange_type(door.carrier)(plan, Addresses(door.answer_url), door.section)
+        order = exchange.understand(await _announce(exchange))
+        if order is None:
+            raise ConnectionError("no stream in the answer")
+        line = EmulatedLine(number, self._noise, self._requested, exchange, order, exchange.handshake(order))
+        url = urlsplit(order.url)
+        await asyncio.get_running_loop().create_connection(lambda: line, url.hostname, url.port)
+        await line.opened
         return line
 
     async def _connect(self, invitation: Invitation, auth_token: str, number: int) -> Line:
@@ -146,11 +178,11 @@ async def _answer(door: Door, number: int) -> Invitation:
         "Direction": "inbound",
         "ApiVersion": "2010-04-01",
     }
-    status, body = await _post(
-        door.answer_url, urlencode(form), signature(door.auth_token, door.answer_url, form)
-    )
-    if status != 200:
-        raise ConnectionError(f"the webhook answered {status}: {body[:200]!r}")
+    headers = {
+        "X-Twilio-Signature": signature(door.auth_token, door.answer_url, form),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    body = await _ask("POST", door.answer_url, headers, urlencode(form).encode())
     stream = ElementTree.fromstring(body).find(".//Stream")
     if stream is None:
         raise ConnectionError(f"no stream in the answer: {body[:200]!r}")
@@ -158,19 +190,33 @@ async def _answer(door: Door, number: int) -> Invitation:
     return Invitation(stream.attrib["url"], parameters)
 
 
-async def _post(url: str, body: str, signed: str) -> tuple[int, bytes]:
+async def _announce(exchange: Exchange) -> Answer | None:
+    """Make the emulated carrier's webhook, if it has one."""
+    if (ask := exchange.announce()) is None:
+        return None
+    body = await _ask(ask.method, ask.url, ask.headers, ask.body)
+    return Answer(200, body.decode())
+
+
+async def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """What a webhook answers.
+
+    Raises:
+        ConnectionError: it refuses.
+    """
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
-        f"X-Twilio-Signature: {signed}\r\n"
-        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    writer.write((head + body).encode())
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in {**headers, "Content-Length": str(len(body))}.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
     answer = await reader.read()
     writer.close()
     top, _, text = answer.partition(b"\r\n\r\n")
-    return int(top.split(b" ", 2)[1]), text
+    status = int(top.split(b" ", 2)[1])
+    if not 200 <= status < 300:
+        raise ConnectionError(f"the webhook answered {status}: {text[:200]!r}")
+    return text
 
 
 def signature(auth_token: str, url: str, form: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 Strategy:
 
-- Only what the servers under test send: unfragmented text frames under 64 KiB, close, ping. Anything else is an
+- Only what the servers under test send: unfragmented frames under 64 KiB, close, ping. Anything else is an
   error, never a guess.
 - Client frames carry the mask key 0: legal, and the payload needs no pass over it.
 - Bytes in, messages out; nothing here knows asyncio.
@@ -14,7 +14,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CLIENT_KEY = "bG9hZC1nZW5lcmF0b3ItMQ=="
 
