@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bridge.carriers.dialect import Ignored
-from bridge.carriers.twilio import ORDER
+from bridge.carriers.json_dialect import ORDER, Kind, Phase
 from bridge.media.barge_in import BARGE_IN_TABLE, TURN_TABLE
 
 TARGET = Path(__file__).with_name("states.md")
@@ -34,10 +34,10 @@ def page() -> str:
         if a is not b or verdict != "none"
     )
     turns = ((a.value, b.value, voice.value) for (a, voice), b in TURN_TABLE.items() if a is not b)
-    twilio = (
-        (phase.value, phase.value if isinstance(then, Ignored) else then.value, _twilio_label(wire, then))
+    stream = (
+        (phase.value, then.value if isinstance(then, Phase) else phase.value, _stream_label(kind, then))
         for phase, row in ORDER.items()
-        for wire, then in row.items()
+        for kind, then in row.items()
     )
     return "\n".join(
         (
@@ -47,15 +47,14 @@ def page() -> str:
             diagram("Barge-in", "bridge/media/barge_in.py", barge_in),
             diagram("The caller's turn", "bridge/media/barge_in.py", turns),
             "\nMessages that are counted and ignored say so.",
-            diagram("A Twilio media stream", "bridge/carriers/twilio.py", twilio),
+            diagram("A carrier's media stream", "bridge/carriers/json_dialect.py", stream),
             "",
         )
     )
 
 
-def _twilio_label(wire: type, then: object) -> str:
-    name = wire.__name__.lstrip("_").lower()
-    return f"{name} (ignored)" if isinstance(then, Ignored) else name
+def _stream_label(kind: Kind, then: object) -> str:
+    return f"{kind.value} (ignored)" if isinstance(then, Ignored) else kind.value
 
 
 if __name__ == "__main__":
