@@ -35,22 +35,35 @@ def checked_number(text: str, option: str) -> str:
     raise ConfigError(f"{text!r} is no number: write {wanted}", key=option)
 
 
-def the_carrier(config: Config, name: str, source: str, *, option: str) -> Carrier:
-    """The carrier called `name`, as it is configured.
+def any_carrier(config: Config, name: str, *, option: str) -> Carrier:
+    """The carrier called `name`, as far as it is configured: what is missing has its default.
 
     Raises:
-        ConfigError: there is no such carrier, or no section of it, or something is missing there.
+        ConfigError: there is no such carrier.
     """
     from bridge.carriers.registry import carrier_types, configured
 
     types = carrier_types()
     if name not in types:
         raise ConfigError(f"{name!r} is no carrier: {_nearest(name, list(types))}", key=option)
-    section = f"carriers.{name}"
-    carrier = configured(config.carriers).get(name)
-    for key, why in (carrier or types[name](types[name].section())).missing():
-        raise _missing(f"{section}.{key}", why, source)
-    if carrier is None:
+    return configured(config.carriers).get(name) or types[name](types[name].section())
+
+
+def what_is_missing(carrier: Carrier, source: str) -> list[ConfigError]:
+    """What the carrier's section lacks before it can be served."""
+    return [_missing(f"carriers.{carrier.name}.{key}", why, source) for key, why in carrier.missing()]
+
+
+def the_carrier(config: Config, name: str, source: str, *, option: str) -> Carrier:
+    """The carrier called `name`, as it is configured.
+
+    Raises:
+        ConfigError: there is no such carrier, or no section of it, or something is missing there.
+    """
+    carrier, section = any_carrier(config, name, option=option), f"carriers.{name}"
+    for missing in what_is_missing(carrier, source):
+        raise missing
+    if getattr(config.carriers, name) is None:
         raise ConfigError(
             f"is missing: the carrier is served once it has a section, [{section}]",
             key=section,

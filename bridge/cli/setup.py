@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from bridge.cli.account import note
-from bridge.cli.installation import checked_number, public_urls, the_carrier
+from bridge.cli.installation import any_carrier, checked_number, public_urls, the_carrier, what_is_missing
 from bridge.cli.running import ConfigPath, Flag, Text, run
 
 if TYPE_CHECKING:
@@ -33,17 +33,26 @@ def setup(
     printed all the same, and the exit code is 1.
 
     Args:
-        carrier: twilio, telnyx, plivo, ...: it needs its section in the configuration.
+        carrier: twilio, telnyx, plivo, ...; for --apply with its credentials in the configuration.
         number: the number that is going to be called: +15550100001. Where calls have none, that of the extension.
         config: a TOML file; BRIDGE_SECTION__KEY in the environment is read on top of it.
         public_url: instead of server.public_url.
         apply: make the settings.
     """
     settings = _configured(config, public_url)
-    chosen = the_carrier(settings, carrier, _source(config), option="CARRIER")
+    chosen = (
+        the_carrier(settings, carrier, _source(config), option="CARRIER")
+        if apply
+        else any_carrier(settings, carrier, option="CARRIER")
+    )
     urls = public_urls(settings, carrier, _source(config))
     wanted = checked_number(number, "--number")
-    return run(_apply(chosen, wanted, urls)) if apply else _show(chosen, wanted, urls)
+    if apply:
+        return run(_apply(chosen, wanted, urls))
+    _show(chosen, wanted, urls)
+    for missing in what_is_missing(chosen, _source(config)):
+        note(f"bridge: its calls are not served yet: {missing}")
+    return 0
 
 
 def _configured(path: Path | None, public_url: str) -> Config:
@@ -57,10 +66,9 @@ def _source(path: Path | None) -> str:
     return str(path or "environment")
 
 
-def _show(carrier: Carrier, number: str, urls: StreamUrls) -> int:
+def _show(carrier: Carrier, number: str, urls: StreamUrls) -> None:
     for setting in carrier.settings(number, urls):
         print(f"{setting.where}\n    {setting.value}")
-    return 0
 
 
 async def _apply(carrier: Carrier, number: str, urls: StreamUrls) -> int:

@@ -111,7 +111,7 @@ def test_what_cannot_be_made_is_printed(invoke: Invoke) -> None:
         (("twillio",), {}, "CARRIER: 'twillio' is no carrier: did you mean twilio?"),
         (("pigeon",), {}, "'pigeon' is no carrier: there are asterisk, "),
         (
-            ("twilio",),
+            ("twilio", "--apply"),
             {"BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN": ""},
             "environment: carriers.twilio.auth_token: is missing: without it no call can be told from a forgery. "
             "Set it in the file or as BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN.",
@@ -150,7 +150,12 @@ def test_wrong_use(
 
 @pytest.mark.parametrize("name", [name for name in carrier_types() if name != "twilio"])
 def test_a_carrier_without_a_section_says_what_it_needs(invoke: Invoke, name: str) -> None:
-    done = invoke("setup", name, "--number", NUMBER, "--public-url", "https://voice.example.com")
+    """Settings need no secrets, so they are shown before there are any; to make them does."""
+    arguments = ("setup", name, "--number", NUMBER, "--public-url", "https://voice.example.com")
+    shown = invoke(*arguments)
+    assert (shown.code, "voice.example.com" in shown.out) == (0, True)
+    assert f"not served yet: environment: carriers.{name}." in shown.err
+    done = invoke(*arguments, "--apply")
     assert (done.code, done.out) == (2, "")
     assert f"carriers.{name}" in done.err
     assert "is missing: " in done.err
