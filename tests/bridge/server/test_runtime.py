@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.call import Call
 from bridge.carriers.carrier import Ended, Ending, IncomingCall
-from bridge.carriers.twilio import TwilioDialect
+from bridge.carriers.twilio import TwilioConfig, TwilioDialect
 from bridge.errors import Unavailable
 from bridge.prompts import apology
 from bridge.server.limits import Limits
@@ -218,6 +219,41 @@ def test_the_carrier_is_told_how_a_call_ended(reason: str, ending: Ending) -> No
         assert room.runtime.ended_of("CAunknown").ending is Ending.LOST
 
     run_virtually(scenario)
+
+
+@virtual
+async def test_a_caller_who_was_handed_on_is_connected_wherever_the_carrier_asks() -> None:
+    room = Room()
+    call, _ = room.call()
+    call.transfer_to = "+15550009999"
+    handed_on = Ended(Ending.TRANSFERRED, "+15550009999")
+    assert room.runtime.ended_of(call.id) == handed_on, "asked before it has answered that it will"
+    room.runtime.close_call(call, "carrier")
+    assert room.runtime.ended_of(call.id) == handed_on
+    assert room.runtime.stats.calls_ended == {"transferred": 1}
+
+
+@virtual
+async def test_a_carrier_that_cannot_be_served_is_left_out_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = make_config("http://127.0.0.1:1", "tests.support.agents:waits_for_ever")
+    carriers = replace(config.carriers, twilio=TwilioConfig())
+    runtime = Runtime(replace(config, carriers=carriers), waits)
+    assert runtime.carriers == {}
+    assert "Twilio is not served: carriers.twilio.auth_token is missing" in caplog.text
+
+
+@virtual
+async def test_both_chains_of_audio_are_told_once_a_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    room = Room()
+    call, _ = room.call()
+    told = [message for message in caplog.messages if "mulaw" in message]
+    assert told == [
+        "call CA1 started on twilio: caller mulaw 8000 Hz (untouched); bridge mulaw 8000 Hz (untouched)"
+    ]
+    room.runtime.close_call(call, "carrier")
 
 
 @virtual
