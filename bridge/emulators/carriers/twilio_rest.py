@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from bridge.carriers.rest import RestAnswer, RestRequest, basic
@@ -92,8 +92,7 @@ def _is_url(text: str) -> bool:
 
 
 def _error(status: int, code: int, message: str) -> RestAnswer:
-    body: dict[str, Any] = {"code": code, "message": message, "status": status}
-    return said(status, body | {"more_info": f"https://www.twilio.com/docs/errors/{code}"})
+    return said(status, {"code": code, "message": message, "status": status})
 
 
 STAND_IN = TwilioRest
