@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,9 +23,10 @@ from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Digit, Event, FlowResumed, FlowStopped, MarkPlayed
 from bridge.config import BargeInMode
 from bridge.control import CallControl
+from bridge.ears import Ears, Turn
 from bridge.errors import CallEnded, LightningError, ListenOnly
 from bridge.lightning.voice import CallVoice
-from bridge.media.barge_in import BargeIn, SpeechEnded, TurnDetector, Verdict
+from bridge.media.barge_in import BargeIn, TurnDetector
 from bridge.media.heard import Heard
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
@@ -39,9 +38,6 @@ from bridge.observe.timeline import Timeline
 from bridge.prompts import Prompt, apology, one_moment
 from bridge.wire import Wire
 
-#: What the caller said and nobody asked for is forgotten beyond this.
-MAX_TURNS: Final = 32
-MAX_DIGITS: Final = 64
 #: What an utterance is over by when the call is.
 ENDED: Final = "ended"
 #: Why a call is over whose caller was handed on.
@@ -50,15 +46,6 @@ TRANSFERRED: Final = "transferred"
 _CARRIERS_ENDS: Final = frozenset({"carrier", "carrier_lost"})
 #: What `send_digits` can press: keys, and ``w``, a pause.
 _KEYS: Final = re.compile(r"[0-9A-D*#w]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What the caller said, from `start_ms` to `end_ms` of the call. `text` is empty without a transcriber."""
-
-    start_ms: float
-    end_ms: float
-    text: str = ""
 
 
 class Call:
@@ -90,6 +77,8 @@ class Call:
         filler_after_s: float = 0.0,
     ) -> None:
         self.id = incoming.call_id
+        #: What it was called when we had it placed, where that may be another name than its id.
+        self.placed_as = incoming.placed_as
         self.carrier = carrier
         self.from_number = incoming.from_number
         self.to_number = incoming.to_number
@@ -122,13 +111,17 @@ class Call:
             on_first_audio=self._note_first_audio,
             on_over=self._note_over,
         )
-        self._turn_detector = turn_detector or TurnDetector()
         self._stats, self._clock = stats, clock
         self._mode, self._can_speak, self._filler_after_s = mode, can_speak, filler_after_s
         self._floor = asyncio.Lock()
-        self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
-        self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
-        self._news = asyncio.Event()  # a digit, a turn, or the end
+        self._ears = Ears(
+            mouth=self._mouth,
+            barge_in=barge_in,
+            turn_detector=turn_detector or TurnDetector(),
+            stats=stats,
+            clock=clock,
+            note=self._note,
+        )
         self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
                    from_number=self.from_number, to_number=self.to_number)  # fmt: skip
 
@@ -187,35 +180,19 @@ class Call:
         Raises:
             CallEnded: the call is over, or ended meanwhile.
         """
-        collected = ""
-        while len(collected) < digits:
-            if not self._digits and not await self._wait_for_news(lambda: bool(self._digits), timeout_s):
-                break
-            digit = self._digits.popleft()
-            if digit in finish_on:
-                break
-            collected += digit
-        return collected
+        return await self._ears.gather(digits, timeout_s, finish_on)
 
-    async def turns(self, *, timeout_s: float | None = None) -> AsyncIterator[Turn]:
+    def turns(self, *, timeout_s: float | None = None) -> AsyncIterator[Turn]:
         """What the caller says, a turn at a time: each comes when the caller has fallen silent again.
 
         Ends when the call does, or when the caller has not begun to speak for `timeout_s`.
         """
-        while not self.ended:
-            try:
-                arrived = await self._wait_for_news(lambda: bool(self._turns), timeout_s)
-            except CallEnded:
-                return
-            if arrived:
-                yield self._turns.popleft()
-            elif not self._turn_detector.speaking:
-                return
+        return self._ears.turns(timeout_s)
 
     @property
     def digits(self) -> str:
         """The keys pressed and not yet gathered."""
-        return "".join(self._digits)
+        return self._ears.digits
 
     @property
     def heard(self) -> Heard:
@@ -336,71 +313,17 @@ class Call:
         if isinstance(event, MarkPlayed):
             self._mouth.mark_played(event.name)
         elif isinstance(event, Digit):
-            self._press(event.digit)
+            self._ears.press(event.digit)
         elif isinstance(event, FlowStopped):
             self._mouth.playout.stop_flow(self._clock(), event.for_s)
         elif isinstance(event, FlowResumed):
             self._mouth.playout.resume_flow()
 
-    def _press(self, digit: str) -> None:
-        self._note(tl.DigitPressed, digit=digit)
-        self._digits.append(digit)
-        if self._barge_in.digit(talking=self._mouth.utterance is not None) is Verdict.COMMIT:
-            self._give_floor("digit", None)
-        self._news.set()
-
     def listen(self, window: Window) -> None:
         """Take one window of the detector: the caller's last 32 ms."""
-        talking = self._mouth.utterance is not None
-        if talking:
-            self._mind(self._barge_in.window(window.probability, window.level_dbfs, talking=True), window)
-        turn = self._turn_detector.window(
-            window.probability, window.level_dbfs, window.end_ms, talking=talking
-        )
-        if isinstance(turn, SpeechEnded):
-            self._end_turn(turn)
+        self._ears.listen(window)
 
-    def _mind(self, verdict: Verdict, window: Window) -> None:
-        if verdict is Verdict.COMMIT:
-            self._give_floor("speech", window.end_ms)
-        elif verdict is Verdict.HOLD:
-            self._stats.holds += 1
-            self._mouth.playout.hold(self._clock())
-        elif verdict is Verdict.RELEASE:
-            self._stats.false_holds += 1
-            self._mouth.playout.release()
-
-    def _give_floor(self, by: str, onset_ms: float | None) -> None:
-        utterance = self._mouth.utterance
-        if utterance is None:
-            return
-        self._stats.barge_ins[by] += 1
-        self._mouth.stop(utterance, by)
-        heard = utterance.heard
-        self._note(tl.BargeIn, by=by, dropped_ms=heard.total_ms - heard.ms, onset_ms=onset_ms)
-
-    def _end_turn(self, turn: SpeechEnded) -> None:
-        self._turns.append(Turn(turn.start_ms, turn.end_ms))
-        self._note(tl.CallerSpoke, start_ms=turn.start_ms, end_ms=turn.end_ms)
-        self._news.set()
-
-    # -- waiting and ending ------------------------------------------------------------------------------------
-
-    async def _wait_for_news(self, arrived: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until `arrived()`; False when time runs out.
-
-        Raises:
-            CallEnded: the call ended first.
-        """
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not arrived():
-                    self._check()
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
+    # -- ending ----------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
         if self.ended:
@@ -453,7 +376,7 @@ class Call:
         self._mouth.close()
         self._stats.playout.add(self._mouth.playout.stats)
         self._note(tl.CallEnded, reason=self.ended)
-        self._news.set()
+        self._ears.close(f"call {self.id} is over: {self.ended}")
 
     def _note(self, kind: Callable[..., tl.Entry], **fields: Any) -> None:
         self.timeline.add(kind(at_ms=(self._clock() - self.started_s) * 1000, **fields))

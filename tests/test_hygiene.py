@@ -41,6 +41,7 @@ FLOORS = (
     {"server"},
     {"emulators", "agents"},
     {"call"},
+    {"ears"},
     {"mouth", "control"},
     {"wire"},
     {"media", "prompts"},
@@ -52,7 +53,7 @@ FLOORS = (
     {"catalogue"},
     {"config_lightning"},
     {"config_tree"},
-    {"errors", "names", "secret", "codecs"},
+    {"errors", "names", "networks", "secret", "codecs"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: What stands below, and is none of its business all the same.
