@@ -1,31 +1,34 @@
-"""Asterisk: the WebSocket channel driver (`chan_websocket`), one's own exchange instead of a carrier's.
+"""Asterisk, one's own exchange instead of a carrier's: the WebSocket channel driver. Its wire: `asterisk_dialect`.
 
-Strategy, besides what `dialect`, `json_dialect` and `carrier` promise:
+Strategy, besides what `carrier` promises:
 
-- Binary messages are the sound, text messages the control, as one line of plain text or as JSON. Plain text is put
-  into JSON and read as that; our commands go out in the form that MEDIA_START came in.
 - Asterisk connects to us, or we connect to a channel that waits for us (``WebSocket/INCOMING``), and the media socket
   is the same from there on. Name and password are the gate of both: HTTP Basic.
-- A call is named by the channel that dialled (`caller`), where the dialplan tells it: that is what a transfer and a
-  placed call know it by. Failing that, by the WebSocket's own channel; never by `connection_id`, the section's name.
-- The driver drops what is no whole frame, and throws queued marks away with what it flushes: messages are whole
-  frames, and no mark is waited for after a clear.
-- A command over 128 bytes is ignored by Asterisk: ours are short, by pattern.
+- What a call can be told past its media socket the dialplan tells it: it asks ``ended`` whom to dial next.
+- Whom we name to a dialplan, or to ARI, is one word by pattern: `dialable`.
 
-Facts, from docs.asterisk.org (WebSocket channel driver, websocket_client.conf, ARI), channels/chan_websocket.c and
-rest-api in the sources of Asterisk 20 to 23, and a run against Asterisk's master of August 2026.
+Facts, from docs.asterisk.org (WebSocket channel driver, websocket_client.conf, ARI) and rest-api in the sources of
+Asterisk 20 to 23.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from bridge.carriers.asterisk_dialect import (
+    CHANNEL_ID,
+    FORMATS,
+    MAX_FIELD_CHARS,
+    NAME,
+    SUBPROTOCOL,
+    AsteriskDialect,
+)
 from bridge.carriers.capabilities import Capabilities, How, Marks
 from bridge.carriers.carrier import (
     Carrier,
@@ -40,233 +43,16 @@ from bridge.carriers.carrier import (
     Webhook,
 )
 from bridge.carriers.dialable import dialable, is_dialable
-from bridge.carriers.dialect import (
-    Audio,
-    Binary,
-    Delivery,
-    Digit,
-    Event,
-    FlowResumed,
-    FlowStopped,
-    Ignored,
-    MarkPlayed,
-    Started,
-)
 from bridge.carriers.http_auth import require_basic
-from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Phase, Wire
 from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, json_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Unsupported
 from bridge.secret import Secret
-from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
+from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K
 
-NAME: Final = "asterisk"
-#: What Asterisk asks for in ``Sec-WebSocket-Protocol``, and we of it.
-SUBPROTOCOL: Final = "media"
-
-#: Asterisk's names of formats that need no codec of their own.
-FORMATS: Final[Mapping[str, AudioFormat]] = {
-    "ulaw": MULAW_8K,
-    "alaw": ALAW_8K,
-    "slin": PCM16_8K,
-    **{f"slin{khz}": AudioFormat(Encoding.PCM16, khz * 1000) for khz in (12, 16, 24, 32, 48)},
-}
-
-# A channel's unique id: "1795260005.2", with the system's name before it, or what ARI was told to call it.
-_CHANNEL_ID: Final = r"\A[0-9A-Za-z][0-9A-Za-z_.@;+-]{0,148}\Z"
+# A waiting channel's media id: what leads to it at Asterisk's web server.
 _CONNECTION_ID: Final = r"\A[0-9A-Za-z][0-9A-Za-z_-]{7,99}\Z"
-_MARK_NAME: Final = re.compile(r"\A[0-9A-Za-z_.-]{1,64}\Z")
-_EVENT_NAME: Final = re.compile(rb"\A[A-Z][A-Z_]{2,40}\Z")
-_MAX_FIELD_CHARS: Final = 400
-_LONGEST_MESSAGE_MS: Final = 200
-_STEP_MS: Final = 20  # the playout's clock
-_ECHOES: Final = ("MEDIA_MARK_PROCESSED", "MEDIA_BUFFERING_COMPLETED")
-
-# -- messages received -----------------------------------------------------------------------------
-
-_Digit = Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#", "A", "B", "C", "D"]
-
-
-class _Start(Wire, tag="MEDIA_START"):
-    channel_id: Annotated[str, Meta(pattern=_CHANNEL_ID)]
-    format: str
-    optimal_frame_size: Annotated[int, Meta(ge=1, le=65_536)]
-    channel_variables: dict[str, object] = {}
-
-
-class _Dtmf(Wire, tag="DTMF_END"):
-    digit: _Digit
-
-
-class _Mark(Wire, tag="MEDIA_MARK_PROCESSED"):
-    correlation_id: str = ""
-
-
-#: What says nothing but its own name, as far as we read it.
-_TELLING: Final[Mapping[str, Event]] = {
-    "MEDIA_XOFF": FlowStopped(),
-    "MEDIA_XON": FlowResumed(),
-    "STATUS": Ignored("status"),
-    "QUEUE_DRAINED": Ignored("queue_drained"),
-    "MEDIA_BUFFERING_COMPLETED": Ignored("buffering_completed"),
-    "ERROR": Ignored("carrier_error"),
-}
-_EVENTS: Final[Mapping[type[Struct], Event]] = {
-    msgspec.defstruct(name, [], bases=(Wire,), tag=name): event for name, event in _TELLING.items()
-}
-
-
-def in_json(line: bytes) -> bytes:
-    """A line of plain-text control as the JSON that says the same; as it stands when it is no such line.
-
-    ``EVENT name:value name:value``; the two events that echo an id of ours have it alone, and the text of an error
-    may hold spaces.
-    """
-    name, _, rest = line.strip().partition(b" ")
-    if not _EVENT_NAME.match(name):
-        return line
-    fields = {"event": name.decode("ascii")}
-    try:
-        text = rest.decode("utf-8")
-    except UnicodeDecodeError:
-        return line
-    if fields["event"] in _ECHOES:
-        return msgspec.json.encode({**fields, "correlation_id": text})
-    for word in text.split():
-        key, colon, value = word.partition(":")
-        if colon:
-            fields.setdefault(key, value)
-    return msgspec.json.encode(fields)
-
-
-# -- dialect ---------------------------------------------------------------------------------------
-
-_MEDIA_BEFORE_START: Final = Ignored("media_before_start")
-
-
-class AsteriskDialect(JsonDialect):
-    """The media socket of one WebSocket channel; see `bridge.carriers.dialect.Dialect`.
-
-    Args:
-        told: what the dialplan wrote into the address (`caller`, `from`, `to`), stronger than channel variables.
-    """
-
-    carrier = NAME
-    KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
-        _Start: Kind.START,
-        _Dtmf: Kind.DTMF,
-        _Mark: Kind.MARK,
-        **dict.fromkeys(_EVENTS, Kind.CONTROL),
-    }
-
-    def __init__(self, told: Mapping[str, str]) -> None:
-        super().__init__()
-        self._told = told
-        self._json = False
-        self._received_bytes = 0
-
-    def receive(self, message: bytes) -> Event:
-        """What `message` means; raises ProtocolError as every dialect does."""
-        if type(message) is Binary:
-            return self._sound(message)
-        is_json = message.lstrip().startswith(b"{")
-        event = super().receive(message if is_json else in_json(message))
-        if isinstance(event, Started):
-            self._json = is_json
-        return event
-
-    def _sound(self, message: bytes) -> Event:
-        if self._phase is not Phase.STREAMING:  # some come early under load, and mean nothing yet
-            return _MEDIA_BEFORE_START
-        audio = self.inbound_format
-        if (
-            len(message) % audio.sample_bytes
-        ):  # frames of odd sizes do come; half a sample must not turn what follows
-            message = message[:-1]
-        timestamp_ms = int(audio.ms_in(self._received_bytes))
-        self._received_bytes += len(message)
-        return Audio(message, timestamp_ms)
-
-    # -- what we say -----------------------------------------------------------------------------------
-
-    def opened(self) -> Sequence[bytes]:
-        """Answer the channel, for a dialplan that left it to us (option ``n``); harmless if it is answered."""
-        return (self._command("ANSWER"),)
-
-    def audio(self, payload: bytes) -> bytes:
-        """Whole frames, as they are."""
-        return Binary(payload)
-
-    def mark(self, name: str) -> Sequence[bytes]:
-        """The command that asks for `MarkPlayed(name)` when it gets to the head of the queue; never, once flushed."""
-        assert _MARK_NAME.match(name), "a mark's name that Asterisk would not take"
-        if self._json:
-            return (b'{"command":"MARK_MEDIA","correlation_id":"%b"}' % name.encode("ascii"),)
-        return (b"MARK_MEDIA " + name.encode("ascii"),)
-
-    def clear(self) -> Sequence[bytes]:
-        """Empty the queue; what is flushed while it was paused would stay paused, whatever the documents say."""
-        return (self._command("FLUSH_MEDIA"), self._command("CONTINUE_MEDIA"))
-
-    def goodbye(self, reason: str) -> Sequence[bytes]:
-        """Hang up our channel; the dialplan goes on with the caller's."""
-        return (self._command("HANGUP"),)
-
-    def _command(self, name: str) -> bytes:
-        return (f'{{"command":"{name}"}}' if self._json else name).encode("ascii")
-
-    # -- what Asterisk says ----------------------------------------------------------------------------
-
-    def _start(self, wire: _Start) -> Started:
-        audio, _ = self._served(wire)
-        told = {**_inherited(wire.channel_variables), **self._told}
-        caller = told.get("caller", "")
-        return Started(
-            call_id=caller if re.match(_CHANNEL_ID, caller) else wire.channel_id,
-            stream_id=wire.channel_id,
-            parameters=told,
-            from_number=told.get("from", ""),
-            to_number=told.get("to", ""),
-        )
-
-    def _opened(self, wire: _Start, started: Started) -> None:
-        audio, message_ms = self._served(wire)
-        self.inbound_format = self.outbound_format = audio
-        self.delivery = Delivery(message_ms=message_ms)
-
-    def _served(self, wire: _Start) -> tuple[AudioFormat, int]:
-        """The stream's format, and how much audio a message must hold to be of whole frames.
-
-        Raises:
-            ProtocolError: it is a codec that is not spoken here, or its frames do not go into the playout's.
-        """
-        audio = FORMATS.get(wire.format)
-        if audio is None:
-            known = ", ".join(FORMATS)
-            reason = f"format {plain(wire.format, 20)!r} is not spoken here; dial c(ulaw), or one of {known}"
-            raise self._unserved(reason)
-        for message_ms in range(_STEP_MS, _LONGEST_MESSAGE_MS + 1, _STEP_MS):
-            if audio.bytes_in(message_ms) % wire.optimal_frame_size == 0:
-                return audio, message_ms
-        raise self._unserved(f"no message of whole frames of {wire.optimal_frame_size} bytes")
-
-    def _unserved(self, reason: str) -> ProtocolError:
-        return self._broken(reason, "bad_format", POLICY_VIOLATION if self._phase is Phase.OPENING else None)
-
-    def _event(self, wire: Any) -> Event:
-        if isinstance(wire, _Mark):
-            return MarkPlayed(wire.correlation_id)
-        return Digit(wire.digit) if isinstance(wire, _Dtmf) else _EVENTS[type(wire)]
-
-
-def _inherited(variables: Mapping[str, object]) -> dict[str, str]:
-    """What the dialplan gave our channel along: ``Set(__BRIDGE_CALLER=${UNIQUEID})`` and the like."""
-    told = {name: variables.get(f"BRIDGE_{name.upper()}") for name in ("caller", "from", "to")}
-    return {name: plain(value, _MAX_FIELD_CHARS) for name, value in told.items() if isinstance(value, str)}
-
-
-# -- carrier ---------------------------------------------------------------------------------------
 
 
 class AsteriskConfig(Section, frozen=True):
@@ -328,7 +114,7 @@ class Asterisk(Carrier):
 
     def dialect(self, upgrade: Upgrade) -> AsteriskDialect:
         """A fresh dialect, for one media socket; the query is what the dialplan put into ``v()``."""
-        return AsteriskDialect({name: plain(value, _MAX_FIELD_CHARS) for name, value in upgrade.query})
+        return AsteriskDialect({name: plain(value, MAX_FIELD_CHARS) for name, value in upgrade.query})
 
     # -- webhooks: a dialplan that asks by CURL() ------------------------------------------------------
 
@@ -337,13 +123,13 @@ class Asterisk(Carrier):
         connection_id, caller = webhook.value("connection_id"), webhook.value("caller")
         if not re.match(_CONNECTION_ID, connection_id):
             raise _bad_webhook("connection_id is missing, repeated or malformed")
-        if caller and not re.match(_CHANNEL_ID, caller):
+        if caller and not re.match(CHANNEL_ID, caller):
             raise _bad_webhook("caller is not a channel's unique id")
         return IncomingCall(
             call_id=caller or connection_id,
             account_id="",
-            from_number=plain(webhook.value("from"), _MAX_FIELD_CHARS),
-            to_number=plain(webhook.value("to"), _MAX_FIELD_CHARS),
+            from_number=plain(webhook.value("from"), MAX_FIELD_CHARS),
+            to_number=plain(webhook.value("to"), MAX_FIELD_CHARS),
             direction="inbound",
             detail=connection_id,
         )
@@ -365,7 +151,7 @@ class Asterisk(Carrier):
     def call_id_of(self, webhook: Webhook) -> str:
         """The call that ``ended`` asks about: ``caller``."""
         caller = webhook.value("caller")
-        if not re.match(_CHANNEL_ID, caller):
+        if not re.match(CHANNEL_ID, caller):
             raise _bad_webhook("caller is missing, repeated or malformed")
         return caller
 

@@ -23,7 +23,8 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from bridge.carriers.asterisk import FORMATS, SUBPROTOCOL, AsteriskConfig
+from bridge.carriers.asterisk import AsteriskConfig
+from bridge.carriers.asterisk_dialect import FORMATS, SUBPROTOCOL
 from bridge.carriers.rest import basic
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.emulators.carrier_buffer import SLOT_BYTES, SLOT_MS

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from bridge.carriers.asterisk import FORMATS, Asterisk, AsteriskConfig, AsteriskDialect, in_json
+from bridge.carriers.asterisk import Asterisk, AsteriskConfig
+from bridge.carriers.asterisk_dialect import FORMATS, AsteriskDialect, in_json
 from bridge.carriers.carrier import Ended, Ending, MediaSocket, Upgrade, Webhook
 from bridge.carriers.dialect import Audio, Binary, Ignored, Started
 from bridge.carriers.rest import basic
@@ -117,6 +118,22 @@ def test_messages_are_whole_frames(codec: str, frame_bytes: int, message_ms: int
     assert made.inbound_format == made.outbound_format == FORMATS[codec]
     assert made.delivery.message_ms == message_ms
     assert FORMATS[codec].bytes_in(message_ms) % frame_bytes == 0
+
+
+def test_a_release_that_tells_no_id_is_not_waited_for_with_its_marks() -> None:
+    """Before 22.8 there is neither ``channel_id`` nor MARK_MEDIA: a mark would never come back."""
+    assert not CASES.after("start_old_plain").delivery.marks
+    assert CASES.after("start_plain").delivery.marks
+    named = dialect(f"?caller={CALLER_ID}").receive(CASES.frame("start_old_plain"))
+    assert isinstance(named, Started)
+    assert named.call_id == CALLER_ID
+
+
+@pytest.mark.parametrize(("codec", "said"), [("g729", "'g729' is not spoken"), ("ulaw", "frames of 0 bytes")])
+def test_a_channel_in_passthrough_mode_is_told_what_is_wrong(codec: str, said: str) -> None:
+    with pytest.raises(ProtocolError, match=said) as caught:
+        dialect().receive(start(format=codec, optimal_frame_size=0))
+    assert (caught.value.kind, caught.value.close_code) == ("bad_format", 1008)
 
 
 def test_formats_that_cost_nothing_come_first() -> None:

@@ -27,6 +27,8 @@ MEDIA: Final = f"{URLS.media}?call=abc"
 HEADERS: Final = {**basic("asterisk", PASSWORD), "Sec-WebSocket-Protocol": "media"}
 CALL_ID: Final = "1795260005.2"
 CALLER_ID: Final = "1795260005.1"
+#: What a channel is known by that tells no id.
+CHANNEL: Final = "WebSocket-bridge-0x7f1c2c0062a0"
 CONNECTION_ID: Final = "0a1b2c3d-1111-2222-3333-444455556666"
 FORM: Final = {
     "connection_id": CONNECTION_ID,
@@ -36,6 +38,13 @@ FORM: Final = {
 }
 TOLD: Final = {"call": "abc"}
 INHERITED: Final = {"caller": CALLER_ID, "from": "+15550001111", "to": "+15550002222"}
+HANDED_ON: Final = Started(
+    CALLER_ID,
+    CALL_ID,
+    parameters={**INHERITED, **TOLD},
+    from_number="+15550001111",
+    to_number="+15550002222",
+)
 PAYLOAD: Final = bytes(range(160))
 
 
@@ -63,13 +72,9 @@ CASES: Final = Cases(
         "start_alaw": Started(CALL_ID, CALL_ID, parameters=TOLD),
         "start_slin16": Started(CALL_ID, CALL_ID, parameters=TOLD),
         "start_bare": Started("pbx-1795260005.7", "pbx-1795260005.7", parameters=TOLD),
-        "start_incoming": Started(
-            CALLER_ID,
-            CALL_ID,
-            parameters={**INHERITED, **TOLD},
-            from_number="+15550001111",
-            to_number="+15550002222",
-        ),
+        "start_old_plain": Started(CHANNEL, CHANNEL, parameters=TOLD),
+        "start_incoming": HANDED_ON,
+        "start_inherited": HANDED_ON,
     },
     early={
         "media": Ignored("media_before_start"),

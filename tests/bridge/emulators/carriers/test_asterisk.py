@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.carriers.asterisk import FORMATS, Asterisk, AsteriskConfig, AsteriskDialect
+from bridge.carriers.asterisk import Asterisk, AsteriskConfig
+from bridge.carriers.asterisk_dialect import FORMATS, AsteriskDialect
 from bridge.carriers.carrier import Upgrade, Webhook
 from bridge.carriers.dialect import (
     Audio,
