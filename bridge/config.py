@@ -286,14 +286,15 @@ def _fits_header(secret: Secret) -> bool:
 def _unreachable(server: ServerConfig) -> Iterator[tuple[str, str]]:
     """Why carriers could not connect to `server.public_url`."""
     parts = urlsplit(server.public_url)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         yield (
             "server.public_url",
             "must be https://: carriers open media streams as wss:// only. http:// is for emulators on this machine.",
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, name or address, is this machine and nobody else's."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -124,8 +124,10 @@ class IncomingCall:
     from_number: str = field(repr=False)
     to_number: str = field(repr=False)
     direction: Direction
-    #: What the carrier's own code wants to find again: which of its APIs the call is of, another id of it.
+    #: What the carrier's own code wants to find again: which of its APIs the call is of, say.
     detail: str = field(default="", repr=False)
+    #: What `Carrier.place_call` returned for it, where that is not always its id.
+    placed_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,8 @@ class Carrier:
     needs_token: ClassVar[bool] = True
     #: Whether a second socket for a call that is on takes it over (a dropped one was opened again).
     reconnects: ClassVar[bool] = False
+    #: How a webhook is answered that only tells us something.
+    noted: ClassVar[Reply] = NOTED
     #: How its webhooks may be asked.
     webhook_methods: ClassVar[tuple[str, ...]] = ("POST",)
 
@@ -235,6 +239,10 @@ class Carrier:
     def missing(self) -> list[tuple[str, str]]:
         """Settings without which it cannot tell its calls from forgeries: key and why. Not served while any is."""
         raise NotImplementedError
+
+    def unsafe(self) -> list[tuple[str, str]]:
+        """Secrets that strangers know, fit for trials on this machine alone: key and why. It is served nevertheless."""
+        return []
 
     # -- the gate ------------------------------------------------------------------------------------------
 
@@ -329,7 +337,7 @@ class Carrier:
         raise Unsupported("keys cannot be sent", carrier=self.name)
 
     def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
-        """How to call somebody; the plan returns the call's id, by which its webhook or stream will name it.
+        """How to call somebody; the plan returns the call's id, or what will be `IncomingCall.placed_as` of it.
 
         Raises:
             Unsupported: it cannot, or the credentials for it are not configured.

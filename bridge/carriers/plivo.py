@@ -182,7 +182,7 @@ class Plivo(Carrier):
             from_number=plain(webhook.value("From"), _MAX_FIELD_CHARS),
             to_number=plain(webhook.value("To"), _MAX_FIELD_CHARS),
             direction="outbound" if webhook.value("Direction") == "outbound" else "inbound",
-            detail=plain(webhook.value("RequestUUID"), _MAX_FIELD_CHARS),
+            placed_as=_request_of(webhook),
         )
 
     def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
@@ -340,3 +340,9 @@ class Plivo(Carrier):
 
 
 CARRIER = Plivo
+
+
+def _request_of(webhook: Webhook) -> str:
+    """The ``request_uuid`` that placing the call was answered with: the pages have one name for it, webhooks another."""
+    told = webhook.value("ALegRequestUUID") or webhook.value("RequestUUID")
+    return told if re.match(ID, told) else ""

@@ -54,12 +54,17 @@ SIGNATURE_HEADER: Final = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER: Final = "telnyx-timestamp"
 #: How old a signature may be, and how far ahead of our clock.
 TOLERANCE_S: Final = 300
+#: What the simulated Telnyx signs with. Its private half is public: fit for trials alone.
+SIMULATED_KEY: Final = "/XO0hLQNUbqaKhaWwNCF129VsSsvjjDyxAQln5p/ODI="
 
-#: `IncomingCall.detail`: which of the two APIs the call is of.
+#: `IncomingCall.detail`: which of the two APIs the call is of, and whether it wants an answer or has had it.
 TEXML: Final = "texml"
 CALL_CONTROL: Final = "call_control"
-#: The ``client_state`` of the calls that we place: how their events are told from those of others.
+ANSWERED: Final = "call_control_answered"
+#: The ``client_state`` of the calls that we place, and of those that are answered before they get their stream: how
+#: their events are told from those of others.
 OUR_CALL: Final = b64encode(b"placed by the bridge").decode("ascii")
+THEIR_CALL: Final = b64encode(b"answered by the bridge").decode("ascii")
 
 _MAX_FIELD_CHARS: Final = 400
 _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
@@ -118,6 +123,8 @@ class Telnyx(Carrier):
         signed="Ed25519 over time and body, webhooks",
     )
     reconnects = True
+    #: Anything but 200 is told again to the failover URL, say its pages.
+    noted = Reply("", "text/plain")
 
     _config: TelnyxConfig
 
@@ -135,6 +142,12 @@ class Telnyx(Carrier):
             if self._config.public_key
             else [("public_key", "without it no call can be told from a forgery.")]
         )
+
+    def unsafe(self) -> list[tuple[str, str]]:
+        """The simulated Telnyx's key."""
+        if self._config.public_key.reveal() != SIMULATED_KEY:
+            return []
+        return [("public_key", "it is that of the simulated Telnyx, and anybody can sign as that.")]
 
     # -- the gate --------------------------------------------------------------------------------------
 
@@ -170,7 +183,7 @@ class Telnyx(Carrier):
 
     def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
         """TeXML that opens the stream and then asks us what is next; of Call Control a command, after the 200."""
-        if call.detail == CALL_CONTROL:
+        if call.detail != TEXML:
             return Reply("", "text/plain", then=self._take(call, urls, token))
         config = self._config
         stream = verb(
@@ -191,26 +204,28 @@ class Telnyx(Carrier):
         return response(connect, verb("Redirect", urls.ended, method="POST"))
 
     def _take(self, call: IncomingCall, urls: StreamUrls, token: str) -> Plan[None]:
-        """Answer the call with a stream; one that we placed has been answered, and is given its stream."""
-        audio = self._config.audio
+        """Answer the call with a stream; or first answer it, and when it has been answered give it its stream.
+
+        The command that answers knows no rate, so only at 8 kHz it can do both.
+        """
+        rate_hz = self._config.audio.rate_hz
         body: dict[str, object] = {
             "stream_url": f"{urls.media}/{token}",
             "stream_track": "inbound_track",
             "stream_codec": self._config.codec,
             "stream_bidirectional_mode": "rtp",
             "stream_bidirectional_codec": self._config.codec,
-            "stream_bidirectional_sampling_rate": audio.rate_hz,
-            # The same webhook may come twice: the same command twice is obeyed once.
-            "command_id": f"stream-{call.call_id}"[-64:],
         }
-        if call.direction == "outbound":
-            yield from ask(self._api.action(call.call_id, "start the stream", "streaming_start", body))
+        if call.detail == ANSWERED:
+            action, body = "streaming_start", body | {"stream_bidirectional_sampling_rate": rate_hz}
+        elif rate_hz == 8000:
+            action, body = "answer", body | {"webhook_url": urls.status}
         else:
-            yield from ask(
-                self._api.action(
-                    call.call_id, "answer the call", "answer", body | {"webhook_url": urls.status}
-                )
-            )
+            action, body = "answer", {"client_state": THEIR_CALL, "webhook_url": urls.answer}
+        purpose = "start the stream" if action == "streaming_start" else "answer the call"
+        # The same webhook may come twice: the same command twice is obeyed once.
+        once = {"command_id": f"{call.call_id[-48:]}-{action}"}
+        yield from ask(self._api.action(call.call_id, purpose, action, body | once))
 
     def busy(self) -> Reply:
         """TeXML that gives the caller the busy tone. A Call Control call rings on until Telnyx gives it up."""
@@ -240,7 +255,7 @@ class Telnyx(Carrier):
 
     def hang_up(self, call: IncomingCall) -> Plan[None] | None:
         """Through REST; by closing alone a TeXML call without an API key, which Telnyx may take for a fault."""
-        if call.detail == CALL_CONTROL:
+        if call.detail != TEXML:
             return self._api.end(self._api.action(call.call_id, "hang up", "hangup", {}))
         if not self._config.api_key:
             return None
@@ -248,7 +263,7 @@ class Telnyx(Carrier):
 
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None] | None:
         """A command, or new TeXML; without an API key by the answer to ``ended``."""
-        if call.detail == CALL_CONTROL:
+        if call.detail != TEXML:
             return self._api.do(self._api.action(call.call_id, "transfer the call", "transfer", {"to": to}))
         if not self._config.api_key:
             return None
@@ -300,19 +315,21 @@ CARRIER = Telnyx
 
 def _announced(body: bytes) -> IncomingCall | None:
     event = call_event(body)
-    payload = event.payload
-    placed = event.event_type == "call.answered" and payload.client_state == OUR_CALL
-    came_in = event.event_type == "call.initiated" and payload.direction != "outgoing"
-    if not (placed or came_in):
+    if event.event_type not in ("call.initiated", "call.answered"):
         return None
-    direction: Direction = "outbound" if placed else "inbound"
+    payload = event.call()
+    answered = event.event_type == "call.answered" and payload.client_state in (OUR_CALL, THEIR_CALL)
+    came_in = event.event_type == "call.initiated" and payload.direction != "outgoing"
+    if not (answered or came_in):
+        return None
+    direction: Direction = "outbound" if answered and payload.client_state == OUR_CALL else "inbound"
     return IncomingCall(
         call_id=_checked(payload.call_control_id, "call_control_id"),
         account_id=plain(payload.connection_id or "", _MAX_FIELD_CHARS),
         from_number=plain(payload.from_ or "", _MAX_FIELD_CHARS),
         to_number=plain(payload.to or "", _MAX_FIELD_CHARS),
         direction=direction,
-        detail=CALL_CONTROL,
+        detail=ANSWERED if answered else CALL_CONTROL,
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -25,6 +25,8 @@ from bridge.carriers.rest import Plan, RestRequest, ask, bearer, fail, form_requ
 from bridge.carriers.telnyx_dialect import NAME
 from bridge.errors import ProtocolError, Unsupported
 from bridge.secret import Secret
+
+_T = TypeVar("_T")
 
 _ALREADY_ENDED: Final = b'"90018"'
 
@@ -48,7 +50,7 @@ CALL_CONTROL_APPLICATION: Final = Application(
 
 
 class CallPayload(Struct):
-    """What an event says of its call, as far as we read it."""
+    """What the events that we act on say of their call, as far as we read it."""
 
     call_control_id: str = ""
     connection_id: str | None = None
@@ -59,10 +61,18 @@ class CallPayload(Struct):
 
 
 class CallEvent(Struct):
-    """One event of Call Control."""
+    """One event of Call Control. There are a hundred kinds, and of most the name is all that is read."""
 
     event_type: str = ""
-    payload: CallPayload = msgspec.field(default_factory=CallPayload)
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def call(self) -> CallPayload:
+        """What it says of its call.
+
+        Raises:
+            ProtocolError: it cannot be read.
+        """
+        return _decoded(self.payload, CallPayload)
 
 
 class _Envelope(Struct):
@@ -75,8 +85,12 @@ def call_event(body: bytes) -> CallEvent:
     Raises:
         ProtocolError: there is none.
     """
+    return _decoded(body, _Envelope).data
+
+
+def _decoded(body: bytes | msgspec.Raw, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(body, type=_Envelope).data
+        return msgspec.json.decode(body, type=kind)
     except UNDECODABLE:
         raise ProtocolError("it is no event of Call Control", peer=NAME, kind="bad_webhook") from None
 

@@ -168,6 +168,8 @@ class _Over:
 
     def _note(self, call: Call) -> None:
         self._ended[call.id] = call
+        if call.placed_as:
+            self._ended[call.placed_as] = call
         self._news.set()
 
     async def of(self, call_id: str, within_s: float) -> Call | None:
@@ -176,7 +178,7 @@ class _Over:
             async with asyncio.timeout(within_s):
                 await self._until(call_id)
         except TimeoutError:
-            if call_id not in self._runtime.calls:
+            if self._runtime.live(call_id) is None:
                 return None
             await self._until(call_id)
         return self._ended[call_id]
@@ -193,7 +195,7 @@ def _hanging_up(runtime: Runtime, call_id: str) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        live = runtime.calls.get(call_id)
+        live = runtime.live(call_id)
         if live is None:
             note(f"call {call_id} has not been answered; it may go on ringing for a while")
         else:

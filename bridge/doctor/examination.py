@@ -23,7 +23,7 @@ from bridge.agents.loader import load_agent
 from bridge.carriers.carrier import Carrier
 from bridge.carriers.registry import configured
 from bridge.carriers.rest import RestAnswer, RestRequest
-from bridge.config import Config, LightningConfig, key_of_entry, require_for_serving
+from bridge.config import Config, LightningConfig, is_loopback, key_of_entry, require_for_serving
 from bridge.doctor.findings import (
     Finding,
     Verdict,
@@ -100,7 +100,15 @@ class Examination:
                 mend = f"set carriers.{name}.{key}; until then {carrier.title} is not served"
                 yield failed(f"{name} settings", f"{key} is missing: {why}", mend)
             if not carrier.missing():
-                yield passed(f"{name} settings", "complete")
+                yield self._secrets(name, carrier)
+
+    def _secrets(self, name: str, carrier: Carrier) -> Finding:
+        at_home = is_loopback(urlsplit(self.config.server.public_url).hostname or "")
+        for key, why in [] if at_home else carrier.unsafe():
+            return failed(
+                f"{name} settings", f"{key} is no secret: {why}", f"set your own carriers.{name}.{key}"
+            )
+        return passed(f"{name} settings", "complete")
 
     def _machine(self) -> Iterator[Finding]:
         if (limit := _open_files()) is not None:

@@ -2,8 +2,9 @@
 
 Strategy:
 
-- The carrier's answer names the call, and the call's own webhook or stream may be faster than that answer. So a call
-  that nobody expected waits for the answers that were out when it came.
+- The carrier's answer names the call, by its id or by what its webhook calls the request for it. The call's own webhook
+  or stream may be faster than that answer, so a call that nobody expected waits for the answers that were out when it
+  came.
 - What is kept is bounded: a call that nobody answers never comes.
 """
 
@@ -45,16 +46,17 @@ class Placements:
         finally:
             asked.discard(answer)
 
-    async def agent_of(self, carrier: str, call_id: str) -> Agent | None:
+    async def agent_of(self, carrier: str, call_id: str, placed_as: str = "") -> Agent | None:
         """Who talks to a call that has just begun; None when it is not one of these."""
-        waited_for, key = set(self._asked[carrier]), (carrier, call_id)
+        waited_for, names = set(self._asked[carrier]), {(carrier, call_id), (carrier, placed_as)}
         try:
             async with asyncio.timeout(REST_TIMEOUT_S):
-                while waited_for and key not in self._agents:
+                while waited_for and names.isdisjoint(self._agents):
                     _, waited_for = await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             pass
-        return self._agents.pop(key, None)
+        found = [self._agents.pop(name) for name in names if name in self._agents]
+        return found[0] if found else None
 
     async def _placed(self, carrier: str, agent: Agent, asking: Awaitable[str]) -> str:
         call_id = await asking

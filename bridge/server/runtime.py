@@ -14,17 +14,18 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from bridge.agents.loader import Agent, load_agent
 from bridge.call import TRANSFERRED, Call
-from bridge.carriers.carrier import Ended, Ending, IncomingCall
+from bridge.carriers.carrier import Carrier, Ended, Ending, IncomingCall
 from bridge.carriers.registry import carriers_from, configured
-from bridge.config import BargeInConfig, Config
+from bridge.config import BargeInConfig, Config, is_loopback
 from bridge.control import CallControl, Errands
 from bridge.errors import CallEnded, LightningError, ListenOnly, Refused
 from bridge.lightning.voice import normaliser, open_voice
@@ -73,6 +74,14 @@ def _tell_who_is_left_out(config: Config) -> None:
 
 
 def _playout(wire: Wire, lead_ms: int) -> Playout:
+def _tell_what_is_unsafe(config: Config, carriers: Mapping[str, Carrier]) -> None:
+    if is_loopback(urlsplit(config.server.public_url).hostname or ""):
+        return
+    for name, carrier in carriers.items():
+        for key, why in carrier.unsafe():
+            log.warning("carriers.%s.%s is no secret: %s", name, key, why)
+
+
     how = wire.dialect.delivery
     return Playout(
         OURS,
@@ -119,6 +128,7 @@ class Runtime:
         _tell_who_is_left_out(config)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
         self.admission = Admission(
+        _tell_what_is_unsafe(config, self.carriers)
             self.carriers,
             MemoryTokenStore(clock),
             config.server.public_url,
@@ -242,8 +252,13 @@ class Runtime:
 
     async def run_agent(self, call: Call) -> None:
         """Run the agent to its end. Its faults end its call and nothing else."""
+    def live(self, call_id: str) -> Call | None:
+        """The call that is on, by its id or by what `place_call` returned for it."""
+        named = (call for call in self.calls.values() if call_id in (call.id, call.placed_as))
+        return self.calls.get(call_id) or next(named, None)
+
         try:
-            agent = await self._placements.agent_of(call.carrier, call.id)
+            agent = await self._placements.agent_of(call.carrier, call.id, call.placed_as)
             await (agent or self._agent)(call)
         except CallEnded:
             return  # the ordinary way out when the caller hangs up first
@@ -278,7 +293,7 @@ class Runtime:
             entrypoint: who talks, ``module:function``; by default the agent of the configuration.
 
         Returns:
-            The call's id, as its timeline will have it.
+            The call's id, as its timeline will have it; of some carriers only what will be its `Call.placed_as`.
 
         Raises:
             Refused: no such carrier, or no room for another call.

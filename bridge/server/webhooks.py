@@ -114,8 +114,9 @@ async def ended(runtime: Runtime, carrier: str, request: web.Request) -> web.Res
 
 
 def _noted(runtime: Runtime, carrier: str, webhook: Webhook) -> web.Response:
-    runtime.stats.stream_statuses[runtime.carriers[carrier].status(webhook)] += 1
-    return web.Response(status=204)
+    teller = runtime.carriers[carrier]
+    runtime.stats.stream_statuses[teller.status(webhook)] += 1
+    return _response(teller.noted)
 
 
 def _response(reply: Reply) -> web.Response:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 from uuid import uuid4
 from xml.etree import ElementTree
@@ -33,6 +33,8 @@ from bridge.errors import ProtocolError
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
 SOME_ACCOUNT: Final = "MA" + "0" * 18
+#: Of every request for a call: it is not the call's own.
+REQUEST_ID: Final = "9834029e-58b6-11e1-b8b7-a5bd0e4e126f"
 
 _FORMATS: Final = {
     "audio/x-mulaw;rate=8000": MULAW_8K,
@@ -255,6 +257,20 @@ class PlivoExchange(Exchange):
             "ParentAuthID": self.account_id,
             "To": plan.to_number,
         }
+
+
+class PlivoPlacedExchange(PlivoExchange):
+    """Plivo, when it was asked to place the call: that request has an id of its own, which the webhooks tell."""
+
+    #: What the answer to the request says; `bridge.emulators.carriers.plivo_rest` always the same.
+    request_id: ClassVar[str] = REQUEST_ID
+
+    def announce(self) -> HttpAsk:
+        """The webhook of a call that the callee has answered."""
+        return self._post(self.addresses.answer_url, {"CallStatus": "in-progress", "Event": "StartApp"})
+
+    def _form(self) -> dict[str, str]:
+        return super()._form() | {"Direction": "outbound", "ALegRequestUUID": self.request_id}
 
 
 EXCHANGE = PlivoExchange

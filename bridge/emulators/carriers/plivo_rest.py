@@ -9,6 +9,7 @@ import msgspec
 
 from bridge.carriers.plivo import PlivoConfig
 from bridge.carriers.rest import RestAnswer, RestRequest, basic
+from bridge.emulators.carriers.plivo import REQUEST_ID
 from bridge.emulators.rest_stand_in import RestStandIn, header, said
 
 
@@ -65,7 +66,7 @@ class PlivoRest(RestStandIn):
         for field in ("to", "from", "answer_url", "answer_method"):
             if not body.get(field):
                 return _error(400, f"{field} is missing")
-        return said(201, {"message": "call fired", "request_uuid": "9834029e-58b6-11e1-b8b7-a5bd0e4e126f"})
+        return said(201, {"message": "call fired", "request_uuid": REQUEST_ID})
 
     def _transfer(self, body: dict[str, Any]) -> RestAnswer:
         if body.get("legs") != "aleg" or not str(body.get("aleg_url", "")).startswith("http"):

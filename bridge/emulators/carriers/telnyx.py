@@ -30,7 +30,7 @@ import msgspec
 from msgspec import Struct
 
 from bridge.carriers.rest import RestRequest
-from bridge.carriers.telnyx import SIGNATURE_HEADER, TIMESTAMP_HEADER, TelnyxConfig
+from bridge.carriers.telnyx import SIGNATURE_HEADER, SIMULATED_KEY, TIMESTAMP_HEADER, TelnyxConfig
 from bridge.emulators.caller_webhooks import Answer, Signature
 from bridge.emulators.carrier_buffer import SLOT_MS
 from bridge.emulators.carrier_line import Message
@@ -41,8 +41,8 @@ from bridge.emulators.twiml import StreamOrder, Verb, parse_twiml
 from bridge.errors import ProtocolError
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
-#: What the simulated Telnyx signs with belongs to this key. Its private half is public: for trials alone.
-PUBLIC_KEY: Final = "/XO0hLQNUbqaKhaWwNCF129VsSsvjjDyxAQln5p/ODI="
+#: What the simulated Telnyx signs with belongs to this key.
+PUBLIC_KEY: Final = SIMULATED_KEY
 SOME_ACCOUNT: Final = "f5586561-8ff0-4291-a51b-c7dfe4139ff9"
 
 _SEED: Final = hashlib.sha256(b"the simulated Telnyx").digest()

@@ -26,14 +26,14 @@ _STREAMING: Final = frozenset(
         "stream_codec",
         "stream_bidirectional_mode",
         "stream_bidirectional_codec",
-        "stream_bidirectional_sampling_rate",
         "command_id",
         "client_state",
     }
 )
 _STREAM_COMMANDS: Final = {
+    # Only the second can be told the rate.
     "answer": _STREAMING | {"webhook_url"},
-    "streaming_start": _STREAMING | {"custom_parameters"},
+    "streaming_start": _STREAMING | {"custom_parameters", "stream_bidirectional_sampling_rate"},
 }
 _NAMES: Final = {"texml_applications": "friendly_name", "call_control_applications": "application_name"}
 _WEBHOOKS: Final = {"texml_applications": "voice_url", "call_control_applications": "webhook_event_url"}
@@ -115,7 +115,7 @@ class TelnyxRest(RestStandIn):
         if call_id in self.over:
             return _error(422, "90018", "Call has already ended")
         if action in _STREAM_COMMANDS:
-            return _stream(body, _STREAM_COMMANDS[action])
+            return _stream(body, _STREAM_COMMANDS[action], plain=action == "answer")
         if action not in _COMMANDS:
             return _not_found()
         required, allowed = _COMMANDS[action]
@@ -137,10 +137,11 @@ class TelnyxRest(RestStandIn):
 STAND_IN = TelnyxRest
 
 
-def _stream(body: dict[str, Any], allowed: frozenset[str]) -> RestAnswer:
+def _stream(body: dict[str, Any], allowed: frozenset[str], *, plain: bool) -> RestAnswer:
     if unknown := sorted(set(body) - allowed):
         return _unprocessable(unknown[0])
-    if not re.match("wss?://", str(body.get("stream_url"))):
+    without_stream = plain and not any(key.startswith("stream_") for key in body)
+    if not (without_stream or re.match("wss?://", str(body.get("stream_url")))):
         return _unprocessable("stream_url")
     if len(str(body.get("command_id", ""))) > 64:
         return _unprocessable("command_id")

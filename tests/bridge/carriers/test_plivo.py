@@ -174,10 +174,20 @@ def test_a_hangup_at_the_answer_url_announces_nothing(over: dict[str, str]) -> N
     assert PLIVO.call_id_of(webhook(FORM | over)) == CALL_ID
 
 
-def test_a_call_that_we_placed_tells_its_request() -> None:
-    call = PLIVO.incoming(webhook(FORM | {"Direction": "outbound", "RequestUUID": "9834029e"}))
+@pytest.mark.parametrize(
+    ("told", "placed_as"),
+    [
+        ({"RequestUUID": "9834029e"}, "9834029e"),
+        ({"ALegRequestUUID": "9834029e"}, "9834029e"),
+        ({"ALegRequestUUID": "9834029e", "RequestUUID": "another"}, "9834029e"),
+        ({}, ""),
+        ({"RequestUUID": "../x"}, ""),
+    ],
+)
+def test_a_call_that_we_placed_tells_its_request(told: dict[str, str], placed_as: str) -> None:
+    call = PLIVO.incoming(webhook(FORM | {"Direction": "outbound"} | told))
     assert call is not None
-    assert (call.direction, call.detail) == ("outbound", "9834029e")
+    assert (call.direction, call.call_id, call.placed_as) == ("outbound", CALL_ID, placed_as)
 
 
 @pytest.mark.parametrize(

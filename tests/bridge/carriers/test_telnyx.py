@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree as Xml
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,10 +23,12 @@ from telnyx.lib import webhook_verification as vendor
 from bridge.carriers.carrier import Ended, Ending, IncomingCall, Reply, Upgrade, Webhook
 from bridge.carriers.dialect import Audio, Ignored, Several, Started
 from bridge.carriers.telnyx import (
+    ANSWERED,
     CALL_CONTROL,
     OUR_CALL,
     SIGNATURE_HEADER,
     TEXML,
+    THEIR_CALL,
     TIMESTAMP_HEADER,
     Telnyx,
     TelnyxConfig,
@@ -164,7 +167,7 @@ def test_call_initiated_announces_a_call_control_call() -> None:
 def test_a_call_that_we_placed_is_announced_once_it_is_answered() -> None:
     assert TELNYX.incoming(event("call.initiated", direction="outgoing", client_state=OUR_CALL)) is None
     announced = TELNYX.incoming(event("call.answered", client_state=OUR_CALL))
-    assert announced == replace(CONTROLLED, direction="outbound")
+    assert announced == replace(CONTROLLED, direction="outbound", detail=ANSWERED)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ def test_any_other_event_announces_nothing(told: str, payload: dict[str, Any], s
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"data":5}', b'{"data":{"payload":[]}}', b"\xff", b"[" * 99_999]
+    "body", [b"", b"[]", b"{}", b'{"data":5}', b'{"data":{"event_type":5}}', b"\xff", b"[" * 99_999]
 )
 def test_json_that_is_no_event_is_a_protocol_error(body: bytes) -> None:
     asked = Webhook(url=URLS.answer, headers={"Content-Type": "application/json"}, body=body)
@@ -194,6 +197,26 @@ def test_json_that_is_no_event_is_a_protocol_error(body: bytes) -> None:
         with pytest.raises(ProtocolError) as caught:
             judge(asked)
         assert caught.value.kind == "bad_webhook"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"[]", b"5", b'{"from":{"phone_number":"+1"}}', b'{"call_control_id":null}']
+)
+def test_a_payload_is_read_only_of_the_events_that_we_act_on(payload: bytes) -> None:
+    def told(event_type: str) -> Webhook:
+        body = b'{"data":{"event_type":"%b","payload":%b}}' % (event_type.encode(), payload)
+        return Webhook(url=URLS.answer, headers={"Content-Type": "application/json"}, body=body)
+
+    assert TELNYX.incoming(told("call.recording.saved")) is None
+    assert TELNYX.status(told("streaming.started")) == "started"
+    with pytest.raises(ProtocolError) as caught:
+        TELNYX.incoming(told("call.initiated"))
+    assert caught.value.kind == "bad_webhook"
+
+
+def test_what_is_only_told_is_answered_with_200() -> None:
+    """Anything else goes to the failover URL too, say its pages."""
+    assert (TELNYX.noted.status, TELNYX.noted.body) == (200, "")
 
 
 @pytest.mark.parametrize(
@@ -268,10 +291,44 @@ def test_a_call_control_call_is_answered_through_rest_with_its_stream() -> None:
 
 def test_a_call_that_we_placed_is_given_its_stream_when_answered() -> None:
     rest = TelnyxRest(WITH_KEY)
-    run(KEYED.answer(replace(CONTROLLED, direction="outbound"), URLS, "one-time").then, rest)
+    run(KEYED.answer(replace(CONTROLLED, direction="outbound", detail=ANSWERED), URLS, "one-time").then, rest)
     (request,) = rest.granted
     assert request.url.endswith("/actions/streaming_start")
     assert stream_order(request.body).url == f"{URLS.media}/one-time"
+
+
+def test_a_rate_that_the_answer_cannot_be_told_comes_once_the_call_is_answered() -> None:
+    carrier = Telnyx(msgspec.structs.replace(WITH_KEY, codec="L16", rate_hz=16000))
+    rest = TelnyxRest(WITH_KEY)
+    run(carrier.answer(CONTROLLED, URLS, "unused").then, rest)
+    call = carrier.incoming(event("call.answered", client_state=THEIR_CALL))
+    assert call == replace(CONTROLLED, detail=ANSWERED)
+    run(carrier.answer(call, URLS, "one-time").then, rest)
+    answer, start = rest.granted
+    assert answer.url.endswith("/actions/answer")
+    told = json.loads(answer.body)
+    assert (told.pop("client_state"), told.pop("webhook_url")) == (THEIR_CALL, URLS.answer)
+    assert start.url.endswith("/actions/streaming_start")
+    order = stream_order(start.body)
+    assert (order.url, order.audio) == (f"{URLS.media}/one-time", AudioFormat(Encoding.PCM16, 16000))
+    assert told["command_id"] != json.loads(start.body)["command_id"], "the same would be obeyed once"
+
+
+@pytest.mark.parametrize("call_id", ["v3:x", "v3:" + "x" * 190])
+def test_the_commands_to_one_call_have_ids_of_their_own_whatever_its_length(call_id: str) -> None:
+    carrier = Telnyx(msgspec.structs.replace(WITH_KEY, codec="L16", rate_hz=16000))
+    rest = TelnyxRest(WITH_KEY)
+    for detail in (CALL_CONTROL, ANSWERED):
+        run(carrier.answer(replace(CONTROLLED, call_id=call_id, detail=detail), URLS, "t").then, rest)
+    first, second = (json.loads(request.body)["command_id"] for request in rest.granted)
+    assert first != second
+    assert len(first) <= 64 and len(second) <= 64
+
+
+def test_the_key_that_everybody_has_is_unsafe() -> None:
+    ((setting, why),) = TELNYX.unsafe()
+    assert (setting, "anybody" in why) == ("public_key", True)
+    assert Telnyx(TelnyxConfig(public_key=Secret("A" * 43 + "="))).unsafe() == []
 
 
 def test_the_same_webhook_twice_is_the_same_command_twice() -> None:

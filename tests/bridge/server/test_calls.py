@@ -173,6 +173,17 @@ async def test_a_call_that_is_here_before_the_answer_that_names_it_waits_for_tha
 
 
 @virtual
+async def test_a_call_may_be_known_by_what_it_was_placed_as() -> None:
+    placements = Placements()
+    await placements.place("plain", other, answered("request-1", 0))
+    assert await placements.agent_of("plain", "call-1", "") is None
+    assert await placements.agent_of("plain", "call-1", "request-2") is None
+    assert await placements.agent_of("elsewhere", "call-1", "request-1") is None
+    assert await placements.agent_of("plain", "call-1", "request-1") is other
+    assert await placements.agent_of("plain", "call-1", "request-1") is None, "once"
+
+
+@virtual
 async def test_a_call_that_was_not_placed_after_all_keeps_nobody_waiting() -> None:
     placements = Placements()
     placed = asyncio.create_task(placements.place("plain", other, refused(1.0)))

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from bridge.call import Call
 from bridge.carriers.carrier import Ended, Ending, IncomingCall
+from bridge.carriers.telnyx import SIMULATED_KEY, TelnyxConfig
 from bridge.carriers.twilio import TwilioConfig, TwilioDialect
 from bridge.errors import Unavailable
 from bridge.prompts import apology
+from bridge.secret import Secret
 from bridge.server.limits import Limits
 from bridge.server.runtime import REMEMBERED_ENDS, Runtime
 from bridge.wire import Wire
@@ -242,6 +244,32 @@ async def test_a_carrier_that_cannot_be_served_is_left_out_and_named(
     runtime = Runtime(replace(config, carriers=carriers), waits)
     assert runtime.carriers == {}
     assert "Twilio is not served: carriers.twilio.auth_token is missing" in caplog.text
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("public_url", "told"), [("https://bridge.example.com", True), ("http://127.0.0.1:8080", False)]
+)
+async def test_a_secret_that_everybody_knows_is_told_where_everybody_may_come(
+    public_url: str, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config("http://127.0.0.1:1", "tests.support.agents:waits_for_ever")
+    carriers = replace(config.carriers, telnyx=TelnyxConfig(public_key=Secret(SIMULATED_KEY)))
+    server = replace(config.server, public_url=public_url)
+    runtime = Runtime(replace(config, carriers=carriers, server=server), waits)
+    assert "telnyx" in runtime.carriers
+    assert ("carriers.telnyx.public_key is no secret" in caplog.text) is told
+
+
+@virtual
+async def test_a_call_is_found_by_what_it_was_placed_as() -> None:
+    room = Room()
+    call, _ = room.call()
+    call.placed_as = "request-1"
+    other, _ = room.call("CA2")
+    assert room.runtime.live(call.id) is room.runtime.live("request-1") is call
+    assert room.runtime.live(other.id) is other
+    assert room.runtime.live("request-2") is None
 
 
 @virtual
