@@ -5,6 +5,7 @@ Strategy:
 - The webhook that asked for it was verified and names the call, and the address is our own configuration's: no token
   has to come back. What the other end sends is no more believed than anywhere.
 - Who waits at the other end is told nothing of a failure: the dialplan notices that nobody came.
+- The address holds the waiting channel's id, which is its secret: a failure is logged without it.
 """
 
 from __future__ import annotations
@@ -30,10 +31,7 @@ async def dial(runtime: Runtime, carrier: str, call: IncomingCall, to: MediaSock
             try:
                 socket = await _open(runtime, session, to)
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                runtime.stats.rest_failures["dial"] += 1
-                log.error(
-                    "call %s: its media socket cannot be opened: %s", call.call_id, type(error).__name__
-                )
+                _count_failure(runtime, call, _why(error))
                 return
             async with socket:
                 await _serve(runtime, carrier, call, to, socket)
@@ -63,10 +61,23 @@ async def _serve(
 ) -> None:
     connection = socket._response.connection
     transport = connection.transport if connection is not None else None
-    if not isinstance(transport, asyncio.Transport):  # it closed at once
+    if not isinstance(transport, asyncio.Transport):
+        _count_failure(runtime, call, "it was closed at once")
         return
     dialect = runtime.carriers[carrier].dialect(Upgrade(url=to.url, now_s=runtime.unix_clock()))
     leg = Leg(socket, transport, dialect, runtime.stats, runtime.limits, masked_frame)
     let_in = await knock(carrier, leg, lambda _started: runtime.admission.admit(carrier, call))
     if let_in is not None:
         await see_through(runtime, carrier, leg, *let_in)
+
+
+def _count_failure(runtime: Runtime, call: IncomingCall, why: str) -> None:
+    runtime.stats.rest_failures["dial"] += 1
+    log.error("call %s: its media socket cannot be opened: %s", call.call_id, why)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without the address."""
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return f"HTTP {error.status}, {error.message}"
+    return type(error).__name__
