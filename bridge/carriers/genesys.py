@@ -112,16 +112,16 @@ class _Media(Struct):
 
 
 class _Participant(Struct):
-    ani: str = ""
-    dnis: str = ""
+    ani: str | None = None
+    dnis: str | None = None
 
 
 class _OpenBody(Struct):
     organizationId: _Uuid
     conversationId: _Uuid
     media: list[_Media]
-    participant: _Participant = msgspec.field(default_factory=_Participant)
-    inputVariables: dict[str, str | int | float | bool | None] = {}
+    participant: _Participant | None = None
+    inputVariables: dict[str, str | int | float | bool | None] | None = None
 
 
 class _Open(_Message, tag="open"):
@@ -197,7 +197,7 @@ class GenesysDialect(JsonDialect):
         self._session_id, self._organization_id = session_id, organization_id
         self._seq = self._client_seq = 0
         self._media = _Media()
-        self._leaving = False
+        self._outputs: Mapping[str, str] = {}  # for the flow; set by our `disconnect`
 
     def receive(self, message: bytes) -> Event:
         """What `message` means; raises ProtocolError as every dialect does."""
@@ -253,7 +253,7 @@ class GenesysDialect(JsonDialect):
         return Respond(messages)
 
     def _start(self, wire: _Open) -> Started:
-        said = wire.parameters
+        said, who = wire.parameters, wire.parameters.participant or _Participant()
         if self._is_of_another(wire):
             raise self._broken("it opens another session than its headers", "foreign_open", POLICY_VIOLATION)
         if said.organizationId.lower() != self._organization_id.lower():
@@ -262,9 +262,9 @@ class GenesysDialect(JsonDialect):
             call_id=said.conversationId.lower(),
             stream_id=wire.id.lower(),
             account_id=said.organizationId.lower(),
-            parameters=_texts(said.inputVariables),
-            from_number=plain(said.participant.ani, _MAX_FIELD_CHARS),
-            to_number=plain(said.participant.dnis, _MAX_FIELD_CHARS),
+            parameters=_texts(said.inputVariables or {}),
+            from_number=plain(who.ani or "", _MAX_FIELD_CHARS),
+            to_number=plain(who.dnis or "", _MAX_FIELD_CHARS),
         )
 
     def _opened(self, wire: _Open, started: Started) -> None:
@@ -290,7 +290,9 @@ class GenesysDialect(JsonDialect):
         return wire.id.lower() != self._session_id.lower()
 
     def _closed(self, reason: str) -> Event:
-        farewell = Respond((self._say("closed", {}),))
+        # Some read the outputs here, and not where they were said first.
+        told = {"outputVariables": self._outputs} if self._outputs else {}
+        farewell = Respond((self._say("closed", told),))
         if self._phase is Phase.OPENING:
             return farewell
         return Several((farewell, Stopped(reason if reason in _CLOSE_REASONS else "")))
@@ -321,9 +323,9 @@ class GenesysDialect(JsonDialect):
         return self._disconnect("error", {"outcome": "failed"}, reason)
 
     def _disconnect(self, reason: str, variables: Mapping[str, str], info: str = "") -> Sequence[bytes]:
-        if self._leaving or self._phase is not Phase.STREAMING:
+        if self._outputs or self._phase is not Phase.STREAMING:
             return ()
-        self._leaving = True
+        self._outputs = variables
         return (self._say("disconnect", {"reason": reason, "info": info, "outputVariables": variables}),)
 
 

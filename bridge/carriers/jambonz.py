@@ -5,7 +5,8 @@ Strategy, besides what `dialect` and `carrier` promise (the media socket is in `
 - Answers are JSON verbs, encoded as a whole: no caller can write one into them. They end in verbs that run when we
   cannot be asked for better ones.
 - `disconnect` ends the `listen`; its `actionHook` is asked then. So closing ends the call, and connects the caller to
-  somebody else; with the API key both go by REST, which waits for no webhook.
+  somebody else. With the API key hanging up goes by REST too, which waits for no webhook. Handing a call on does not:
+  a `listen` that REST has replaced asks its `actionHook` all the same, and each of the two answers would dial.
 - A hook's signature covers its time and its raw body. One that is asked with GET signs attributes that it does not
   send: hooks are POST.
 
@@ -200,10 +201,8 @@ class Jambonz(Carrier):
         return self._change(call, "hang up", {"call_status": "completed"}) if self._has_rest else None
 
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None] | None:
-        """Have it ask us for verbs at once if REST is configured; else those are the answer to the `actionHook`."""
-        if not self._has_rest:
-            return None
-        return self._change(call, "transfer the call", {"call_hook": _hook(urls.ended)})
+        """By the answer to the `actionHook`."""
+        return None
 
     def send_digits(self, call: IncomingCall, digits: str) -> Plan[None]:
         """DTMF to the caller, one key a request."""

@@ -162,6 +162,7 @@ class Vonage(Carrier):
                 "action": "connect",
                 "eventType": "synchronous",
                 "eventUrl": [f"{urls.ended}?{urlencode(ended)}"],
+                "eventMethod": "POST",
                 "endpoint": [endpoint],
             }
         )

@@ -114,6 +114,7 @@ class GenesysLine(CarrierLine):
         #: Of the bridge's `disconnect`: what Architect goes on with.
         self.output_variables: dict[str, str] = {}
         self._seq = self._server_seq = self._pinged_seq = 0
+        self._round_trip_known = False
         self._deadline_ms = self._ping_ms = 0.0
         self._texts, self._sounds = _Bucket(), _Bucket()
         self._voice = bytearray()
@@ -231,6 +232,9 @@ class GenesysLine(CarrierLine):
         if self._pinged_seq:
             return self._fail(now_ms, 408, "no pong before the next ping")
         self._ping_ms += PING_EVERY_MS
+        return self._say_ping()
+
+    def _say_ping(self) -> list[Message]:
         said = self._say("ping")
         self._pinged_seq = self._seq
         return said
@@ -295,7 +299,10 @@ class GenesysLine(CarrierLine):
         if seq != self._pinged_seq:
             return self._complain(now_ms, 400, "the pong is not of the last ping")
         self._pinged_seq = 0
-        return []
+        if self._round_trip_known:
+            return []
+        self._round_trip_known = True
+        return self._say_ping()  # which tells the bridge how long the first took
 
     def _entity(self, now_ms: float, entity: BargeIn | BotTurn) -> list[Message]:
         if isinstance(entity, BotTurn):

@@ -219,6 +219,25 @@ def test_whom_to_connect_is_told_to_the_flow_and_takes_the_place_of_goodbye() ->
     assert dialect.goodbye("agent") == ()
 
 
+def test_closed_says_once_more_what_the_flow_is_to_know() -> None:
+    dialect = streaming()
+    dialect.transfer("+15550003333")
+    event = dialect.receive(theirs("close", 2, {"reason": "disconnect"}))
+    assert isinstance(event, Several) and isinstance(event.events[0], Respond)
+    (closed,) = said_by(event.events[0].messages)
+    outputs = {"outcome": "transfer", "transfer_to": "+15550003333"}
+    assert (closed["type"], closed["parameters"]) == ("closed", {"outputVariables": outputs})
+
+
+@pytest.mark.parametrize("participant", [None, {}, {"ani": None, "dnis": None}, {"ani": ""}])
+def test_a_caller_may_be_nobody_in_particular(participant: object) -> None:
+    said = json.loads(frame("genesys", "open"))
+    said["parameters"] |= {"participant": participant, "inputVariables": None}
+    started = CASES.fresh().receive(json.dumps(said).encode())
+    assert isinstance(started, Started)
+    assert (started.from_number, started.to_number, started.parameters) == ("", "", {})
+
+
 def test_before_a_call_there_is_nobody_to_say_goodbye_to() -> None:
     assert Genesys(SECTION).dialect(UPGRADE).goodbye("agent") == ()
 

@@ -317,24 +317,22 @@ def test_a_clear_makes_room_for_marks_and_those_it_returns_make_none() -> None:
 def test_calls_are_controlled_with_the_account_s_key() -> None:
     jambonz, api = Jambonz(FULL), JambonzRest(FULL)
     run(jambonz.hang_up(CALL), api)
-    run(jambonz.transfer(CALL, "+15550100003", URLS), api)
     run(jambonz.send_digits(CALL, "1#"), api)
     assert run(jambonz.place_call("+15550100003", "+15550100002", URLS), api) == CALL_SID
     assert run(jambonz.check(), api) == "bridge"
     base = f"{FULL.api_url}/v1/Accounts/{ACCOUNT_ID}"
     assert [(request.method, request.url.removeprefix(base)) for request in api.granted] == [
-        *[("PUT", f"/Calls/{CALL_ID}")] * 4,
+        *[("PUT", f"/Calls/{CALL_ID}")] * 3,
         ("POST", "/Calls"),
         ("GET", ""),
     ]
     bodies = [json.loads(request.body or b"null") for request in api.granted]
-    assert bodies[:4] == [
+    assert bodies[:3] == [
         {"call_status": "completed"},
-        {"call_hook": {"url": URLS.ended, "method": "POST"}},
         {"dtmf": {"digit": "1", "duration": 250}},
         {"dtmf": {"digit": "#", "duration": 250}},
     ]
-    assert bodies[4] == {
+    assert bodies[3] == {
         "call_hook": {"url": URLS.answer, "method": "POST"},
         "call_status_hook": {"url": URLS.status, "method": "POST"},
         "from": "+15550100002",
@@ -365,6 +363,11 @@ def test_wrong_credentials_are_told() -> None:
             run(plan, api)
         assert caught.value.status == 401
     assert api.granted == []
+
+
+@pytest.mark.parametrize("section", [SECTION, FULL], ids=["no key", "a key"])
+def test_a_caller_is_handed_on_by_one_answer_alone(section: JambonzConfig) -> None:
+    assert Jambonz(section).transfer(CALL, "+15550100003", URLS) is None
 
 
 def test_without_a_key_closing_and_the_answer_do_it() -> None:

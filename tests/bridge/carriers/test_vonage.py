@@ -286,6 +286,7 @@ def test_the_answer_connects_the_call_to_our_socket(rate_hz: int) -> None:
         "action": "connect",
         "eventType": "synchronous",
         "eventUrl": [f"{URLS.ended}?call={CALL_ID}&line=15550100002"],
+        "eventMethod": "POST",
         "endpoint": [
             {
                 "type": "websocket",

@@ -162,7 +162,7 @@ def test_a_probe_is_answered_and_starts_no_call() -> None:
     pair.to_bridge(pair.line.digit(T0 + 1000, "1"))
     pair.to_bridge(pair.line.stop())
     assert pair.line.closing
-    assert [type(event) for event in pair.events] == [Respond, Respond, Ignored, Respond]
+    assert [type(event) for event in pair.events] == [Respond, Respond, Respond, Ignored, Respond]
     assert pair.faults() == []
 
 
@@ -207,7 +207,7 @@ def test_keys_are_told() -> None:
 # -- clocks --------------------------------------------------------------------------------------------
 
 
-def test_pings_come_after_a_second_and_then_every_five() -> None:
+def test_pings_come_after_a_second_twice_and_then_every_five() -> None:
     pair = Pair().open()
     pinged = []
     for ms in range(0, 12_000, 20):
@@ -215,6 +215,8 @@ def test_pings_come_after_a_second_and_then_every_five() -> None:
         pinged += [ms for kind in kinds(messages) if kind == "ping"]
         pair.to_bridge(messages)
     assert pinged == [1000, 6000, 11_000]
+    pongs = [event for event in pair.events if isinstance(event, Respond)]
+    assert len(pongs) == 4, "the first pong is followed by another ping at once"
     assert pair.faults() == []
 
 
