@@ -303,6 +303,10 @@ class Carrier:
         """What a status callback reports."""
         return "unknown"
 
+    def over(self, webhook: Webhook) -> str:
+        """The call that a webhook says is over, so that nobody waits for its socket to come back; empty: none."""
+        return ""
+
     # -- the media socket ----------------------------------------------------------------------------------
 
     def dialect(self, upgrade: Upgrade) -> Dialect:

@@ -165,6 +165,8 @@ class Dialect:
     delivery: Delivery = Delivery()
     #: After `goodbye` it is the carrier that closes the socket, once it has said its own: wait for `Stopped`.
     carrier_closes: ClassVar[bool] = False
+    #: The carrier has no message for the end of a stream: closing the socket, in good order, is how it says so.
+    ends_by_closing: ClassVar[bool] = False
 
     def receive(self, message: bytes) -> Event:
         """What `message` (one WebSocket message) means.

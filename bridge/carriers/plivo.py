@@ -4,7 +4,8 @@ Strategy, besides what `dialect`, `json_dialect` and `carrier` promise:
 
 - `contentType` is always written: Plivo's pages disagree about what it is when it is not.
 - One message plays 20 ms, the only size that nobody reports as refused.
-- The stream ends when the socket does, with no message about it; then ``<Redirect>`` has Plivo ask us what is next.
+- The stream ends when the socket is closed in good order, with no message about it; then ``<Redirect>`` has Plivo ask
+  us what is next. A socket that breaks is opened again, twice; a call that ends meanwhile is told by its hangup URL.
 - The token travels in the path of the stream's address. A signature on the upgrade is not looked at: Plivo does not say
   that there is one, and a check that a forger escapes by leaving the header out would stop nobody but Plivo.
 
@@ -130,6 +131,7 @@ class Plivo(Carrier):
         token="path",  # noqa: S106 - a place, not a token
         signed="X-Plivo-Signature-V3 (HMAC-SHA256), webhooks",
     )
+    reconnects = True
     webhook_methods = ("POST", "GET")
 
     _config: PlivoConfig
@@ -171,7 +173,7 @@ class Plivo(Carrier):
 
     def incoming(self, webhook: Webhook) -> IncomingCall | None:
         """The call that the answer webhook announces; None when it tells that a call is over."""
-        if webhook.value("Event") == "Hangup" or webhook.value("CallStatus") in _OVER:
+        if _is_over(webhook):
             return None
         call_id = webhook.value("CallUUID")
         if not re.match(ID, call_id):
@@ -220,6 +222,10 @@ class Plivo(Carrier):
     def status(self, webhook: Webhook) -> StreamStatus:
         """What the stream's status callback reports."""
         return _STREAM_EVENTS.get(webhook.value("Event"), "unknown")
+
+    def over(self, webhook: Webhook) -> str:
+        """The call that has been hung up."""
+        return self.call_id_of(webhook) if _is_over(webhook) else ""
 
     def dialect(self, upgrade: Upgrade) -> PlivoDialect:
         """A fresh dialect, for one media socket."""
@@ -340,6 +346,10 @@ class Plivo(Carrier):
 
 
 CARRIER = Plivo
+
+
+def _is_over(webhook: Webhook) -> bool:
+    return webhook.value("Event") == "Hangup" or webhook.value("CallStatus") in _OVER
 
 
 def _request_of(webhook: Webhook) -> str:

@@ -97,6 +97,7 @@ class PlivoDialect(JsonDialect):
     """The media socket of one Plivo call; see `bridge.carriers.dialect.Dialect`."""
 
     carrier = NAME
+    ends_by_closing = True
     KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
         _Media: Kind.MEDIA,
         _Dtmf: Kind.DTMF,

@@ -247,6 +247,12 @@ class Telnyx(Carrier):
         )
         return _STREAM_EVENTS.get(told, "unknown")
 
+    def over(self, webhook: Webhook) -> str:
+        """The Call Control call that has been hung up."""
+        if not webhook.is_json or (event := call_event(webhook.body)).event_type != "call.hangup":
+            return ""
+        return _checked(event.call().call_control_id, "call_control_id")
+
     def dialect(self, upgrade: Upgrade) -> TelnyxDialect:
         """A fresh dialect, for one media socket."""
         return TelnyxDialect(self._config.audio, big_endian=self._config.l16_byte_order == "big")

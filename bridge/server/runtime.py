@@ -250,8 +250,12 @@ class Runtime:
         call = self.calls.get(call_id)
         return _ended(call) if call else self._ends.get(call_id, Ended(Ending.LOST))
 
-    async def run_agent(self, call: Call) -> None:
-        """Run the agent to its end. Its faults end its call and nothing else."""
+    def told_over(self, carrier: str, call_id: str) -> None:
+        """The carrier says that a call is over: nobody needs to wait for its socket to say so, or to come back."""
+        call = self.calls.get(call_id)
+        if call is not None and call.carrier == carrier:
+            call.drop(1000, "carrier")
+
     def live(self, call_id: str) -> Call | None:
         """The call that is on, by its id or by what `place_call` returned for it."""
         named = (call for call in self.calls.values() if call_id in (call.id, call.placed_as))

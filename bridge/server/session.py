@@ -15,6 +15,8 @@ import asyncio
 import logging
 from typing import Final
 
+from aiohttp import WSMsgType
+
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Started
@@ -104,7 +106,9 @@ class Session:
         last = await feed(inbound, leg.socket)
         if inbound.over.done():
             return inbound.over.result()
-        return "protocol_error" if leg.is_broken(last) else _LOST
+        if leg.is_broken(last):
+            return "protocol_error"
+        return "carrier" if leg.dialect.ends_by_closing and last.type is WSMsgType.CLOSE else _LOST
 
     def _may_come_back(self) -> bool:
         return self._reconnects and not self._leg.line.lost

@@ -123,6 +123,8 @@ def _response(reply: Reply) -> web.Response:
     return web.Response(body=reply.body.encode(), status=reply.status, content_type=reply.content_type)
 
 
+    if over := teller.over(webhook):
+        runtime.told_over(carrier, over)
 def refusal(runtime: Runtime, error: Refused | ProtocolError) -> web.Response:
     """The answer to a webhook or an upgrade that was refused; the reason goes to the log, not to the stranger."""
     if isinstance(error, ProtocolError):

@@ -1,6 +1,6 @@
 """A carrier of our own making, with the plainest of protocols, and a bridge that serves it, on loopback.
 
-Text messages are words: ``start CALL TOKEN``, ``press KEY``, ``ping`` (answered with ``pong``), ``played MARK``,
+A webhook may also say that a call is ``{"over": ID}``. Text messages are words: ``start CALL TOKEN``, ``press KEY``, ``ping`` (answered with ``pong``), ``played MARK``,
 ``stop``; ours are ``opened``, ``mark NAME``, ``clear``, ``bye REASON``. Binary ones are mu-law, both ways.
 """
 
@@ -64,8 +64,11 @@ class PlainDialect(Dialect):
     carrier = "plain"
     delivery = Delivery(message_ms=40)
 
-    def __init__(self, *, patient: bool = False, behind_start: tuple[Event, ...] = ()) -> None:
+    def __init__(
+        self, *, patient: bool = False, wordless: bool = False, behind_start: tuple[Event, ...] = ()
+    ) -> None:
         self._behind_start = behind_start
+        self.ends_by_closing = wordless  # type: ignore[misc]
         self.carrier_closes = patient  # type: ignore[misc]
         self._started = False
 
@@ -118,10 +121,10 @@ class PlainCarrier(Carrier):
     capabilities = Capabilities(place_calls=How.REST, signed="a header")
     webhook_methods: ClassVar[tuple[str, ...]] = ("GET", "POST")
 
-    def __init__(self, *, reconnects: bool = False, patient: bool = False) -> None:
+    def __init__(self, *, reconnects: bool = False, patient: bool = False, wordless: bool = False) -> None:
         super().__init__(None)
         self.reconnects = reconnects  # type: ignore[misc]
-        self._patient = patient
+        self._patient, self._wordless = patient, wordless
         #: What is answered; the token takes the place of an empty body.
         self.reply = Reply("", "text/plain")
         #: How a call is placed.
@@ -150,11 +153,15 @@ class PlainCarrier(Carrier):
     def status(self, webhook: Webhook) -> StreamStatus:
         return "stopped"
 
+    def over(self, webhook: Webhook) -> str:
+        told = webhook.json() if webhook.is_json else {}
+        return str(told.get("over", ""))
+
     def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
         return replace(self.reply, body=self.reply.body or token)
 
     def dialect(self, upgrade: Upgrade) -> PlainDialect:
-        return PlainDialect(patient=self._patient, behind_start=self.behind_start)
+        return PlainDialect(patient=self._patient, wordless=self._wordless, behind_start=self.behind_start)
 
     def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
         if self.placing is None:

@@ -171,7 +171,13 @@ def test_a_call_with_two_ids_has_none() -> None:
 def test_a_hangup_at_the_answer_url_announces_nothing(over: dict[str, str]) -> None:
     """Without a hangup URL Plivo tells the answer URL that a call is over."""
     assert PLIVO.incoming(webhook(FORM | over)) is None
-    assert PLIVO.call_id_of(webhook(FORM | over)) == CALL_ID
+    assert PLIVO.call_id_of(webhook(FORM | over)) == PLIVO.over(webhook(FORM | over)) == CALL_ID
+    assert PLIVO.over(webhook(FORM | over | {"CallUUID": "../x"})) == ""
+
+
+@pytest.mark.parametrize("on", [{}, {"CallStatus": "in-progress"}, {"Event": "StopStream"}])
+def test_a_call_that_is_on_is_not_over(on: dict[str, str]) -> None:
+    assert PLIVO.over(webhook(FORM | on)) == ""
 
 
 @pytest.mark.parametrize(

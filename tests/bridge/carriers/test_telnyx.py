@@ -214,6 +214,14 @@ def test_a_payload_is_read_only_of_the_events_that_we_act_on(payload: bytes) -> 
     assert caught.value.kind == "bad_webhook"
 
 
+def test_a_hangup_is_the_end_of_its_call() -> None:
+    assert TELNYX.over(event("call.hangup", hangup_cause="normal_clearing")) == CALL_ID
+    assert TELNYX.over(event("streaming.stopped")) == ""
+    assert TELNYX.over(webhook()) == ""
+    with pytest.raises(ProtocolError):
+        TELNYX.over(event("call.hangup", call_control_id="../x"))
+
+
 def test_what_is_only_told_is_answered_with_200() -> None:
     """Anything else goes to the failover URL too, say its pages."""
     assert (TELNYX.noted.status, TELNYX.noted.body) == (200, "")

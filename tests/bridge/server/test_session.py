@@ -12,7 +12,7 @@ from bridge.carriers.dialect import Digit
 from bridge.errors import CallEnded
 from bridge.observe import timeline as tl
 from bridge.server.limits import Limits
-from tests.support.plain_carrier import PlainBridge, PlainCarrier, Socket, plain_bridge, until_text
+from tests.support.plain_carrier import SIGNED, PlainBridge, PlainCarrier, Socket, plain_bridge, until_text
 from tests.support.waiting import until
 
 SILENCE = b"\xff" * 320
@@ -227,6 +227,42 @@ async def test_a_socket_that_does_not_come_back_ends_the_call(reconnects: bool) 
     assert call.ended == "carrier_lost"
     lost = [entry for entry in call.timeline if isinstance(entry, tl.LineLost)]
     assert len(lost) == reconnects
+
+
+@pytest.mark.parametrize(
+    ("wordless", "in_good_order", "ended"),
+    [(True, True, "carrier"), (True, False, "carrier_lost"), (False, True, "carrier_lost")],
+)
+async def test_closing_is_a_good_end_where_there_is_no_word_for_it(
+    wordless: bool, in_good_order: bool, ended: str
+) -> None:
+    carrier = PlainCarrier(reconnects=True, wordless=wordless)
+    limits = Limits(reconnect_within_s=0.05)
+    async with plain_bridge(waits, carrier, limits=limits) as bridge, bridge.live() as socket:
+        await (socket.close() if in_good_order else vanish(socket))
+        await until(lambda: bool(bridge.ended))
+    assert bridge.ended[0].ended == ended
+
+
+async def test_a_call_of_which_the_carrier_says_that_it_is_over_waits_no_longer() -> None:
+    async with plain_bridge(waits, PlainCarrier(reconnects=True)) as bridge, bridge.live() as socket:
+        call = the_call(bridge)
+        await vanish(socket)
+        await until(lambda: call.suspended)
+        for over in ("call-2", "call-1"):
+            assert not call.ended
+            await bridge.session.post(
+                f"{bridge.url}/carriers/plain/status", json={"over": over}, headers=SIGNED
+            )
+        await until(lambda: bool(bridge.ended))
+        bridge.runtime.told_over("plain", "call-1")
+    assert call.ended == "carrier"
+
+
+async def test_a_call_is_over_only_by_the_word_of_its_own_carrier() -> None:
+    async with plain_bridge(waits, PlainCarrier()) as bridge, bridge.live():
+        bridge.runtime.told_over("elsewhere", "call-1")
+        assert not the_call(bridge).ended
 
 
 async def test_a_call_that_is_over_while_its_line_is_lost_waits_no_longer() -> None:
