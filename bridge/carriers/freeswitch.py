@@ -300,21 +300,19 @@ class Freeswitch(Carrier):
     # -- installation ----------------------------------------------------------------------------------
 
     def settings(self, number: str, urls: StreamUrls) -> Sequence[Setting]:
-        """The dialplan's lines that bring calls here."""
-        header = '{"Authorization":"Bearer <carriers.freeswitch.token>"}'
-        metadata = (
-            '{"call_id":"${uuid}","from":"${caller_id_number}","to":"${destination_number}","rate":"8k"}'
-        )
-        where = f"dialplan, extension {number}"
+        """What to fill into the script that connects calls here, and the dialplan's line that runs it.
+
+        The metadata is the script's to write: caller id is the caller's own text, and a quote in it, pasted into JSON
+        by the dialplan, could name another call.
+        """
+        config = self._config
+        secret = f"{config.username}:<carriers.freeswitch.password>"
+        authorization = "Bearer <carriers.freeswitch.token>" if config.token else f"Basic base64({secret})"
+        script = "scripts/bridge.lua of docs/carriers/freeswitch.md"
         return (
-            Setting(f"{where} > set", f"STREAM_EXTRA_HEADERS={header}"),
-            Setting(
-                f"{where} > api_on_answer",
-                f"uuid_audio_stream ${{uuid}} start {urls.media} mono 8k {metadata}",
-            ),
-            Setting(
-                "scripts > lua", "bridge_play.lua, which plays what comes back: docs/carriers/freeswitch.md"
-            ),
+            Setting(f"{script} > url", urls.media),
+            Setting(f"{script} > authorization", authorization),
+            Setting(f"dialplan, extension {number} > lua", "bridge.lua"),
         )
 
     def check(self) -> Plan[str] | None:

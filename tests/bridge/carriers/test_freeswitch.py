@@ -234,10 +234,25 @@ def test_the_credentials_are_checked_by_asking_how_it_is() -> None:
     assert Freeswitch(FreeswitchConfig(token=TOKEN)).check() is None
 
 
-def test_the_settings_name_the_address_and_no_secret() -> None:
-    text = "\n".join(f"{setting.where}: {setting.value}" for setting in SWITCH.settings("100", URLS))
-    assert URLS.media in text and "extension 100" in text
+@pytest.mark.parametrize(
+    ("changes", "authorization"),
+    [
+        ({}, "Bearer <carriers.freeswitch.token>"),
+        ({"token": Secret()}, "Basic base64(freeswitch:<carriers.freeswitch.password>)"),
+    ],
+)
+def test_the_settings_name_the_address_and_no_secret(changes: dict[str, Any], authorization: str) -> None:
+    config = msgspec.structs.replace(SECTION, username="freeswitch", password=PASSWORD)
+    settings = Freeswitch(msgspec.structs.replace(config, **changes)).settings("100", URLS)
+    assert [setting.value for setting in settings] == [URLS.media, authorization, "bridge.lua"]
+    text = "\n".join(f"{setting.where}: {setting.value}" for setting in settings)
+    assert "extension 100" in text
     assert TOKEN.reveal() not in text and PASSWORD.reveal() not in text
+
+
+def test_the_settings_paste_nothing_of_the_callers_into_json() -> None:
+    text = "\n".join(setting.value for setting in SWITCH.settings("100", URLS))
+    assert "${" not in text
 
 
 def test_it_signs_nothing_that_doctor_could_send() -> None:

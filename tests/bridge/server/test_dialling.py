@@ -56,9 +56,12 @@ async def asked_to_connect(media_url: str, agent: str = WAITS) -> AsyncIterator[
     limits = Limits(start_within_s=0.3, close_within_s=0.3)
     async with stage(agent, carrier="asterisk", section=section, limits=limits) as s:
         url = f"{s.config.server.public_url}/carriers/asterisk/answer"
-        async with aiohttp.ClientSession() as session:
-            async with session.post(url, data=FORM, headers=basic("asterisk", PASSWORD)) as answer:
-                assert (answer.status, await answer.text()) == (200, "connecting\n")
+        headers = basic("asterisk", PASSWORD)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=FORM, headers=headers) as answer,
+        ):
+            assert (answer.status, await answer.text()) == (200, "connecting\n")
         yield s
 
 

@@ -17,9 +17,11 @@ from bridge.emulators.caller_webhooks import Addresses, Signature
 from bridge.emulators.carrier_buffer import SLOT_BYTES
 from bridge.emulators.carrier_line import Message
 from bridge.emulators.carriers.freeswitch import FreeswitchExchange, FreeswitchLine
-from bridge.emulators.recording import CallRecording, Faulted
+from bridge.emulators.recording import BridgeStopped, CallRecording, Faulted
 from bridge.errors import Refused
+from bridge.media.playout import Playout
 from bridge.secret import Secret
+from bridge.wire import Wire
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.transcoder import Transcoder
@@ -165,3 +167,65 @@ def test_the_metadata_tells_the_call() -> None:
     assert started == Started(
         made.call_id, made.call_id, from_number=made.plan.from_number, to_number=made.plan.to_number
     )
+
+
+# -- barge-in without a clear ----------------------------------------------------------------------
+
+UTTERANCE_MS = 3000
+
+
+def interrupted(cut_ms: int, message_ms: int, lead_ms: int = 200) -> tuple[FreeswitchLine, float, Playout]:
+    """A stream whose first utterance is stopped `cut_ms` after its first word. Also what counts as heard of it."""
+    made = line()
+    to = wire_to(made, message_ms)
+    playout = Playout(MULAW_8K, lead_ms=lead_ms, message_ms=message_ms, marks=False, clear=False)
+    playout.write(playout.begin(), SOUND * (UTTERANCE_MS // 20))
+    speak(made, to, playout, 0, cut_ms)
+    return made, playout.clear(cut_ms / 1000), playout
+
+
+def wire_to(made: FreeswitchLine, message_ms: int) -> Wire:
+    config = FreeswitchConfig(token=TOKEN, message_ms=message_ms)
+    dialect = Freeswitch(config).dialect(Upgrade(url="ws://b/media"))
+    dialect.receive(wire(made.opening()[0]))
+    return Wire(dialect)
+
+
+def speak(made: FreeswitchLine, to: Wire, playout: Playout, from_ms: int, to_ms: int) -> None:
+    """The pacer's ticks from one time to another."""
+    for now_ms in range(from_ms, to_ms, 20):
+        for message in to.messages(playout.due(now_ms / 1000)):
+            made.receive(1000 + now_ms, message.decode())
+        made.advance(1000 + now_ms)
+
+
+@pytest.mark.parametrize(
+    ("message_ms", "at_most_ms"), [(20, 200), (100, 280), (200, 380), (400, 580)]
+)  # the figures of docs/carriers/freeswitch.md
+def test_what_is_still_heard_after_an_interruption_is_the_lead_and_a_message(
+    message_ms: int, at_most_ms: int
+) -> None:
+    still: list[float] = []
+    for cut_ms in range(400, 1600, 20):
+        made, counted_ms, _ = interrupted(cut_ms, message_ms)
+        heard_by_then_ms = made.spoken_ms
+        made.advance(1000 + 10_000)
+        assert made.spoken_ms == counted_ms, "all that was sent is heard, and nothing else"
+        still.append(made.spoken_ms - heard_by_then_ms)
+    assert min(still) >= 180 and max(still) <= at_most_ms
+
+
+def test_what_is_said_next_begins_where_the_buffer_ends() -> None:
+    for cut_ms in range(400, 1600, 20):
+        made, counted_ms, playout = interrupted(cut_ms, 200)
+        to = wire_to(made, 200)
+        playout.write(playout.begin(), SOUND * 50)
+        sent_before = len(made.recording.arrivals)
+        speak(made, to, playout, cut_ms, cut_ms + 20)
+        ahead_ms = counted_ms + 200 * (len(made.recording.arrivals) - sent_before) - cut_ms
+        assert ahead_ms <= 380, "no further ahead than ever"
+        speak(made, to, playout, cut_ms + 20, cut_ms + 3000)
+        assert made.spoken_ms == counted_ms + 1000
+        stops = [entry for entry in made.recording.entries if isinstance(entry, BridgeStopped)]
+        assert len(stops) == 1, "without a gap between the two"
+        assert playout.heard_ms((cut_ms + 3000) / 1000) == 1000
