@@ -73,7 +73,6 @@ def _tell_who_is_left_out(config: Config) -> None:
             log.warning("%s is not served: carriers.%s.%s is missing: %s", carrier.title, name, key, why)
 
 
-def _playout(wire: Wire, lead_ms: int) -> Playout:
 def _tell_what_is_unsafe(config: Config, carriers: Mapping[str, Carrier]) -> None:
     if is_loopback(urlsplit(config.server.public_url).hostname or ""):
         return
@@ -82,6 +81,7 @@ def _tell_what_is_unsafe(config: Config, carriers: Mapping[str, Carrier]) -> Non
             log.warning("carriers.%s.%s is no secret: %s", name, key, why)
 
 
+def _playout(wire: Wire, lead_ms: int) -> Playout:
     how = wire.dialect.delivery
     return Playout(
         OURS,
@@ -126,9 +126,9 @@ class Runtime:
         self.clock, self.unix_clock = clock, unix_clock
         self.carriers = carriers_from(config.carriers)
         _tell_who_is_left_out(config)
+        _tell_what_is_unsafe(config, self.carriers)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
         self.admission = Admission(
-        _tell_what_is_unsafe(config, self.carriers)
             self.carriers,
             MemoryTokenStore(clock),
             config.server.public_url,
@@ -261,6 +261,8 @@ class Runtime:
         named = (call for call in self.calls.values() if call_id in (call.id, call.placed_as))
         return self.calls.get(call_id) or next(named, None)
 
+    async def run_agent(self, call: Call) -> None:
+        """Run the agent to its end. Its faults end its call and nothing else."""
         try:
             agent = await self._placements.agent_of(call.carrier, call.id, call.placed_as)
             await (agent or self._agent)(call)

@@ -116,6 +116,8 @@ async def ended(runtime: Runtime, carrier: str, request: web.Request) -> web.Res
 def _noted(runtime: Runtime, carrier: str, webhook: Webhook) -> web.Response:
     teller = runtime.carriers[carrier]
     runtime.stats.stream_statuses[teller.status(webhook)] += 1
+    if over := teller.over(webhook):
+        runtime.told_over(carrier, over)
     return _response(teller.noted)
 
 
@@ -123,8 +125,6 @@ def _response(reply: Reply) -> web.Response:
     return web.Response(body=reply.body.encode(), status=reply.status, content_type=reply.content_type)
 
 
-    if over := teller.over(webhook):
-        runtime.told_over(carrier, over)
 def refusal(runtime: Runtime, error: Refused | ProtocolError) -> web.Response:
     """The answer to a webhook or an upgrade that was refused; the reason goes to the log, not to the stranger."""
     if isinstance(error, ProtocolError):
