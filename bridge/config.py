@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
@@ -28,6 +28,7 @@ from bridge.catalogue import problems_of_entry
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
+from bridge.networks import networks
 from bridge.secret import Secret
 
 __all__ = [
@@ -68,6 +69,8 @@ class ServerConfig(Section, frozen=True):
     #: The https:// address under which carriers reach this server. Signatures and stream URLs are built from it,
     #: never from what a request claims about itself.
     public_url: str = ""
+    #: Proxies in front of it, addresses and networks: their X-Forwarded-For says where a request began.
+    trusted_proxies: list[str] = []
     drain_timeout_s: Seconds = 300.0
     #: Answer new calls with 503 while no entry of [lightning] works, so that the carrier uses the number's fallback.
     refuse_without_voice: bool = True
@@ -224,6 +227,8 @@ def _faults(config: Config) -> Iterator[tuple[str, str]]:
     lightning, server = config.lightning, config.server
     if server.public_url and not _is_plain_url(server.public_url):  # without one there is still `bridge say`
         yield "server.public_url", _PLAIN_URL
+    if reason := _no_networks(server.trusted_proxies):
+        yield "server.trusted_proxies", reason
     if not _fits_header(server.admin_token):
         yield "server.admin_token", _NO_HEADER
     yield from _faults_of_wire("lightning", lightning)
@@ -277,6 +282,14 @@ def _clashes(lightning: LightningConfig) -> Iterator[tuple[str, str]]:
 
 def _one_account(entry: LightningConfig, other: LightningConfig) -> bool:
     return entry.account is not None and entry.account == other.account
+
+
+def _no_networks(entries: Iterable[str]) -> str:
+    try:
+        networks(entries)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _fits_header(secret: Secret) -> bool:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final, Literal
 from urllib.parse import quote
 from xml.etree import ElementTree as Xml
@@ -46,6 +45,7 @@ from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestAnswer, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.networks import is_within, networks
 from bridge.secret import Secret
 from telephony_codecs.formats import AudioFormat, Encoding
 
@@ -91,8 +91,7 @@ class ExotelConfig(Section, frozen=True):
     api_url: str = "https://api.in.exotel.com"
 
     def __post_init__(self) -> None:
-        for entry in self.allowed_addresses:
-            _network(entry)
+        networks(self.allowed_addresses)
 
 
 class Exotel(Carrier):
@@ -118,7 +117,7 @@ class Exotel(Carrier):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self._networks = [_network(entry) for entry in self._config.allowed_addresses]
+        self._networks = networks(self._config.allowed_addresses)
 
     def missing(self) -> list[tuple[str, str]]:
         """Without credentials and without allowed addresses nothing can be verified."""
@@ -145,7 +144,7 @@ class Exotel(Carrier):
     def _verify(self, headers: Mapping[str, str], remote: str) -> None:
         if self.missing():
             raise Refused("signature", "neither credentials nor addresses are configured to check it with")
-        if self._networks and not _is_within(remote, self._networks):
+        if self._networks and not is_within(remote, self._networks):
             raise Refused(
                 "signature", f"{remote or 'nowhere'} is not among carriers.exotel.allowed_addresses"
             )
@@ -260,23 +259,6 @@ class Exotel(Carrier):
 
 
 CARRIER = Exotel
-
-
-def _network(entry: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(entry)
-    except ValueError as error:
-        raise ValueError(f"{error}; write an address, or a network such as 203.0.113.0/24") from None
-
-
-def _is_within(remote: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    try:
-        address = ip_address(remote)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped  # how a socket for both families names the older one
-    return any(address in network for network in networks)
 
 
 def _status_told(webhook: Webhook) -> str:

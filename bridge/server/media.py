@@ -23,7 +23,7 @@ from bridge.server.admission import Admitted
 from bridge.server.leg import Leg
 from bridge.server.runtime import Runtime
 from bridge.server.session import resume, serve
-from bridge.server.webhooks import query_of
+from bridge.server.webhooks import query_of, remote_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def read_upgrade(runtime: Runtime, carrier: str, request: web.Request) -> Upgrad
         url=runtime.admission.url_of(carrier, "media", rest + query_of(request)),
         headers=request.headers,
         token=token,
-        remote=request.remote or "",
+        remote=remote_of(runtime, request),
         now_s=runtime.unix_clock(),
     )
 

@@ -34,6 +34,7 @@ from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
 from bridge.media.vad import SpeechDetector, VadStream
 from bridge.mouth import Line
+from bridge.networks import networks
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology, one_moment
 from bridge.server.admission import Admission
@@ -125,6 +126,7 @@ class Runtime:
         self.stats = BridgeStats()
         self.clock, self.unix_clock = clock, unix_clock
         self.carriers = carriers_from(config.carriers)
+        self.proxies = networks(config.server.trusted_proxies)
         _tell_who_is_left_out(config)
         _tell_what_is_unsafe(config, self.carriers)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))

@@ -12,6 +12,7 @@ from multidict import MultiDict, MultiMapping
 
 from bridge.carriers.carrier import Endpoint, IncomingCall, Reply, Webhook
 from bridge.errors import ProtocolError, Refused
+from bridge.networks import origin
 from bridge.server.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,15 @@ async def read_webhook(runtime: Runtime, carrier: str, endpoint: Endpoint, reque
         headers=request.headers,
         form=_form(request, body),
         body=body,
-        remote=request.remote or "",
+        remote=remote_of(runtime, request),
         now_s=runtime.unix_clock(),
     )
+
+
+def remote_of(runtime: Runtime, request: web.Request) -> str:
+    """The address that a request comes from: who connected, or whom our own proxy was asked by."""
+    forwarded = request.headers.getall("X-Forwarded-For", [])
+    return origin(request.remote or "", forwarded, runtime.proxies)
 
 
 async def read_body(request: web.Request, within_s: float) -> bytes:

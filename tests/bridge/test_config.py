@@ -170,6 +170,11 @@ HEADER = "holds a blank or another character that no HTTP header can carry"
         ("[server]\ndrain_timeout_s = 1979-05-27", "server.drain_timeout_s: must be a number, not a date"),
         ("[lightning]\napi_key = 3", "lightning.api_key: must be text in quotes"),
         ("[server]\nport = 70000", "server.port: must be <= 65535"),
+        (
+            '[server]\ntrusted_proxies = ["::1", "10.0.0.1/8"]',
+            "server.trusted_proxies: 10.0.0.1/8 has host bits set; write an address,"
+            " or a network such as 203.0.113.0/24",
+        ),
         ("[server]\nport = -1", "server.port: must be >= 0"),
         ("[server]\ndrain_timeout_s = -1", "server.drain_timeout_s: must be >= 0"),
         ("[server]\ndrain_timeout_s = inf", "server.drain_timeout_s: must be <= 86400"),
