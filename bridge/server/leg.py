@@ -89,6 +89,8 @@ class Leg:
         log.warning("media socket of %s refused: %s", carrier, reason)
         if refused and self._started and (goodbye := self.dialect.goodbye(reason)):
             self.line.send(list(goodbye))
+            if self.dialect.carrier_closes:
+                await self.hear_out()
         self.line.hang_up(error.close_code or 1008, reason)
         await self.line.closed()
 

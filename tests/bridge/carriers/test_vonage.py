@@ -99,6 +99,13 @@ def test_a_jwt_that_anybody_with_the_secret_made_is_believed() -> None:
     VONAGE.verify_webhook(signed(GOOD))
     VONAGE.verify_webhook(signed({**GOOD, "payload_hash": str(GOOD["payload_hash"]).upper()}))
     VONAGE.verify_webhook(signed({**GOOD, "exp": int(NOW_S) + 60, "nbf": int(NOW_S)}))
+    VONAGE.verify_webhook(signed({**GOOD, "aud": "https://bridge.example", "sub": "somebody"}))
+
+
+def test_a_secret_may_be_as_short_as_vonage_makes_them() -> None:
+    key = Secret("sixteen-letters!")
+    header = webhook_header(key, BODY, NOW_S)
+    Vonage(VonageConfig(signature_secret=key)).verify_webhook(replace(WEBHOOK, headers=header))
 
 
 def test_the_vendor_believes_ours() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bridge.carriers.genesys import NO_CONVERSATION
 from bridge.emulators.call_report import Outcome
 from bridge.emulators.caller_plan import Misbehaviour
@@ -42,6 +44,20 @@ class TestGenesys(WholeCalls):
         assert [(heard.text, heard.interrupted) for heard in learnt] == [(SECOND, False)] * 2
         assert [call.ended for call in s.ended] == ["agent", "agent"]
         assert {call.id for call in s.ended} == {conversation}
+
+    async def test_who_is_turned_away_is_told_in_the_words_of_the_protocol(self) -> None:
+        conversation = "7f3a5c1e-0000-4000-8000-000000000008"
+        lines: list[GenesysLine] = []
+        async with self.on_stage("waits_for_ever") as s:
+            first = asyncio.create_task(s.call(call_sid=conversation))
+            await until(lambda: conversation in s.server.runtime.calls)
+            twin = await s.call(call_sid=conversation, exchange=watched(lines))
+            assert s.server.runtime.stats.media_refused["second_stream"] == 1
+            await s.server.runtime.calls[conversation].hang_up()
+            await first
+        (line,) = lines
+        assert line.output_variables == {"outcome": "failed"}
+        assert (line.state, twin.of(Faulted)) == (State.CLOSED, [])
 
     async def test_a_probe_is_no_call(self) -> None:
         lines: list[GenesysLine] = []

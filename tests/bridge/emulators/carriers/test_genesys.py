@@ -37,6 +37,7 @@ from bridge.emulators.carriers.genesys import (
 from bridge.emulators.genesys_messages import L16, PCMU, Media, SessionIdentity
 from bridge.emulators.recording import CallRecording, ClearReceived, DigitPressed, Faulted
 from bridge.errors import Refused
+from bridge.media.playout import Playout
 from telephony_codecs.formats import MULAW_8K, PCM16_8K
 from tests.bridge.carriers.cases.genesys import CONVERSATION, ORGANIZATION, SECTION, SESSION
 
@@ -70,23 +71,27 @@ class Pair:
         self.line = GenesysLine(identity, CallRecording(), buffer_ms=0)
         self.dialect = GenesysDialect(SESSION, ORGANIZATION)
         self.events: list[Any] = []
+        self.now_ms = T0
         self.line.begin(T0)
 
     def to_bridge(self, messages: list[Message]) -> None:
         """Give the dialect what the line said, and the line what the protocol answers at once."""
-        for message in messages:
+        waiting = list(messages)
+        for message in waiting:
             event = self.dialect.receive(message.encode() if isinstance(message, str) else Binary(message))
             for one in event.events if isinstance(event, Several) else (event,):
                 self.events.append(one)
                 if isinstance(one, Respond):
-                    self.to_line(one.messages)
+                    waiting += self._answers(one.messages)
 
-    def to_line(self, messages: Any, now_ms: float = T0) -> None:
+    def to_line(self, messages: Any, now_ms: float | None = None) -> None:
         """Give the line what the bridge said, and the dialect what comes back."""
-        for message in messages:
-            self.to_bridge(
-                self.line.receive(now_ms, bytes(message) if isinstance(message, Binary) else message.decode())
-            )
+        self.now_ms = self.now_ms if now_ms is None else now_ms
+        self.to_bridge(self._answers(messages))
+
+    def _answers(self, messages: Any) -> list[Message]:
+        said = [bytes(message) if isinstance(message, Binary) else message.decode() for message in messages]
+        return [answer for message in said for answer in self.line.receive(self.now_ms, message)]
 
     def open(self) -> Pair:
         self.to_bridge(self.line.opening())
@@ -287,6 +292,25 @@ def test_two_hundred_ms_a_message_is_never_too_often() -> None:
     pair = Pair().open()
     for number in range(100):
         pair.to_line([pair.dialect.audio(SOUND)], T0 + number * 200)
+    assert pair.faults() == []
+
+
+def test_a_caller_who_keeps_interrupting_does_not_make_us_send_too_often() -> None:
+    """Each utterance begins with as much as is sent ahead, and each interruption throws that away again."""
+    pair, playout, generation = Pair().open(), Playout(MULAW_8K, message_ms=200, marks=False), 0
+    for ms in range(0, 120_000, 20):
+        now_ms = T0 + ms
+        if ms % 1600 == 0:
+            generation = playout.begin()
+        playout.write(generation, SOUND)
+        if ms % 1600 == 1000:
+            playout.clear(now_ms / 1000)
+            pair.to_line(pair.dialect.clear(), now_ms)
+        due = [message for message in playout.due(now_ms / 1000) if isinstance(message, bytes)]
+        pair.to_line([pair.dialect.audio(message) for message in due], now_ms)
+        pair.to_bridge(pair.line.advance(now_ms))
+    assert len([entry for entry in pair.line.recording.entries if isinstance(entry, ClearReceived)]) == 75
+    assert len([event for event in pair.events if isinstance(event, Respond)]) == 25
     assert pair.faults() == []
 
 
