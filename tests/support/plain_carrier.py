@@ -1,6 +1,8 @@
 """A carrier of our own making, with the plainest of protocols, and a bridge that serves it, on loopback.
 
-A webhook may also say that a call is ``{"over": ID}``. Text messages are words: ``start CALL TOKEN``, ``press KEY``, ``ping`` (answered with ``pong``), ``played MARK``,
+A webhook may also say that a call is over, ``{"over": ID}``.
+
+Text messages are words: ``start CALL TOKEN``, ``press KEY``, ``ping`` (answered with ``pong``), ``played MARK``,
 ``stop``; ours are ``opened``, ``mark NAME``, ``clear``, ``bye REASON``. Binary ones are mu-law, both ways.
 """
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bridge.emulators.call_report import Outcome
 from bridge.emulators.carriers.plivo import PlivoPlacedExchange
-from tests.support.every_carrier import WithToken, told, words_in
+from tests.support.every_carrier import told, words_in
 from tests.support.hearing import SECOND
+from tests.support.reopened import Reopened
 
 CALLEE, OURS = "+15550003333", "+15550002222"
 
 
-class TestPlivo(WithToken):
+class TestPlivo(Reopened):
     carrier = "plivo"
     settings = {"auth_id": "MAXXXXXXXXXXXXXXXXXX"}
 
