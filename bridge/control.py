@@ -29,6 +29,8 @@ Purpose: TypeAlias = Literal["answer", "dial", "hang_up", "transfer", "send_digi
 
 #: For all requests of one plan together.
 PLAN_TIMEOUT_S: Final = REST_TIMEOUT_S
+#: For what still runs when the process goes down: the last calls are being hung up then.
+CLOSE_WITHIN_S: Final = 2.0
 
 
 class Errands:
@@ -70,11 +72,13 @@ class Errands:
         task.add_done_callback(self._done)
 
     async def close(self) -> None:
-        """Give up what still runs, and let go of the connections."""
-        for task in self._tasks:
-            task.cancel()
+        """Give what still runs a moment, then give it up, and let go of the connections."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks))
+            await asyncio.wait(set(self._tasks), timeout=CLOSE_WITHIN_S)
+        if left := set(self._tasks):
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
         await self._rest.close()
 
     async def _errand(self, purpose: Purpose, carrier: str, plan: Callable[[], Plan[None] | None]) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 
 from bridge.carriers.carrier import Capabilities, How, IncomingCall, StreamUrls
@@ -246,6 +247,18 @@ async def test_what_still_runs_is_given_up_when_the_process_ends() -> None:
     await asyncio.sleep(0.1)
     await room.errands.close()
     assert room.granted == []
+
+
+@virtual
+async def test_a_call_that_is_being_hung_up_when_the_process_goes_down_is_hung_up() -> None:
+    room = Room(config=msgspec.structs.replace(CONFIG, listen_only=True))
+    room.rest.open.clear()
+    await room.call.hang_up()
+    closing = asyncio.create_task(room.errands.close())
+    await asyncio.sleep(1)
+    room.rest.open.set()
+    await closing
+    assert room.granted == [{"Status": ["completed"]}]
 
 
 @virtual

@@ -212,7 +212,7 @@ def test_what_is_still_heard_after_an_interruption_is_the_lead_and_a_message(
         made.advance(1000 + 10_000)
         assert made.spoken_ms == counted_ms, "all that was sent is heard, and nothing else"
         still.append(made.spoken_ms - heard_by_then_ms)
-    assert min(still) >= 180 and max(still) <= at_most_ms
+    assert (min(still), max(still)) == (200, at_most_ms)
 
 
 def test_what_is_said_next_begins_where_the_buffer_ends() -> None:
