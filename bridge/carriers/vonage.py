@@ -50,11 +50,10 @@ from bridge.secret import Secret
 
 _MAX_FIELD_CHARS: Final = 200
 _APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
-_BUSY: Final = "All our lines are busy. Please call again in a moment."
 
 #: Events about the socket's leg after which Vonage asks what comes next; the others want no answer.
 _FAILED: Final = frozenset({"failed", "unanswered", "rejected", "busy", "timeout", "cancelled"})
-_ASKING: Final = _FAILED | {"disconnected", ""}
+_ASKING: Final = _FAILED | {"disconnected"}
 _STREAM_STATUSES: Final[dict[str, StreamStatus]] = {
     "answered": "started",
     "disconnected": "stopped",
@@ -166,10 +165,6 @@ class Vonage(Carrier):
                 "endpoint": [endpoint],
             }
         )
-
-    def busy(self) -> Reply:
-        """An NCCO that says so: there is none that rejects a call."""
-        return _ncco(_talk(_BUSY))
 
     def call_id_of(self, webhook: Webhook) -> str:
         """The call that an event of its socket is about: our own address tells it."""

@@ -299,10 +299,8 @@ class GenesysLine(CarrierLine):
         if seq != self._pinged_seq:
             return self._complain(now_ms, 400, "the pong is not of the last ping")
         self._pinged_seq = 0
-        if self._round_trip_known:
-            return []
-        self._round_trip_known = True
-        return self._say_ping()  # which tells the bridge how long the first took
+        known, self._round_trip_known = self._round_trip_known, True
+        return [] if known else self._say_ping()  # it tells the bridge how long the first took
 
     def _entity(self, now_ms: float, entity: BargeIn | BotTurn) -> list[Message]:
         if isinstance(entity, BotTurn):

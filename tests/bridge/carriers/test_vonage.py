@@ -318,11 +318,6 @@ def test_what_a_caller_is_called_stays_out_of_it(name: str) -> None:
     assert all(value.isdigit() for value in query.get("line", []))
 
 
-def test_a_caller_is_told_that_all_lines_are_busy() -> None:
-    (talk,) = ncco_of(VONAGE.busy().body)
-    assert (talk["action"], "busy" in talk["text"]) == ("talk", True)
-
-
 @pytest.mark.parametrize(
     ("status", "ended", "actions"),
     [
@@ -332,7 +327,6 @@ def test_a_caller_is_told_that_all_lines_are_busy() -> None:
         ("failed", Ended(), ["talk"]),
         ("unanswered", Ended(), ["talk"]),
         ("failed", Ended(Ending.TRANSFERRED, "+15550100003"), ["connect"]),
-        ("", Ended(), []),
     ],
 )
 def test_what_comes_after_the_stream(status: str, ended: Ended, actions: list[str]) -> None:
@@ -346,11 +340,20 @@ def test_what_comes_after_the_stream(status: str, ended: Ended, actions: list[st
         assert found[0]["from"] == "15550100002"
 
 
-@pytest.mark.parametrize("status", ["started", "ringing", "answered", "completed", "transfer"])
+@pytest.mark.parametrize("status", ["", "started", "ringing", "answered", "completed", "transfer"])
 def test_an_event_that_asks_nothing_changes_nothing(status: str) -> None:
     asked = event(status, call=CALL_ID)
     assert VONAGE.call_id_of(asked) == ""
     assert VONAGE.ended(asked, Ended(Ending.LOST)).status == 204
+
+
+def test_that_a_leg_has_moved_asks_nothing() -> None:
+    moved = posted(
+        b'{"type":"transfer","conversation_uuid_from":"CON-1","conversation_uuid_to":"CON-2","uuid":"the-leg"}',
+        url=f"{URLS.ended}?call={CALL_ID}",
+    )
+    assert VONAGE.call_id_of(moved) == ""
+    assert VONAGE.ended(moved, Ended(Ending.TRANSFERRED, "+15550100003")).status == 204
 
 
 def test_an_event_of_no_call_of_ours_names_none() -> None:
