@@ -10,8 +10,10 @@ Strategy, the same for every carrier:
   at `Host` or `X-Forwarded-*`.
 - Headers and forms may hold a name more than once, so they are read through `items()` alone: plain mappings
   and multidicts both do.
-- One file holds all there is to a carrier: its section of the configuration, its dialect, its answers, its
-  signature, its capabilities, its REST. It ends in ``CARRIER = TheClass``, and the registry finds it by that.
+- A module holds all there is to a carrier: its section of the configuration, its dialect, its answers, its signature,
+  its capabilities, its REST. Where that is too much for one, others named after it stand beside it (`x_dialect` and
+  so on). The first ends in ``CARRIER = TheClass``, and the registry finds it by that.
+- A call that cannot be taken is refused with 503, not with a busy tone: so the carrier uses the number's fallback.
 """
 
 from __future__ import annotations
@@ -280,10 +282,6 @@ class Carrier:
     def answer(self, call: IncomingCall, urls: StreamUrls, token: str) -> Reply:
         """The answer that opens a two-way media stream; `token` comes back in the stream's start."""
         raise NotImplementedError
-
-    def busy(self) -> Reply:
-        """The answer that turns a call away because the bridge is full."""
-        return Reply("busy\n", "text/plain", 503)
 
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """What the carrier is to do with a call whose stream is over.

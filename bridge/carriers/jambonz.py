@@ -176,10 +176,6 @@ class Jambonz(Carrier):
         }
         return _verbs({"verb": "answer"}, listen, *_sorry())
 
-    def busy(self) -> Reply:
-        """The busy tone."""
-        return _verbs({"verb": "sip:decline", "status": 486, "reason": "Busy Here"})
-
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """Verbs for the time after the stream. An empty answer would let those after `listen` run."""
         if ended.ending is Ending.TRANSFERRED:

@@ -201,10 +201,6 @@ class Plivo(Carrier):
         )
         return response(stream, verb("Redirect", urls.ended, method="POST"))
 
-    def busy(self) -> Reply:
-        """XML that gives the caller the busy tone."""
-        return response(verb("Hangup", reason="busy"))
-
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """XML for the time after the stream: connect to somebody else, or hang up, after an apology if need be."""
         if ended.ending is Ending.TRANSFERRED:

@@ -227,10 +227,6 @@ class Telnyx(Carrier):
         once = {"command_id": f"{call.call_id[-48:]}-{action}"}
         yield from ask(self._api.action(call.call_id, purpose, action, body | once))
 
-    def busy(self) -> Reply:
-        """TeXML that gives the caller the busy tone. A Call Control call rings on until Telnyx gives it up."""
-        return response(verb("Reject", reason="busy"))
-
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """TeXML for the time after the stream: connect to somebody else, or hang up, after an apology if need be."""
         if ended.ending is Ending.TRANSFERRED:

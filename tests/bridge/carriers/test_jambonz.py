@@ -240,11 +240,6 @@ def test_what_comes_after_the_stream(ended: Ended, verbs: list[str]) -> None:
     assert [verb["verb"] for verb in verbs_of(JAMBONZ.ended(WEBHOOK, ended).body)] == verbs
 
 
-def test_a_call_too_many_is_declined() -> None:
-    (decline,) = verbs_of(JAMBONZ.busy().body)
-    assert (decline["verb"], decline["status"]) == ("sip:decline", 486)
-
-
 # -- the media socket -----------------------------------------------------------------------------------------
 
 

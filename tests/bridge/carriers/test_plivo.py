@@ -264,11 +264,6 @@ def test_a_transfer_cannot_become_an_instruction(to: str) -> None:
     assert [(verb.tag, len(verb)) for verb in answer] == [("Dial", 1), ("Hangup", 0)]
 
 
-def test_a_full_bridge_is_busy() -> None:
-    (hangup,) = tree(PLIVO.busy())
-    assert (hangup.tag, hangup.attrib) == ("Hangup", {"reason": "busy"})
-
-
 # -- call control ----------------------------------------------------------------------------------
 
 

@@ -330,11 +330,6 @@ def test_what_comes_after_the_stream(form: dict[str, str], ended: Ended, verbs: 
     assert ended.transfer_to in ["", *tree(reply).itertext()]
 
 
-def test_a_full_bridge_is_busy() -> None:
-    (reject,) = tree(SIGNALWIRE.busy())
-    assert (reject.tag, reject.attrib) == ("Reject", {"reason": "busy"})
-
-
 @pytest.mark.parametrize(
     ("event", "status"),
     [

@@ -375,11 +375,6 @@ def test_a_transfer_cannot_become_an_instruction(to: str) -> None:
     assert [(verb.tag, len(verb)) for verb in answer] == [("Dial", 0), ("Hangup", 0)]
 
 
-def test_a_full_bridge_is_busy() -> None:
-    (reject,) = tree(TELNYX.busy())
-    assert (reject.tag, reject.attrib) == ("Reject", {"reason": "busy"})
-
-
 # -- call control ----------------------------------------------------------------------------------
 
 

@@ -365,9 +365,9 @@ def test_what_is_no_list_of_verbs_is_refused(body: str) -> None:
         read_verbs(body)
 
 
-def test_a_busy_bridge_is_no_stream() -> None:
+def test_an_answer_without_a_stream_orders_none() -> None:
     exchange = exchange_of()
-    answer = Answer(200, Jambonz(SECTION).busy().body)
+    answer = Answer(200, '[{"verb":"sip:decline","status":486}]')
     assert exchange.understand(answer) is None
     assert [verb.name for verb in exchange.verbs(answer)] == ["sip:decline"]
     assert MULAW_8K.bytes_in(20) == len(TONE)

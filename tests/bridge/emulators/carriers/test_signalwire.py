@@ -293,5 +293,5 @@ def test_a_codec_that_there_is_not_is_refused() -> None:
 
 
 def test_an_answer_without_a_stream_orders_none() -> None:
-    assert exchange().understand(Answer(200, CARRIER.busy().body)) is None
+    assert exchange().understand(Answer(200, "<Response><Reject/></Response>")) is None
     assert urlsplit(exchange().announce().url).path == "/carriers/signalwire/answer"

@@ -306,9 +306,9 @@ def test_what_is_no_ncco_is_refused(body: str) -> None:
         read_ncco(body)
 
 
-def test_a_busy_bridge_is_no_stream() -> None:
+def test_an_answer_without_a_stream_orders_none() -> None:
     exchange = exchange_of()
-    answer = Answer(200, Vonage(SECTION).busy().body)
+    answer = Answer(200, '[{"action":"talk","text":"Goodbye."}]')
     assert exchange.understand(answer) is None
     assert [verb.name for verb in exchange.verbs(answer)] == ["talk"]
     assert MULAW_8K.bytes_in(20) == len(TONE)
