@@ -16,6 +16,9 @@ from bridge.carriers.carrier import Reply
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+_MAX_DIALLED_CHARS: Final = 400
+
+
 def plain(text: str, max_chars: int) -> str:
     """`text` without control characters and lone surrogates, cut to `max_chars`."""
     return _NOT_XML.sub("", text)[:max_chars]
@@ -25,6 +28,15 @@ def verb(tag: str, text: str = "", /, **attributes: str) -> Xml.Element:
     """One element; attributes and text must be `plain` if they come from outside."""
     element = Xml.Element(tag, attributes)
     element.text = text or None
+    return element
+
+
+def dial(to: str) -> Xml.Element:
+    """The verb that connects the caller to `to`: a number, or a SIP address, which may not stand there as one."""
+    element = verb("Dial")
+    element.append(
+        verb("Sip" if to.startswith(("sip:", "sips:")) else "Number", plain(to, _MAX_DIALLED_CHARS))
+    )
     return element
 
 

@@ -21,7 +21,6 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 from urllib.parse import quote, urlencode
-from xml.etree.ElementTree import Element
 
 import msgspec
 
@@ -43,7 +42,7 @@ from bridge.carriers.carrier import (
 )
 from bridge.carriers.dialect import Started
 from bridge.carriers.form_signature import spellings
-from bridge.carriers.markup import plain, response, verb
+from bridge.carriers.markup import dial, plain, response, verb
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.carriers.signalwire_dialect import CALL_ID, NAME, SignalWireDialect
 from bridge.config_tree import Section
@@ -219,14 +218,10 @@ class SignalWire(Carrier):
         connect.append(stream)
         return response(connect, verb("Redirect", urls.ended, method="POST"))
 
-    def busy(self) -> Reply:
-        """cXML that gives the caller the busy tone, unanswered and unbilled."""
-        return response(verb("Reject", reason="busy"))
-
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """cXML for the time after the stream: hang up, after an apology if it did not end well, or connect."""
         if ended.ending is Ending.TRANSFERRED and ended.transfer_to:
-            return response(_dial(ended.transfer_to), verb("Hangup"))
+            return response(dial(ended.transfer_to), verb("Hangup"))
         failed = bool(form_value(webhook.form, "StreamError")) or self.status(webhook) == "error"
         if failed or ended.ending is Ending.LOST:
             return response(verb("Say", _APOLOGY), verb("Hangup"))
@@ -341,9 +336,3 @@ def _bearer(upgrade: Upgrade) -> str:
     values = header_values(upgrade.headers, "Authorization")
     scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _dial(to: str) -> Element:
-    dial = verb("Dial")
-    dial.append(verb("Sip" if to.startswith(("sip:", "sips:")) else "Number", plain(to, _MAX_FIELD_CHARS)))
-    return dial

@@ -42,7 +42,7 @@ from bridge.carriers.carrier import (
 from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
 from bridge.carriers.form_signature import require_signature, sign, spellings
 from bridge.carriers.json_dialect import JsonDialect, Kind, Wire
-from bridge.carriers.markup import document, plain, response, verb
+from bridge.carriers.markup import dial, document, plain, response, verb
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
@@ -301,12 +301,8 @@ class Twilio(Carrier):
     def _meanwhile(self) -> tuple[Element, ...]:
         """What the call does while it is listened to: without a verb after ``<Start>`` it would end."""
         if self._config.listen_dial:
-            return (verb("Dial", self._config.listen_dial),)
+            return (dial(self._config.listen_dial),)
         return (verb("Pause", length=str(_LONGEST_CALL_S)),)
-
-    def busy(self) -> Reply:
-        """TwiML that gives the caller the busy tone, unanswered and unbilled."""
-        return response(verb("Reject", reason="busy"))
 
     def ended(self, webhook: Webhook, ended: Ended) -> Reply:
         """TwiML for the time after the stream: hang up, after an apology if it did not end well."""
@@ -330,7 +326,7 @@ class Twilio(Carrier):
 
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None]:
         """New TwiML for the call: ``<Dial>``."""
-        twiml = document(verb("Dial", plain(to, _MAX_FIELD_CHARS)), verb("Hangup"))
+        twiml = document(dial(to), verb("Hangup"))
         return self._change(call, "transfer the call", {"Twiml": twiml})
 
     def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:

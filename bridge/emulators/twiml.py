@@ -87,7 +87,7 @@ def parse_twiml(body: str) -> Twiml:
 
 
 def _verbs(elements: list[ElementTree.Element]) -> tuple[Verb, ...]:
-    return tuple(Verb(e.tag, dict(e.attrib), (e.text or "").strip()) for e in elements)
+    return tuple(Verb(e.tag, dict(e.attrib), "".join(e.itertext()).strip()) for e in elements)
 
 
 def _order(parent: ElementTree.Element, stream: ElementTree.Element) -> StreamOrder:

@@ -206,13 +206,29 @@ def test_a_parameter_keeps_every_character_that_xml_can_hold() -> None:
     assert hostile.find(".//Parameter[@name='from']").get("value") == name  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("listen_dial", "meanwhile"),
+    [
+        ("", [("Pause", {"length": "14400"}, None)]),
+        ("+15550100009", [("Dial", {}, None), ("Number", {}, "+15550100009")]),
+        ("sip:desk@example.com", [("Dial", {}, None), ("Sip", {}, "sip:desk@example.com")]),
+        ("</Dial><Hangup/>", [("Dial", {}, None), ("Number", {}, "</Dial><Hangup/>")]),
+    ],
+)
+def test_a_call_that_is_only_listened_to_goes_on_meanwhile(
+    listen_dial: str, meanwhile: list[tuple[str, dict[str, str], str | None]]
+) -> None:
+    config = TwilioConfig(auth_token=Secret("t"), listen_only=True, listen_dial=listen_dial)
+    start, *others = tree(Twilio(config).answer(CALL, URLS, "one-time"))
+    assert (start.tag, start.attrib, start[0].get("url")) == ("Start", {}, URLS.media)
+    told = {parameter.get("name"): parameter.get("value") for parameter in start[0]}
+    assert (told["token"], told["direction"]) == ("one-time", "unidirectional")
+    (verb,) = others
+    assert [(element.tag, element.attrib, element.text) for element in verb.iter()] == meanwhile
+
+
 def test_an_answer_keeps_its_token_out_of_the_repr() -> None:
     assert "one-time" not in repr(TWILIO.answer(CALL, URLS, "one-time"))
-
-
-def test_a_full_bridge_is_busy() -> None:
-    (reject,) = tree(TWILIO.busy())
-    assert (reject.tag, reject.attrib) == ("Reject", {"reason": "busy"})
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,23 @@ def test_a_call_that_is_only_listened_to_is_ended_through_rest(api: TwilioRest) 
     assert form(api.granted[0]) == {"Status": "completed"}
 
 
-@pytest.mark.parametrize("to", ["+15550100009", "sip:desk@example.com", "</Dial><Say>owned</Say>"])
-def test_a_transfer_gives_the_call_a_dial(to: str, api: TwilioRest) -> None:
+@pytest.mark.parametrize(
+    ("to", "noun"),
+    [
+        ("+15550100009", "Number"),
+        ("sip:desk@example.com", "Sip"),
+        ("sips:desk@example.com", "Sip"),
+        ("</Dial><Say>owned</Say>", "Number"),
+    ],
+)
+def test_a_transfer_gives_the_call_a_dial(to: str, noun: str, api: TwilioRest) -> None:
     run(Twilio(CONFIG).transfer(CALL, to, URLS), api)
     assert asked(api) == [("POST", f"/Calls/{CALL_ID}.json")]
     twiml = ElementTree.fromstring(form(api.granted[0])["Twiml"])
-    assert [(verb.tag, verb.text) for verb in twiml] == [("Dial", to), ("Hangup", None)]
+    assert [(verb.tag, [(child.tag, child.text) for child in verb]) for verb in twiml] == [
+        ("Dial", [(noun, to)]),
+        ("Hangup", []),
+    ]
 
 
 def test_a_placed_call_fetches_its_answer_from_us(api: TwilioRest) -> None:

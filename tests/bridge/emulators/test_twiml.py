@@ -45,7 +45,7 @@ WS = "wss://bridge.example/media"
             f'<Response><Connect><Stream url="{WS}?token=x#y"/></Connect></Response>',
             Twiml(StreamOrder(WS), ()),
         ),
-        ("<Response><Connect><Room>r</Room></Connect></Response>", Twiml(None, (Verb("Connect"),))),
+        ("<Response><Connect><Room>r</Room></Connect></Response>", Twiml(None, (Verb("Connect", text="r"),))),
     ],
 )
 def test_it_reads(body: str, twiml: Twiml) -> None:
