@@ -349,6 +349,11 @@ class Call:
         self._line.hang_up(code, reason, patient=self._wire.dialect.carrier_closes)
         self.end(reason)
 
+    def probe(self) -> None:
+        """The line is silent: ask the carrier whether it is still there, where it can be asked."""
+        if asked := self._wire.dialect.probe():
+            self._line.send(list(asked))
+
     def suspend(self) -> None:
         """The media socket is lost, and another one may come: be silent until `move`."""
         self.suspended = True

@@ -190,6 +190,10 @@ class AsteriskDialect(JsonDialect):
         """Empty the queue; what is flushed while it was paused would stay paused, whatever the documents say."""
         return (self._command("FLUSH_MEDIA"), self._command("CONTINUE_MEDIA"))
 
+    def probe(self) -> Sequence[bytes]:
+        """A muted phone may send no packets, and then the driver sends none; but it tells its status when asked."""
+        return (self._command("GET_STATUS"),)
+
     def goodbye(self, reason: str) -> Sequence[bytes]:
         """Hang up our channel; the dialplan goes on with the caller's."""
         return (self._command("HANGUP"),)

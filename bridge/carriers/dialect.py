@@ -204,6 +204,10 @@ class Dialect:
         """
         raise NotImplementedError
 
+    def probe(self) -> Sequence[bytes]:
+        """What makes the carrier say that it is still there, if it sends nothing while the caller is silent."""
+        return ()
+
     def goodbye(self, reason: str) -> Sequence[bytes]:
         """What to send before the socket is closed from our side. `reason` is ``agent`` or a fault's name."""
         return ()

@@ -345,6 +345,8 @@ class Runtime:
                 if quiet_s > self.limits.dead_line_s:
                     self.stats.silent_lines += 1
                     call.drop(1001, "silent_line")
+                elif quiet_s > self.limits.dead_line_s / 2:
+                    call.probe()
                 continue
             call.media_s = now_s
             # After a stall, of the network or of this process, all that waited comes at once: that is no flood.

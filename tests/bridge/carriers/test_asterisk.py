@@ -86,9 +86,26 @@ def test_commands_are_in_the_form_of_media_start(frame: str, commands: list[byte
 @pytest.mark.parametrize("frame", ["start", "start_plain"])
 def test_no_command_is_longer_than_asterisk_reads(frame: str) -> None:
     made = CASES.after(frame)
-    said = [*made.opened(), *made.clear(), *made.mark(LONGEST_MARK), *made.mark("m" * 64), *made.goodbye("x")]
+    said = [
+        *made.opened(),
+        *made.clear(),
+        *made.mark(LONGEST_MARK),
+        *made.mark("m" * 64),
+        *made.probe(),
+        *made.goodbye("x"),
+    ]
     assert max(map(len, said)) <= 128
     assert not [message for message in said if isinstance(message, Binary)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "command"), [("start", b'{"command":"GET_STATUS"}'), ("start_plain", b"GET_STATUS")]
+)
+def test_a_silent_line_is_asked_for_its_status(frame: str, command: bytes) -> None:
+    """A phone that is muted may send no packets: that alone is no dead line."""
+    made = CASES.after(frame)
+    assert list(made.probe()) == [command]
+    assert made.receive(CASES.frame("status")) == Ignored("status"), "which is a message like any other"
 
 
 def test_a_mark_in_plain_text() -> None:

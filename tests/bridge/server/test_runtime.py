@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -40,8 +40,10 @@ class Room:
         self.runtime = Runtime(config, agent, clock=self.loop.time)
         self.trace: list[tuple[str, Any]] = []
 
-    def call(self, call_id: str = "CA1", *, can_speak: bool = True) -> tuple[Call, PlayedLine]:
-        dialect = TwilioDialect()
+    def call(
+        self, call_id: str = "CA1", *, can_speak: bool = True, dialect: TwilioDialect | None = None
+    ) -> tuple[Call, PlayedLine]:
+        dialect = dialect or TwilioDialect()
         dialect.receive(frame("start"))
         line = PlayedLine(self.loop, self.trace)
         incoming = IncomingCall(call_id, ACCOUNT_ID, "", "", "inbound")
@@ -80,6 +82,30 @@ async def test_a_line_that_never_says_anything_is_dropped_too() -> None:
     _, line = room.call()
     await asyncio.sleep(LIMITS.dead_line_s + 2.5)
     assert line.closes == [(1001, "silent_line")]
+
+
+class Muted(TwilioDialect):
+    """Sends nothing while the caller is silent, but can be asked."""
+
+    def probe(self) -> Sequence[bytes]:
+        return (b'{"event":"probe"}',)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@virtual
+async def test_a_carrier_that_can_be_asked_whether_it_is_there_is_asked_before_it_is_dropped(
+    there: bool,
+) -> None:
+    room = Room()
+    call, line = room.call(dialect=Muted())
+    answered = 0
+    for _ in range(60):
+        await asyncio.sleep(1)
+        probes = sum(kind == "probe" for kind, _ in room.trace)
+        call.messages += (probes - answered) * there
+        answered = probes
+    assert line.closes == ([] if there else [(1001, "silent_line")])
+    assert answered < 15, "now and then, no oftener than is needed"
 
 
 @virtual
