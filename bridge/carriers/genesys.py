@@ -197,7 +197,7 @@ class GenesysDialect(JsonDialect):
         self._session_id, self._organization_id = session_id, organization_id
         self._seq = self._client_seq = 0
         self._media = _Media()
-        self._outputs: Mapping[str, str] = {}  # for the flow; set by our `disconnect`
+        self._leaving = False
 
     def receive(self, message: bytes) -> Event:
         """What `message` means; raises ProtocolError as every dialect does."""
@@ -290,9 +290,7 @@ class GenesysDialect(JsonDialect):
         return wire.id.lower() != self._session_id.lower()
 
     def _closed(self, reason: str) -> Event:
-        # Some read the outputs here, and not where they were said first.
-        told = {"outputVariables": self._outputs} if self._outputs else {}
-        farewell = Respond((self._say("closed", told),))
+        farewell = Respond((self._say("closed", {}),))
         if self._phase is Phase.OPENING:
             return farewell
         return Several((farewell, Stopped(reason if reason in _CLOSE_REASONS else "")))
@@ -323,9 +321,9 @@ class GenesysDialect(JsonDialect):
         return self._disconnect("error", {"outcome": "failed"}, reason)
 
     def _disconnect(self, reason: str, variables: Mapping[str, str], info: str = "") -> Sequence[bytes]:
-        if self._outputs or self._phase is not Phase.STREAMING:
+        if self._leaving or self._phase is not Phase.STREAMING:
             return ()
-        self._outputs = variables
+        self._leaving = True
         return (self._say("disconnect", {"reason": reason, "info": info, "outputVariables": variables}),)
 
 
