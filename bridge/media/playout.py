@@ -56,14 +56,14 @@ class Playout:
 
     Args:
         audio_format: what `write` takes and packets hold.
-        lead_ms: audio kept in the carrier's buffer.
+        lead_ms: audio kept in the carrier's buffer; `PACKET_MS` or more.
         message_ms: audio in one message, a multiple of `PACKET_MS`.
         tail_ms: silence sent after each utterance, for a carrier that keeps the last of its buffer back.
         marks: whether the carrier answers marks.
         clear: whether the carrier can throw away what it has buffered.
 
     Raises:
-        ValueError: `message_ms` is no multiple of `PACKET_MS`.
+        ValueError: `message_ms` is no multiple of `PACKET_MS`, or `lead_ms` less than one.
     """
 
     def __init__(
@@ -78,11 +78,15 @@ class Playout:
     ) -> None:
         if message_ms < PACKET_MS or message_ms % PACKET_MS:
             raise ValueError(f"message_ms must be a multiple of {PACKET_MS}, not {message_ms}")
+        if lead_ms < PACKET_MS:
+            raise ValueError(f"lead_ms must be {PACKET_MS} or more, not {lead_ms}")
         self.audio_format = audio_format
         self.lead_ms = lead_ms
         self.stats = PlayoutStats()
         self.generation = 0
         self._message_ms, self._ahead_ms = message_ms, lead_ms + message_ms - PACKET_MS
+        #: Never so early that it could not leave at once.
+        self._breaking_off_ms = min(BREAKING_OFF_MS, lead_ms - PACKET_MS)
         self._tail = [audio_format.silence(message_ms)] * -(-tail_ms // message_ms)
         self._marks, self._can_clear = marks, clear
         self._marks_answered = False
@@ -182,7 +186,7 @@ class Playout:
         if not self._active or now_s < self._held_until_s or now_s < self._stopped_until_s:
             return []
         out: list[Outgoing] = []
-        messages, message_ms = self._messages, self._message_ms
+        messages, message_ms, before_ms = self._messages, self._message_ms, self._sent_ms
         if not messages and message_ms > PACKET_MS:
             self._save_word(now_s)
         for _ in range(min(self._owed(now_s), len(messages)) if messages else 0):
@@ -193,6 +197,7 @@ class Playout:
         if self._complete and not messages and not self._end_marked:
             self._end(out)
         self._starved = not messages and not self._complete
+        self.stats.packets += (self._sent_ms - before_ms) // PACKET_MS
         return out
 
     def _owed(self, now_s: float) -> int:
@@ -201,9 +206,10 @@ class Playout:
         if self._origin_s is None:
             self._origin_s = max(now_s, self._free_at_s)
         dry_ms = (now_s - self._origin_s) * 1000 - sent_ms
-        if dry_ms > _HAIR_MS and sent_ms:
+        if dry_ms > _HAIR_MS:
             self._origin_s = now_s - sent_ms / 1000
-            self._count_dry(dry_ms)
+            if sent_ms:
+                self._count_dry(dry_ms)
         ours = sent_ms and not (self._starved or self._was_held)
         self.late_ms = max(0.0, dry_ms + self.lead_ms - PACKET_MS) if ours else 0.0
         self._was_held = False
@@ -230,7 +236,7 @@ class Playout:
     def _save_word(self, now_s: float) -> None:
         """Fill part of a message up with silence if its sound would break off otherwise. It counts as written."""
         part_bytes = self._reframer.pending_bytes
-        if part_bytes and self._sent_ms and self.buffered_ms(now_s) <= BREAKING_OFF_MS:
+        if part_bytes and self._sent_ms and self.buffered_ms(now_s) <= self._breaking_off_ms:
             self._messages.append(self._reframer.flush(self.audio_format.silent_sample))
             self._written_bytes += self._reframer.frame_bytes - part_bytes
             self.stats.padded_messages += 1

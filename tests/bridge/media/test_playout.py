@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,11 @@ def run(
     return out
 
 
+def faults(playout: Playout) -> PlayoutStats:
+    """What was counted, but for the packets themselves."""
+    return replace(playout.stats, packets=0)
+
+
 class TestSchedule:
     def test_the_lead_leaves_at_once_and_then_a_packet_every_20_ms(self) -> None:
         playout, _ = playing(1000)
@@ -72,11 +79,19 @@ class TestSchedule:
         playout, _ = playing(1000, lead_ms=lead_ms)
         assert len(playout.due(at(0))) == first
 
+    def test_the_packets_that_have_left_are_counted_whatever_the_size_of_a_message(self) -> None:
+        playout = Playout(MULAW_8K, message_ms=100, tail_ms=200)
+        generation = playout.begin()
+        playout.write(generation, audio(250))
+        playout.finish(generation)
+        run(playout, 1000)
+        assert playout.stats.packets == 15 + 10, "padding and tail too"
+
     def test_a_late_tick_catches_up_within_the_lead(self) -> None:
         playout, _ = playing(1000)
         playout.due(at(0))
         assert len(playout.due(at(150))) == 7
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
 
     def test_lateness_is_told_against_the_timeline(self) -> None:
         playout, _ = playing(1000)
@@ -106,7 +121,7 @@ class TestSchedule:
         run(playout, 80)
         playout.write(generation, audio(400))
         run(playout, 200, from_ms=90)
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
 
     @given(st.lists(st.integers(1, 60), min_size=1, max_size=200))
     def test_no_tick_pattern_within_the_lead_loses_or_reorders_a_packet(self, steps_ms: list[int]) -> None:
@@ -124,7 +139,7 @@ class TestSchedule:
             assert playout.buffered_ms(at(now_ms)) <= 200 + 1e-3
         got = b"".join(packets(sent))
         assert whole.startswith(got)
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
 
 
 class TestFrames:
@@ -295,7 +310,7 @@ class TestHold:
         assert run(playout, 100) == []
         playout.release()
         assert len(playout.due(at(110))) == 5
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
 
     def test_a_hold_that_outlasts_the_lead_moves_the_timeline_but_is_nobodys_fault(self) -> None:
         playout, _ = playing(2000)
@@ -305,7 +320,7 @@ class TestHold:
         run(playout, 600)
         playout.release()
         assert len(playout.due(at(600))) == 10
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
         assert playout.heard_ms(at(700)) == pytest.approx(300)
 
     def test_a_hold_that_nobody_ends_ends_by_itself(self) -> None:
@@ -375,7 +390,12 @@ class TestMessages:
             assert {len(message) for message in sent} <= {message_ms * 8}
             assert playout.buffered_ms(at(ms)) > lead_ms - PACKET_MS - 1e-3
             assert playout.buffered_ms(at(ms)) <= lead_ms + message_ms - PACKET_MS + 1e-3
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
+
+    @pytest.mark.parametrize("lead_ms", [0, 19])
+    def test_a_packet_at_least_is_ahead(self, lead_ms: int) -> None:
+        with pytest.raises(ValueError, match="lead_ms must be 20 or more"):
+            Playout(MULAW_8K, lead_ms=lead_ms)
 
     @pytest.mark.parametrize("message_ms", [0, 10, 30, -20])
     def test_messages_are_made_of_frames(self, message_ms: int) -> None:
@@ -411,11 +431,11 @@ class TestMessages:
         (message,) = packets(playout.due(at(400 - BREAKING_OFF_MS)))
         assert message == audio(30) + b"\xff" * 170 * 8
         assert playout.written_ms == 600, "the silence is part of it now"
-        assert playout.stats == PlayoutStats(padded_messages=1)
+        assert faults(playout) == PlayoutStats(padded_messages=1)
         playout.write(generation, audio(200, b"\x22"))
         (message,) = packets(run(playout, 600, from_ms=380))
         assert message == audio(200, b"\x22")
-        assert playout.stats == PlayoutStats(padded_messages=1)
+        assert faults(playout) == PlayoutStats(padded_messages=1)
 
     def test_what_has_not_begun_does_not_break_off(self) -> None:
         playout, _ = grouped(200, 130)
@@ -449,6 +469,17 @@ class TestMessages:
 
 
 class TestWithoutClear:
+    def test_what_was_held_up_before_its_first_message_is_not_made_up_for(self) -> None:
+        playout = Playout(MULAW_8K, marks=False, clear=False)
+        playout.write(playout.begin(), audio(1000))
+        playout.due(at(0))
+        playout.clear(at(0))
+        playout.write(playout.begin(), audio(4000))
+        assert playout.due(at(0)) == [], "the carrier is still busy with what was interrupted"
+        playout.stop_flow(at(0), 2.0)
+        assert len(playout.due(at(2000))) == 10, "the lead, not the two seconds besides"
+        assert playout.heard_ms(at(2100)) == pytest.approx(100)
+
     def test_what_was_sent_will_be_heard(self) -> None:
         playout, _ = grouped(20, 5000, marks=False, clear=False)
         run(playout, 400)
@@ -471,7 +502,7 @@ class TestWithoutClear:
         assert playout.heard_ms(at(600)) == 0
         run(playout, 700, from_ms=460)
         assert playout.heard_ms(at(700)) == pytest.approx(100)
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
 
     def test_after_a_clear_the_next_begins_at_once(self) -> None:
         playout, _ = grouped(20, 5000)
@@ -489,7 +520,7 @@ class TestFlow:
         assert run(playout, 900, from_ms=120) == []
         playout.resume_flow()
         assert len(packets(playout.due(at(900)))) == 10, "its buffer is filled anew"
-        assert playout.stats == PlayoutStats(flow_stops=1), "and nobody is to blame"
+        assert faults(playout) == PlayoutStats(flow_stops=1), "and nobody is to blame"
 
     def test_or_until_the_time_is_over_that_it_named(self) -> None:
         playout, _ = playing(5000)
@@ -527,7 +558,7 @@ class TestAnotherLine:
         playout.resume(at(5000))
         rest = run(playout, 8000, from_ms=5000)
         assert b"".join(packets([*first, *rest])) == audio(2000)
-        assert playout.stats == PlayoutStats()
+        assert faults(playout) == PlayoutStats()
         assert playout.heard_ms(at(5000)) == 500
         playout.mark_played(f"{generation}.1000", at(5510))
         assert playout.heard_ms(at(5600)) == pytest.approx(1090)
