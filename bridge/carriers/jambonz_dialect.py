@@ -33,7 +33,7 @@ from bridge.carriers.dialect import (
     MarkPlayed,
     Started,
 )
-from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE
+from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE, reason_of
 from bridge.carriers.markup import plain
 from bridge.errors import ProtocolError
 from telephony_codecs.formats import AudioFormat, Encoding
@@ -46,7 +46,6 @@ FORMATS: Final = {rate_hz: AudioFormat(Encoding.PCM16, rate_hz) for rate_hz in (
 CALL_ID: Final = r"\A[0-9A-Za-z-]{8,64}\Z"
 
 _MAX_FIELD_CHARS: Final = 200
-_MAX_REASON_CHARS: Final = 200
 
 # -- messages received -----------------------------------------------------------------------------
 
@@ -199,7 +198,7 @@ class JambonzDialect(Dialect):
             return decoder.decode(message)
         except UNDECODABLE as error:
             kind = "bad_message" if isinstance(error, msgspec.ValidationError) else "bad_json"
-            reason = str(error)[:_MAX_REASON_CHARS]  # values in it are quoted and escaped, but of any length
+            reason = reason_of(error)
             if is_start or decoder is _NAMED:
                 self._reject(reason, kind)
             raise self._broken(reason, kind) from None

@@ -207,8 +207,7 @@ class JsonDialect(Dialect):
             return _UNKNOWN_EVENT
         kind = "bad_message" if isinstance(error, msgspec.ValidationError) else "bad_json"
         hopeless = self._phase is Phase.OPENING and (event is None or self._is_start(event))
-        reason = str(error)[:_MAX_REASON_CHARS]  # values in it are quoted and escaped, but of any length
-        raise self._broken(reason, kind, POLICY_VIOLATION if hopeless else None) from None
+        raise self._broken(reason_of(error), kind, POLICY_VIOLATION if hopeless else None) from None
 
     def _is_start(self, event: str) -> bool:
         return any(
@@ -222,6 +221,11 @@ def decoder_of(kinds: Mapping[type[Struct], Kind]) -> msgspec.json.Decoder[Any]:
     for wire in kinds:
         union = wire if union is None else union | wire
     return msgspec.json.Decoder(union, strict=False)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a message cannot be decoded, for people to read: values from the wire stand in it, of any length."""
+    return "".join(c if c.isprintable() else "?" for c in str(error)[:_MAX_REASON_CHARS])
 
 
 _envelopes: Final[dict[str, msgspec.json.Decoder[Any]]] = {}

@@ -349,6 +349,6 @@ def _is_over(webhook: Webhook) -> bool:
 
 
 def _request_of(webhook: Webhook) -> str:
-    """The ``request_uuid`` that placing the call was answered with: the pages have one name for it, webhooks another."""
+    """The ``request_uuid`` that placing the call was answered with: it goes by two names."""
     told = webhook.value("ALegRequestUUID") or webhook.value("RequestUUID")
     return told if re.match(ID, told) else ""
