@@ -1,4 +1,4 @@
-"""Playout against a carrier that is only a buffer: whatever is asked when, what was sent and heard is what it played."""
+"""Playout against a carrier that is only a buffer: whatever is asked when, what was heard is what it has played."""
 
 from __future__ import annotations
 
