@@ -10,6 +10,7 @@ Strategy:
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from bridge.secret import Secret
 T = TypeVar("T")
 
 _MAX_DETAIL_CHARS: Final = 300
+#: A carrier that finds fault with an address of ours may quote it, password and all.
+_URL_USER: Final = re.compile(r"(:(?:\\?/){2})[^\s/@\"']*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ def ask(request: RestRequest) -> Plan[RestAnswer]:
 
 def fail(request: RestRequest, answer: RestAnswer, why: str = "") -> NoReturn:
     """Raise the CarrierError that tells what became of `request`: `why`, or what the carrier said."""
-    detail = why or " ".join(answer.body.decode("utf-8", "replace").split())[:_MAX_DETAIL_CHARS]
+    said = _URL_USER.sub(r"\1", " ".join(answer.body.decode("utf-8", "replace").split()))
+    detail = why or said[:_MAX_DETAIL_CHARS]
     raise CarrierError(
         f"cannot {request.purpose}: {detail or 'no reason was given'}",
         carrier=request.carrier,
