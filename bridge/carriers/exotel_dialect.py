@@ -91,12 +91,12 @@ class _StartBody(Struct):
     streamSid: _Id = ""
     call_sid: _Id = ""
     callSid: _Id = ""
-    account_sid: str = ""
-    accountSid: str = ""
-    from_number: str = msgspec.field(name="from", default="")
-    to_number: str = msgspec.field(name="to", default="")
+    account_sid: str | None = None
+    accountSid: str | None = None
+    from_number: str | None = msgspec.field(name="from", default=None)
+    to_number: str | None = msgspec.field(name="to", default=None)
     custom_parameters: dict[str, str] | None = None
-    media_format: _MediaFormat = msgspec.field(default_factory=_MediaFormat)
+    media_format: _MediaFormat | None = None
 
 
 class _Start(Wire, tag="start"):
@@ -203,13 +203,14 @@ class ExotelDialect(JsonDialect):
         return Started(
             call_id=call_id,
             stream_id=stream_id,
-            account_id=plain(start.account_sid or start.accountSid, MAX_FIELD_CHARS),
+            account_id=plain(start.account_sid or start.accountSid or "", MAX_FIELD_CHARS),
             parameters=start.custom_parameters or {},
-            from_number=plain(start.from_number, MAX_FIELD_CHARS),
-            to_number=plain(start.to_number, MAX_FIELD_CHARS),
+            from_number=plain(start.from_number or "", MAX_FIELD_CHARS),
+            to_number=plain(start.to_number or "", MAX_FIELD_CHARS),
         )
 
-    def _format_of(self, media: _MediaFormat) -> AudioFormat:
+    def _format_of(self, told: _MediaFormat | None) -> AudioFormat:
+        media = told or _MediaFormat()
         encoding = _ENCODINGS.get(media.encoding.lower().partition(";")[0])
         rate_hz = media.sample_rate or self._rate_hz
         if encoding is None or rate_hz not in RATES_HZ or (encoding is Encoding.MULAW and rate_hz != 8_000):

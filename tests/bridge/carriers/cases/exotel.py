@@ -65,6 +65,7 @@ CASES: Final = Cases(
         "start_24k": STARTED,
         "start_parameters_null": started(),
         "start_stream_at_top_only": Started(CALL_ID, STREAM_ID),
+        "start_nulls": Started(CALL_ID, STREAM_ID),
     },
     early={
         "connected": Connected(),
