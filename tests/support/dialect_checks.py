@@ -17,6 +17,7 @@ from bridge.carriers.dialect import (
     Event,
     FlowResumed,
     FlowStopped,
+    Ignored,
     MarkPlayed,
     Several,
     Started,
@@ -31,6 +32,7 @@ DEEP: Final = {
     "brackets": b"[" * 200_000,
     "brackets in a field": b'{"event":"media","x":' + b"[" * 200_000,
     "braces in a field": b'{"type":"open","x":' + b'{"x":' * 40_000,
+    "brackets in the payload": b'{"event":"media","media":{"payload":' + b"[" * 200_000,
     "closed brackets in a field": b'{"event":"stop","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 }
 
@@ -40,12 +42,33 @@ Verdict = Event | str
 def verdict(dialect: Dialect, message: bytes) -> Verdict:
     """What a dialect says of a message: an event, or the kind of its ProtocolError; nothing else may be raised."""
     try:
-        return dialect.receive(message)
+        event = dialect.receive(message)
+        for one in events_of(event):
+            _check_event(one)
+        return event
     except ProtocolError as error:
         assert error.peer == dialect.carrier
         assert len(error.reason) <= MAX_REASON_CHARS
         assert error.reason.isprintable()
         return error.kind
+
+
+def _check_event(event: Event) -> None:
+    """What every part of the bridge may take for granted of an event."""
+    match event:
+        case Started():
+            assert event.call_id.isprintable() and event.call_id.isascii()
+            (event.from_number + event.to_number).encode()
+        case MarkPlayed(name):
+            name.encode()  # a lone surrogate would raise here, and in every log
+        case Audio(_, timestamp_ms):
+            assert timestamp_ms >= 0
+        case Digit(digit):
+            assert digit in tuple("0123456789*#ABCD")
+        case Ignored(kind):
+            assert kind.isidentifier()
+        case _:
+            pass
 
 
 def events_of(event: Event) -> Iterator[Event]:
