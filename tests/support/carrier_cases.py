@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -109,6 +110,7 @@ class Cases:
         return sorted(f"{folder}/{path.stem}" for path in found)
 
 
+@cache
 def frame(carrier: str, name: str) -> bytes:
     """A carrier's message, out of its file."""
     (path,) = (DATA / carrier / name).parent.glob(f"{Path(name).name}.*")
