@@ -236,6 +236,15 @@ def _faults(config: Config) -> Iterator[tuple[str, str]]:
         yield from _faults_of_wire(key_of_entry(number), fallback)
     yield from mismatches(lightning)
     yield from _clashes(lightning)
+    for name in configured(config.carriers):
+        yield from _faults_of_carrier(f"carriers.{name}", getattr(config.carriers, name))
+
+
+def _faults_of_carrier(key: str, section: Section) -> Iterator[tuple[str, str]]:
+    """Addresses of a carrier's own that nothing could be asked at."""
+    for field, value in msgspec.structs.asdict(section).items():
+        if field.endswith("_url") and field != "media_url" and value and not _is_plain_url(value):
+            yield f"{key}.{field}", _PLAIN_URL
 
 
 def _faults_of_wire(key: str, entry: LightningConfig | FallbackConfig) -> Iterator[tuple[str, str]]:

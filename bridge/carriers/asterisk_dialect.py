@@ -134,6 +134,7 @@ class AsteriskDialect(JsonDialect):
     """
 
     carrier = NAME
+    ends_by_closing = True
     KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
         _Start: Kind.START,
         _Dtmf: Kind.DTMF,

@@ -91,6 +91,7 @@ class FreeswitchDialect(JsonDialect):
     """
 
     carrier = NAME
+    ends_by_closing = True
     KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
         _Start: Kind.START,
         _Dtmf: Kind.DTMF,

@@ -107,6 +107,7 @@ class JambonzDialect(Dialect):
     """The media socket of one jambonz call; see `bridge.carriers.dialect.Dialect`."""
 
     carrier = NAME
+    ends_by_closing = True
     delivery = Delivery(tail_ms=TAIL_MS)
 
     def __init__(self) -> None:

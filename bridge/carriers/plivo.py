@@ -205,7 +205,8 @@ class Plivo(Carrier):
         """XML for the time after the stream: connect to somebody else, or hang up, after an apology if need be."""
         if ended.ending is Ending.TRANSFERRED:
             dial = verb("Dial")
-            dial.append(verb("Number", plain(ended.transfer_to, _MAX_FIELD_CHARS)))
+            whom = "User" if ended.transfer_to.startswith(("sip:", "sips:")) else "Number"
+            dial.append(verb(whom, plain(ended.transfer_to, _MAX_FIELD_CHARS)))
             return response(dial, verb("Hangup"))
         lost = ended.ending is Ending.LOST or self.status(webhook) == "error"
         return response(verb("Speak", _APOLOGY), verb("Hangup")) if lost else response(verb("Hangup"))

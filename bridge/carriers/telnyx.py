@@ -41,7 +41,7 @@ from bridge.carriers.carrier import (
     form_value,
 )
 from bridge.carriers.ed25519 import require_signed
-from bridge.carriers.markup import document, plain, response, verb
+from bridge.carriers.markup import dial, document, plain, response, verb
 from bridge.carriers.rest import Plan, ask
 from bridge.carriers.telnyx_api import CALL_CONTROL_APPLICATION, TEXML_APPLICATION, TelnyxApi, call_event
 from bridge.carriers.telnyx_dialect import CALL_ID, CALL_PARAMETER, ENCODINGS, NAME, TelnyxDialect
@@ -342,4 +342,4 @@ def _checked(call_id: str, field: str) -> str:
 
 
 def _dialled(to: str) -> tuple[Any, Any]:
-    return verb("Dial", plain(to, _MAX_FIELD_CHARS)), verb("Hangup")
+    return dial(to), verb("Hangup")

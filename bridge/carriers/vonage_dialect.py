@@ -76,6 +76,7 @@ class VonageDialect(JsonDialect):
     """The media socket of one Vonage call; see `bridge.carriers.dialect.Dialect`."""
 
     carrier = NAME
+    ends_by_closing = True
     KINDS: ClassVar[Mapping[type[Struct], Kind]] = {
         _Connected: Kind.START,
         _Dtmf: Kind.DTMF,

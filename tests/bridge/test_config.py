@@ -166,6 +166,10 @@ HEADER = "holds a blank or another character that no HTTP header can carry"
         ("[server]\nhost = [1]", "server.host: must be text in quotes, not a list"),
         ("server = 5", "server: must be a table, not a whole number"),
         ("[carriers]\ntwilio = 5", "carriers.twilio: must be a table, not a whole number"),
+        (
+            '[carriers.telnyx]\napi_url = "api.telnyx.example"',
+            "carriers.telnyx.api_url: must be http:// or https://host[:port][/path], without a query or a user",
+        ),
         ("[agent]\noptions = 3", "agent.options: must be a table, not a whole number"),
         ("[server]\ndrain_timeout_s = 1979-05-27", "server.drain_timeout_s: must be a number, not a date"),
         ("[lightning]\napi_key = 3", "lightning.api_key: must be text in quotes"),
