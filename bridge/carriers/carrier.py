@@ -242,6 +242,14 @@ class Carrier:
         """Settings without which it cannot tell its calls from forgeries: key and why. Not served while any is."""
         raise NotImplementedError
 
+    def lack(self, key: str, why: str) -> str:
+        """What to tell of a pair of `missing`. A key that is set lacks something else, such as a package."""
+        return f"{'cannot be used' if self.has(key) else 'is missing'}: {why}"
+
+    def has(self, key: str) -> bool:
+        """Whether `key` of its section is set."""
+        return bool(getattr(self._config, key, None))
+
     def unsafe(self) -> list[tuple[str, str]]:
         """Secrets that strangers know, fit for trials on this machine alone: key and why. It is served nevertheless."""
         return []

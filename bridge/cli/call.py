@@ -7,8 +7,8 @@ over: the callee's voice needs a server to come to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -149,7 +149,7 @@ async def _place_ourselves(config: Config, order: Order, source: str, within_s: 
         over = _Over(server.runtime)
         call_id = await server.runtime.place_call(order.via, order.to, order.from_number, order.agent)
         note(f"call {call_id}: ringing; Ctrl-C hangs up")
-        with _hanging_up(server.runtime, call_id):
+        async with _hanging_up(server.runtime, call_id):
             ended = await over.of(call_id, within_s)
     if ended is None:
         raise BridgeError(f"call {call_id} was not answered within {within_s:g} s, or did not come here")
@@ -189,8 +189,8 @@ class _Over:
             await self._news.wait()
 
 
-@contextmanager
-def _hanging_up(runtime: Runtime, call_id: str) -> Iterator[None]:
+@asynccontextmanager
+async def _hanging_up(runtime: Runtime, call_id: str) -> AsyncIterator[None]:
     """A Ctrl-C in the block hangs up, and shows how far the call has come."""
     try:
         yield
@@ -199,7 +199,7 @@ def _hanging_up(runtime: Runtime, call_id: str) -> Iterator[None]:
         if live is None:
             note(f"call {call_id} has not been answered; it may go on ringing for a while")
         else:
-            live.drop(1000, "agent")
+            await live.hang_up()
             _tell(live)
         raise
 

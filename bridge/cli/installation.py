@@ -51,7 +51,7 @@ def any_carrier(config: Config, name: str, *, option: str) -> Carrier:
 
 def what_is_missing(carrier: Carrier, source: str) -> list[ConfigError]:
     """What the carrier's section lacks before it can be served."""
-    return [_missing(f"carriers.{carrier.name}.{key}", why, source) for key, why in carrier.missing()]
+    return [_lack(carrier, key, why, source) for key, why in carrier.missing()]
 
 
 def the_carrier(config: Config, name: str, source: str, *, option: str) -> Carrier:
@@ -89,6 +89,13 @@ def public_urls(config: Config, carrier: str, source: str) -> StreamUrls:
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name.lower(), known, 1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+def _lack(carrier: Carrier, key: str, why: str, source: str) -> ConfigError:
+    full_key = f"carriers.{carrier.name}.{key}"
+    if carrier.has(key):
+        return ConfigError(carrier.lack(key, why), key=full_key, source=source)
+    return _missing(full_key, why, source)
 
 
 def _missing(key: str, why: str, source: str) -> ConfigError:

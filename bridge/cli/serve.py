@@ -28,9 +28,10 @@ def serve(
 
     def ready(server: Server) -> None:
         print(f"bridge: listening on {settings.server.host}:{server.port}", flush=True)
-        for carrier in server.runtime.carriers:
-            base = settings.server.public_url.rstrip("/")
-            print(f"bridge: {carrier} calls POST {base}/carriers/{carrier}/answer", flush=True)
+        for name, carrier in server.runtime.carriers.items():
+            urls = server.runtime.admission.urls(name)
+            way = f"calls POST {urls.answer}" if carrier.needs_token else f"opens {urls.media}"
+            print(f"bridge: {name} {way}", flush=True)
 
     log_to_stderr(log_level)
     settings = load_config(config)

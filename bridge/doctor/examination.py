@@ -97,8 +97,9 @@ class Examination:
         yield _unless_wrong("settings", "complete", lambda: require_for_serving(self.config))
         for name, carrier in configured(self.config.carriers).items():
             for key, why in carrier.missing():
-                mend = f"set carriers.{name}.{key}; until then {carrier.title} is not served"
-                yield failed(f"{name} settings", f"{key} is missing: {why}", mend)
+                do = "do so" if carrier.has(key) else f"set carriers.{name}.{key}"
+                mend = f"{do}; until then {carrier.title} is not served"
+                yield failed(f"{name} settings", f"{key} {carrier.lack(key, why)}", mend)
             if not carrier.missing():
                 yield self._secrets(name, carrier)
 
@@ -166,7 +167,7 @@ class Examination:
         except TimeoutError:
             return [failed(check, f"no answer within {2 * self.within_s:g} s", "may this machine reach it?")]
         except CarrierError as error:
-            return [failed(check, str(error), _mend_of(carrier, error))]
+            return [failed(check, str(error), _mend_of(carrier, error, asked=client.asked))]
         finally:
             await client.close()
         return [passed(check, f"{whose}, by REST")]
@@ -183,14 +184,19 @@ class _DatingClient(RestClient):
     def __init__(self, note_date: Callable[[str, str], None], timeout_s: float) -> None:
         super().__init__(timeout_s)
         self._note_date = note_date
+        #: Whether it has made any request: what is wrong before that is wrong here.
+        self.asked = False
 
     async def answer_to(self, request: RestRequest) -> RestAnswer:
+        self.asked = True
         answer = await super().answer_to(request)
         self._note_date(request.url, answer.headers.get("Date", ""))
         return answer
 
 
-def _mend_of(carrier: Carrier, error: CarrierError) -> str:
+def _mend_of(carrier: Carrier, error: CarrierError, *, asked: bool) -> str:
+    if not asked:
+        return f"see the credentials in [carriers.{carrier.name}]: nothing can be asked with them as they are"
     if error.status in (401, 403):
         return f"see the credentials in [carriers.{carrier.name}]: they are refused"
     if not error.status:

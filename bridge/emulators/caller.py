@@ -130,9 +130,10 @@ def _section(name: str, config: Path | None, auth_token: Secret | None, account_
         if value and key not in section.__struct_fields__:
             raise ConfigError(f"{carrier.title} has none", key=f"--{key.replace('_', '-')}")
     section = msgspec.structs.replace(section, **{key: value for key, value in given.items() if value})
-    for key, why in carrier(section).missing():
-        key = f"carriers.{name}.{key}"
-        raise ConfigError(f"is missing: {why}", key=key, source=variable_of(key, ENV_PREFIX))
+    served = carrier(section)
+    for key, why in served.missing():
+        full_key = f"carriers.{name}.{key}"
+        raise ConfigError(served.lack(key, why), key=full_key, source=variable_of(full_key, ENV_PREFIX))
     return section
 
 

@@ -71,7 +71,9 @@ def _tell_who_is_left_out(config: Config) -> None:
     for name, carrier in configured(config.carriers).items():
         if missing := carrier.missing():
             key, why = missing[0]
-            log.warning("%s is not served: carriers.%s.%s is missing: %s", carrier.title, name, key, why)
+            log.warning(
+                "%s is not served: carriers.%s.%s %s", carrier.title, name, key, carrier.lack(key, why)
+            )
 
 
 def _tell_what_is_unsafe(config: Config, carriers: Mapping[str, Carrier]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from bridge.carriers.registry import carrier_types
+from bridge.carriers.telnyx import SIMULATED_KEY
 from bridge.carriers.twilio import TwilioConfig
 from bridge.carriers.urls import stream_urls
 from bridge.cli.installation import checked_number
@@ -193,3 +194,24 @@ def test_what_is_a_number(text: str, number: str) -> None:
 def test_what_is_none(text: str) -> None:
     with pytest.raises(ConfigError, match="^--to: .* is no number"):
         checked_number(text, "--to")
+
+
+def test_a_package_that_is_missing_is_not_told_as_a_setting(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that is set, and cannot be used: to set it again would mend nothing."""
+    why = "its package is not installed: install the extra `telnyx`."
+    monkeypatch.setattr(carrier_types()["telnyx"], "missing", lambda _carrier: [("public_key", why)])
+    monkeypatch.setenv("BRIDGE_CARRIERS__TELNYX__PUBLIC_KEY", SIMULATED_KEY)
+    arguments = (
+        "setup",
+        "telnyx",
+        "--number",
+        NUMBER,
+        "--public-url",
+        "https://voice.example.com",
+        "--apply",
+    )
+    done = invoke(*arguments)
+    assert done.code == 2
+    assert done.err == f"bridge: environment: carriers.telnyx.public_key: cannot be used: {why}\n"
