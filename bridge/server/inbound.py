@@ -80,13 +80,14 @@ class Inbound:
         """Take one message. Does not raise."""
         self._call.messages += 1
         try:
-            event = self._understand(data)
-            if isinstance(event, Audio):  # 50 times a second: straight to the detector
-                self._hear(event.payload)
-            else:
-                self.handle(event)
-        except ProtocolError as error:
-            self._count_broken(error)
+            try:
+                event = self._understand(data)
+                if isinstance(event, Audio):  # 50 times a second: straight to the detector
+                    self._hear(event.payload)
+                else:
+                    self.handle(event)
+            except ProtocolError as error:
+                self._count_broken(error)
         except Exception:
             log.exception("call %s: a message could not be handled", self._call.id)
             self.end("error")
@@ -115,8 +116,8 @@ class Inbound:
     def _count_broken(self, error: ProtocolError) -> None:
         self._stats.protocol_errors[error.kind] += 1
         self._broken += 1
-        if error.close_code is None and self._broken <= self._limits.broken_messages:
-            return
+        if self.over.done() or (error.close_code is None and self._broken <= self._limits.broken_messages):
+            return  # of those that came along with the last straw, each is counted and none is told
         log.warning("call %s: closed: %s", self._call.id, error.kind)
         self._call.drop(error.close_code or 1008, "protocol_error")
         self.end("protocol_error")

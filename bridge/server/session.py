@@ -179,10 +179,10 @@ async def serve(runtime: Runtime, carrier: str, leg: Leg, started: Started, inco
         if incoming.call_id in runtime.calls:
             raise Refused("twin", "this call already has a stream")
         wire = leg.wire()
-    except Refused:
+        call = runtime.open_call(carrier, incoming, leg.line, wire, can_speak=started.bidirectional)
+    except BaseException:
         await runtime.admission.release(carrier, incoming.call_id)
         raise
-    call = runtime.open_call(carrier, incoming, leg.line, wire, can_speak=started.bidirectional)
     session = Session(runtime, call, leg, wire, reconnects=runtime.carriers[carrier].reconnects)
     runtime.sessions[call.id] = session
     await session.run()

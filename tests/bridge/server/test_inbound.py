@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
+from typing import cast
 
 from aiohttp import ClientSession, web
 from aiohttp.pytest_plugin import AiohttpClient
 
-from bridge.server.inbound import DirectQueue, feed
+from bridge.carriers.dialect import Dialect, Event
+from bridge.errors import ProtocolError
+from bridge.mouth import Line
+from bridge.observe.stats import BridgeStats
+from bridge.server.inbound import DirectQueue, Inbound, feed
+from bridge.server.limits import Limits
+from bridge.wire import Wire
 
 
 class Taken:
@@ -89,3 +96,51 @@ async def test_the_end_of_the_socket_is_told() -> None:
         await runner.cleanup()
     assert ends[1] == [b"one"]
     assert ends[0].type.name in ("CLOSE", "CLOSING", "CLOSED")  # type: ignore[attr-defined]
+
+
+# -- what must not come out of the parser ------------------------------------------------------------------------
+
+
+class Broken(Dialect):
+    """Every message is one that the socket must be closed for."""
+
+    carrier = "broken"
+
+    def receive(self, message: bytes) -> Event:
+        raise ProtocolError("not a word", peer="broken", kind="bad_word", close_code=1007)
+
+
+class Ended:
+    """A call that can be dropped, or not even that."""
+
+    def __init__(self, *, raises: bool) -> None:
+        self.id, self.messages, self.ear, self._raises = "call-1", 0, self, raises
+        self.drops: list[tuple[int, str]] = []
+
+    def push(self, payload: bytes) -> None:
+        raise AssertionError("nothing is heard")
+
+    def drop(self, code: int, reason: str) -> None:
+        self.drops.append((code, reason))
+        if self._raises:
+            raise OSError("the goodbye cannot be said")
+
+
+def listener(call: Ended, stats: BridgeStats) -> Inbound:
+    return Inbound(call, cast(Line, None), Wire(Broken()), stats, Limits())  # type: ignore[arg-type]
+
+
+async def test_what_came_along_with_the_last_straw_is_counted_and_nobody_told_again() -> None:
+    call, stats = Ended(raises=False), BridgeStats()
+    inbound = listener(call, stats)
+    for _ in range(3):
+        inbound.take(b"junk")
+    assert call.drops == [(1007, "protocol_error")]
+    assert stats.protocol_errors == {"bad_word": 3}
+    assert inbound.over.result() == "protocol_error"
+
+
+async def test_nothing_is_raised_into_the_parser_even_if_the_call_cannot_be_dropped() -> None:
+    inbound = listener(Ended(raises=True), BridgeStats())
+    inbound.take(b"junk")
+    assert inbound.over.result() == "error"
