@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bridge.call import Turn
 from bridge.config import BargeInMode
+from bridge.ears import Turn
 from bridge.errors import CallEnded
 from bridge.lightning.speech import Synthesis
 from bridge.media.heard import Heard

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.carriers.dialect import Dialect
 from bridge.media.playout import Mark
 from bridge.wire import Wire
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
-from telephony_codecs.g711 import alaw_to_mulaw, mulaw_decode, mulaw_to_alaw
+from telephony_codecs.g711 import alaw_to_mulaw, mulaw_decode, mulaw_encode, mulaw_to_alaw
 from telephony_codecs.pcm import level_dbfs
+from telephony_codecs.transcoder import Transcoder
 
 WIDE = AudioFormat(Encoding.PCM16, 16000)
 EVERY_CODE = bytes(range(256)) * 5
@@ -100,3 +104,60 @@ def test_the_caller_is_heard_whatever_the_carrier_sends_and_however_it_is_cut() 
 def test_what_cannot_be_converted_is_told_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="cannot resample"):
         Wire(Plain(AudioFormat(Encoding.PCM16, 7999), MULAW_8K))
+
+
+# -- every format that a carrier may have ------------------------------------------------------------------------
+
+FORMATS = [ALAW_8K, *(AudioFormat(Encoding.PCM16, rate_hz) for rate_hz in (8000, 16000, 24000, 48000))]
+
+
+def sine_hz(hz: float, ms: float) -> bytes:
+    """A tone at half of full scale, in mu-law."""
+    return mulaw_encode(
+        np.round(np.sin(np.arange(int(ms * 8)) * 2 * np.pi * hz / 8000) * 16000).astype("<i2").tobytes()
+    )
+
+
+@given(
+    target=st.sampled_from(FORMATS),
+    utterances=st.lists(st.lists(st.sampled_from([20, 40, 100, 200]), min_size=1, max_size=12), max_size=3),
+)
+def test_n_ms_in_are_n_ms_out_at_once_in_every_utterance(
+    target: AudioFormat, utterances: list[list[int]]
+) -> None:
+    wire = Wire(Plain(MULAW_8K, target))
+    told: dict[tuple[int, ...], list[bytes]] = {}
+    for sizes in [*utterances, *utterances]:
+        wire.begin()
+        sent = [wire.messages([tone(ms)])[0] for ms in sizes]
+        assert [len(message) for message in sent] == [target.bytes_in(ms) for ms in sizes]
+        assert told.setdefault(tuple(sizes), sent) == sent, "an utterance is the same whatever came before it"
+
+
+@pytest.mark.parametrize("target", FORMATS, ids=str)
+def test_a_tone_is_the_same_tone_whole_and_at_its_level(target: AudioFormat) -> None:
+    wire, back = (
+        Wire(Plain(MULAW_8K, target)),
+        Transcoder(target, AudioFormat(Encoding.PCM16, target.rate_hz)),
+    )
+    whole = sine_hz(1000, 1000)
+    sent = b"".join(wire.messages([whole[start : start + 160] for start in range(0, len(whole), 160)]))
+    heard = np.frombuffer(back.feed(sent) + back.flush(), "<i2").astype(float)
+    assert len(heard) == target.rate_hz, "a second"
+    middle = heard[target.rate_hz // 10 : -target.rate_hz // 10] * np.hanning(target.rate_hz * 8 // 10)
+    power = np.abs(np.fft.rfft(middle)) ** 2
+    hz = np.fft.rfftfreq(len(middle), 1 / target.rate_hz)
+    near = np.abs(hz - 1000) < 10
+    assert hz[power.argmax()] == pytest.approx(1000, abs=1)
+    assert 10 * np.log10(power[near].sum() / power[~near].sum()) > 30, "mu-law itself leaves some 38 dB"
+    assert np.abs(heard[target.rate_hz // 10 : -target.rate_hz // 10]).max() == pytest.approx(16000, rel=0.05)
+
+
+@pytest.mark.parametrize("target", FORMATS, ids=str)
+def test_the_first_message_already_sounds(target: AudioFormat) -> None:
+    wire = Wire(Plain(MULAW_8K, target))
+    (first,) = wire.messages([sine_hz(1000, 20)])
+    linear = Transcoder(target, AudioFormat(Encoding.PCM16, target.rate_hz)).feed(first)
+    assert level_dbfs(linear[len(linear) // 2 :]) > -12, (
+        "but for the filter's few milliseconds it is all there"
+    )
