@@ -139,6 +139,11 @@ class SpeechDetector:
         """Calls with a window to look at. Call `run` until it is 0."""
         return len(self._due)
 
+    @property
+    def streams(self) -> int:
+        """Streams that are open."""
+        return self._memory.shape[1] - len(self._free_slots)
+
     def open(self) -> VadStream:
         """A stream for a new call. Close it with the call."""
         if not self._free_slots:

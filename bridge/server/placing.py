@@ -5,21 +5,24 @@ Strategy:
 - The carrier's answer names the call, by its id or by what its webhook calls the request for it. The call's own webhook
   or stream may be faster than that answer, so a call that nobody expected waits for the answers that were out when it
   came.
-- What is kept is bounded: a call that nobody answers never comes.
+- What is kept is bounded: a call that nobody answers never comes. So is what is asked for at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bridge.agents.loader import Agent
+from bridge.errors import Refused
 from bridge.rest_client import REST_TIMEOUT_S
 
 #: Calls that were placed and have not come yet.
 EXPECTED: Final = 1000
+#: Calls that one carrier is being asked for at the same time. It takes a second or so each; who wants more may wait.
+ASKED: Final = 100
 
 
 class Placements:
@@ -29,17 +32,20 @@ class Placements:
         self._agents: OrderedDict[tuple[str, str], Agent] = OrderedDict()
         self._asked: defaultdict[str, set[asyncio.Future[str]]] = defaultdict(set)
 
-    async def place(self, carrier: str, agent: Agent, asking: Awaitable[str]) -> str:
+    async def place(self, carrier: str, agent: Agent, asking: Callable[[], Awaitable[str]]) -> str:
         """Wait for the carrier to name the call that it was asked for, and keep `agent` for it.
 
         Returns:
             The call's id.
 
         Raises:
+            Refused: too many are being asked for already.
             CarrierError: whatever `asking` raises.
         """
-        answer = asyncio.ensure_future(self._placed(carrier, agent, asking))
         asked = self._asked[carrier]
+        if len(asked) >= ASKED:
+            raise Refused("placing", f"{carrier} is being asked for {ASKED} calls already", status=503)
+        answer = asyncio.ensure_future(self._placed(carrier, agent, asking()))
         asked.add(answer)
         try:
             return await answer

@@ -317,7 +317,7 @@ class Runtime:
         config = self.config.agent
         agent = load_agent(replace(config, entrypoint=entrypoint)) if entrypoint else self._agent
         plan = carrier.place_call(to, from_number, self.admission.urls(via))
-        call_id = await self._placements.place(via, agent, self.errands.run("place_call", via, plan))
+        call_id = await self._placements.place(via, agent, lambda: self.errands.run("place_call", via, plan))
         self.stats.calls_placed += 1
         log.info("call %s placed through %s", call_id, via)
         return call_id

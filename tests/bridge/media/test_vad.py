@@ -140,6 +140,9 @@ def test_memory_grows_with_the_calls_and_keeps_what_it_knows() -> None:
     drain(detector, limit=1000)
     assert model.ages[-1] == [1.0] * 3 + [0.0] * 100
     assert len({stream.slot for stream in streams}) == 103
+    assert detector.streams == 103
+    detector.close(streams.pop())
+    assert detector.streams == 102
 
 
 # --- The end of a call ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -11,8 +12,8 @@ from bridge.agents.loader import Agent
 from bridge.call import Call
 from bridge.carriers.rest import Plan, RestAnswer, RestRequest, ask, text_at
 from bridge.config import Secret
-from bridge.errors import CarrierError
-from bridge.server.placing import EXPECTED, Placements
+from bridge.errors import CarrierError, Refused
+from bridge.server.placing import ASKED, EXPECTED, Placements
 from tests.support import agents
 from tests.support.plain_carrier import PlainBridge, PlainCarrier, plain_bridge
 from tests.support.rest import PlayedRest
@@ -159,8 +160,8 @@ async def refused(after_s: float) -> str:
 @virtual
 async def test_a_call_that_is_here_before_the_answer_that_names_it_waits_for_that() -> None:
     placements = Placements()
-    placed = asyncio.create_task(placements.place("plain", other, answered("call-1", 1.0)))
-    also = asyncio.create_task(placements.place("plain", ordinary, answered("call-2", 3.0)))
+    placed = asyncio.create_task(placements.place("plain", other, partial(answered, "call-1", 1.0)))
+    also = asyncio.create_task(placements.place("plain", ordinary, partial(answered, "call-2", 3.0)))
     await asyncio.sleep(0.5)
     began_s = asyncio.get_running_loop().time()
     assert await placements.agent_of("plain", "call-1") is other
@@ -175,7 +176,7 @@ async def test_a_call_that_is_here_before_the_answer_that_names_it_waits_for_tha
 @virtual
 async def test_a_call_may_be_known_by_what_it_was_placed_as() -> None:
     placements = Placements()
-    await placements.place("plain", other, answered("request-1", 0))
+    await placements.place("plain", other, partial(answered, "request-1", 0))
     assert await placements.agent_of("plain", "call-1", "") is None
     assert await placements.agent_of("plain", "call-1", "request-2") is None
     assert await placements.agent_of("elsewhere", "call-1", "request-1") is None
@@ -186,7 +187,7 @@ async def test_a_call_may_be_known_by_what_it_was_placed_as() -> None:
 @virtual
 async def test_a_call_that_was_not_placed_after_all_keeps_nobody_waiting() -> None:
     placements = Placements()
-    placed = asyncio.create_task(placements.place("plain", other, refused(1.0)))
+    placed = asyncio.create_task(placements.place("plain", other, partial(refused, 1.0)))
     await asyncio.sleep(0)
     assert await placements.agent_of("plain", "call-1") is None
     with pytest.raises(CarrierError):
@@ -196,7 +197,7 @@ async def test_a_call_that_was_not_placed_after_all_keeps_nobody_waiting() -> No
 @virtual
 async def test_a_carrier_that_never_answers_keeps_nobody_waiting_for_ever() -> None:
     placements = Placements()
-    placed = asyncio.create_task(placements.place("plain", other, answered("call-1", 100.0)))
+    placed = asyncio.create_task(placements.place("plain", other, partial(answered, "call-1", 100.0)))
     await asyncio.sleep(0)
     began_s = asyncio.get_running_loop().time()
     assert await placements.agent_of("plain", "call-2") is None
@@ -208,8 +209,24 @@ async def test_a_carrier_that_never_answers_keeps_nobody_waiting_for_ever() -> N
 async def test_calls_that_nobody_answers_are_forgotten_in_the_end() -> None:
     placements = Placements()
     for number in range(EXPECTED + 1):
-        await placements.place("plain", other, answered(f"call-{number}", 0))
+        await placements.place("plain", other, partial(answered, f"call-{number}", 0))
     found: list[Agent | None] = [
         await placements.agent_of("plain", f"call-{number}") for number in (0, 1, EXPECTED)
     ]
     assert found == [None, other, other]
+
+
+@virtual
+async def test_a_carrier_is_asked_for_only_so_many_calls_at_once() -> None:
+    placements = Placements()
+    asked = [
+        asyncio.create_task(placements.place("plain", other, partial(answered, f"call-{number}", 1.0)))
+        for number in range(ASKED)
+    ]
+    await asyncio.sleep(0.5)
+    with pytest.raises(Refused, match="asked for 100 calls already") as caught:
+        await placements.place("plain", other, partial(answered, "one-more", 1.0))
+    assert caught.value.status == 503
+    assert await placements.place("elsewhere", other, partial(answered, "one-more", 0)) == "one-more"
+    await asyncio.gather(*asked)
+    assert await placements.place("plain", other, partial(answered, "one-more", 0)) == "one-more"
