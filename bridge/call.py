@@ -44,6 +44,8 @@ ENDED: Final = "ended"
 TRANSFERRED: Final = "transferred"
 #: Ends that come from the other side.
 _CARRIERS_ENDS: Final = frozenset({"carrier", "carrier_lost"})
+#: Ends that somebody meant: nothing is left to be done about them.
+_INTENDED: Final = frozenset({"agent", "carrier", TRANSFERRED})
 #: What `send_digits` can press: keys, and ``w``, a pause.
 _KEYS: Final = re.compile(r"[0-9A-D*#w]{1,64}")
 
@@ -353,6 +355,11 @@ class Call:
         """The line is silent: ask the carrier whether it is still there, where it can be asked."""
         if asked := self._wire.dialect.probe():
             self._line.send(list(asked))
+
+    def abandon(self) -> None:
+        """The call is over here, and neither side has ended it: leave nobody on a silent line."""
+        if self.ended not in _INTENDED:
+            self._control.abandon()
 
     def suspend(self) -> None:
         """The media socket is lost, and another one may come: be silent until `move`."""

@@ -130,6 +130,10 @@ class CallControl:
         plan = self._carrier.send_digits(self._call, digits)
         await self._errands.run("send_digits", self._carrier.name, plan)
 
+    def abandon(self) -> None:
+        """The stream has failed: end the call where the caller would be left on a silent line; returns at once."""
+        self._errands.start("hang_up", self._carrier.name, lambda: self._carrier.abandon(self._call))
+
     def hang_up(self) -> None:
         """End the call where closing its socket is not enough; returns at once."""
         self._errands.start("hang_up", self._carrier.name, lambda: self._carrier.hang_up(self._call))

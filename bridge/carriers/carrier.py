@@ -329,6 +329,16 @@ class Carrier:
         """
         return None
 
+    def abandon(self, call: IncomingCall) -> Plan[None] | None:
+        """How to end a call whose stream has failed, of a carrier that would keep the caller on a silent line.
+
+        None of one that asks what is next (`ended`), or ends the call by itself.
+
+        Raises:
+            Unsupported: it would take REST, and the credentials for it are not configured.
+        """
+        return None
+
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None] | None:
         """How to connect the caller to `to`. None when it is done by the answer to ``ended``, once the socket is
         closed.

@@ -263,6 +263,10 @@ class Telnyx(Carrier):
             return None
         return self._api.end(self._api.texml(call, "hang up", {"Status": "completed"}))
 
+    def abandon(self, call: IncomingCall) -> Plan[None] | None:
+        """Of Call Control by REST: nobody asks what is next there. TeXML asks, or goes on to its end."""
+        return self.hang_up(call) if call.detail != TEXML else None
+
     def transfer(self, call: IncomingCall, to: str, urls: StreamUrls) -> Plan[None] | None:
         """A command, or new TeXML; without an API key by the answer to ``ended``."""
         if call.detail != TEXML:

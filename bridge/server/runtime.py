@@ -233,6 +233,7 @@ class Runtime:
     def close_call(self, call: Call, reason: str) -> None:
         """The call's socket is gone: end it and forget it."""
         call.end(reason)
+        call.abandon()
         ear = call.ear
         if self._by_stream.pop(ear, None) is not None:
             self.detector.close(ear)

@@ -103,7 +103,7 @@ async def test_a_caller_is_handed_on_and_the_call_is_over_here() -> None:
     room = Room()
     await room.call.transfer("+15550009999")
     assert [list(Twiml) for Twiml in room.granted] == [["Twiml"]]
-    assert "<Dial>+15550009999</Dial>" in room.granted[0]["Twiml"][0]
+    assert "<Dial><Number>+15550009999</Number></Dial>" in room.granted[0]["Twiml"][0]
     assert (room.call.ended, room.call.transfer_to) == ("transferred", "+15550009999")
     assert room.scene.line.closes == [(1000, "transferred")]
     kinds = [type(entry) for entry in room.call.timeline]

@@ -131,6 +131,8 @@ class PlainCarrier(Carrier):
         self.reply = Reply("", "text/plain")
         #: How a call is placed.
         self.placing: Plan[str] | None = None
+        #: The calls whose stream has failed, as they were given up.
+        self.abandoned: list[str] = []
         #: What comes in one message with the start.
         self.behind_start: tuple[Event, ...] = ()
         self.webhooks: list[Webhook] = []
@@ -164,6 +166,9 @@ class PlainCarrier(Carrier):
 
     def dialect(self, upgrade: Upgrade) -> PlainDialect:
         return PlainDialect(patient=self._patient, wordless=self._wordless, behind_start=self.behind_start)
+
+    def abandon(self, call: IncomingCall) -> None:
+        self.abandoned.append(call.call_id)
 
     def place_call(self, to: str, from_number: str, urls: StreamUrls) -> Plan[str]:
         if self.placing is None:

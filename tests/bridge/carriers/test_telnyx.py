@@ -400,6 +400,14 @@ def test_a_call_control_call_is_hung_up_transferred_and_pressed_keys_to() -> Non
     assert asked(WITH_KEY, pressed) == ("POST", f"{path}/send_dtmf", {"digits": "12#"})
 
 
+def test_a_call_control_call_whose_stream_has_failed_is_hung_up() -> None:
+    """Nobody asks what is next: the caller would be left on a silent line."""
+    plan = KEYED.abandon(CONTROLLED)
+    assert plan is not None
+    assert asked(WITH_KEY, plan) == ("POST", f"/v2/calls/{QUOTED}/actions/hangup", {})
+    assert KEYED.abandon(CALL) is None, "TeXML asks"
+
+
 def test_a_texml_call_is_changed_as_a_form() -> None:
     path = f"/v2/texml/Accounts/{CALL.account_id}/Calls/{QUOTED}"
     assert asked(WITH_KEY, KEYED.hang_up(CALL)) == ("POST", path, {"form": "Status=completed"})

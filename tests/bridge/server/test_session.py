@@ -319,3 +319,31 @@ async def test_a_line_that_is_lost_is_not_taken_for_a_silent_one() -> None:
         assert not call.ended
         await call.hang_up()
     assert bridge.runtime.stats.silent_lines == 0
+
+
+# -- nobody is left on a silent line -----------------------------------------------------------------------------
+
+
+async def test_a_carrier_is_told_of_a_call_whose_stream_has_failed() -> None:
+    carrier = PlainCarrier()
+    async with plain_bridge(waits, carrier) as bridge:
+        async with bridge.live():
+            pass  # and the socket is gone, without a word
+        await until(lambda: carrier.abandoned == ["call-1"])
+        assert [call.ended for call in bridge.ended] == ["carrier_lost"]
+
+
+async def test_but_not_of_one_that_somebody_has_ended() -> None:
+    carrier = PlainCarrier()
+    async with plain_bridge(waits, carrier) as bridge:
+        async with bridge.live() as socket:
+            await socket.send_str("stop")
+            await until(lambda: len(bridge.ended) == 1)
+        async with bridge.live("call-2"):
+            await the_call(bridge).hang_up()
+            await until(lambda: len(bridge.ended) == 2)
+        async with bridge.live("call-3"):
+            pass
+        await until(lambda: bool(carrier.abandoned))
+        assert carrier.abandoned == ["call-3"]
+        assert [call.ended for call in bridge.ended] == ["carrier", "agent", "carrier_lost"]
