@@ -177,6 +177,8 @@ def require_for_serving(config: Config, source: str = "") -> None:
     Raises:
         ConfigError: names everything that must be filled in, or what is wrong.
     """
+    for key, reason in _unusable(config.carriers):
+        raise ConfigError(reason, key=key, source=source)
     missing = [(key, why) for key, present, why in _needed_to_serve(config) if not present]
     if missing:
         (key, why), *others = missing
@@ -201,6 +203,16 @@ def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
         f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
     )
     yield from _needed_of_carriers(config.carriers)
+
+
+def _unusable(sections: CarriersConfig) -> Iterator[tuple[str, str]]:
+    """What is set, and of no use all the same for the want of a package, unless some other carrier can be served."""
+    carriers = configured(sections)
+    if all(carrier.missing() for carrier in carriers.values()):
+        for name, carrier in carriers.items():
+            for key, why in carrier.missing():
+                if carrier.has(key):
+                    yield f"carriers.{name}.{key}", carrier.lack(key, why)
 
 
 def _needed_of_carriers(sections: CarriersConfig) -> Iterator[tuple[str, object, str]]:

@@ -574,3 +574,15 @@ def test_any_variable_is_a_configuration_or_a_configuration_error(path: list[str
         assert isinstance(load_config(environ={variable: text}), Config)
     except ConfigError as error:
         assert error.source == variable
+
+
+def test_a_secret_without_the_package_that_checks_it_is_no_missing_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To set it once more would not help: the mend is to install."""
+    monkeypatch.setattr("bridge.carriers.vonage.find_spec", lambda _: None)
+    config = load_config(environ={"BRIDGE_CARRIERS__VONAGE__SIGNATURE_SECRET": "s"})
+    with pytest.raises(ConfigError) as caught:
+        require_for_serving(config, "f")
+    assert str(caught.value).startswith("f: carriers.vonage.signature_secret: cannot be used: ")
+    assert "install the extra" in str(caught.value)

@@ -41,7 +41,9 @@ FALLBACK_KEY = Secret("sk-another-key-for-tests")
 def free_port() -> int:
     """A port that nobody has, and that nobody is given who asks for any: it is below those."""
     while True:
-        port = 20_000 + secrets.randbelow(10_000)  # whatever seed a test has set: two runs beside each other differ
+        port = 20_000 + secrets.randbelow(
+            10_000
+        )  # whatever seed a test has set: two runs beside each other differ
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -29,7 +29,7 @@ def failure(body: bytes, why: str = "") -> str:
         (b"x" * 5000, "x" * 300),
         (b"bad StreamUrl wss://exotel:hush@bridge.example/media", "bad StreamUrl wss://bridge.example/media"),
         (rb'{"url":"wss:\/\/exotel:hush@bridge.example\/x"}', r'{"url":"wss:\/\/bridge.example\/x"}'),
-        (b"x" * 280 + b" wss://exotel:hush@bridge.example", "x" * 280 + " wss://bridge.exampl"),
+        (b"x" * 279 + b" wss://exotel:hush@bridge.example", "x" * 279 + " wss://bridge.example"),
     ],
 )
 def test_an_error_has_the_carriers_own_words_and_no_password(body: bytes, told: str) -> None:
