@@ -580,9 +580,9 @@ def test_a_secret_without_the_package_that_checks_it_is_no_missing_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To set it once more would not help: the mend is to install."""
-    monkeypatch.setattr("bridge.carriers.vonage.find_spec", lambda _: None)
-    config = load_config(environ={"BRIDGE_CARRIERS__VONAGE__SIGNATURE_SECRET": "s"})
+    monkeypatch.setattr("bridge.carriers.telnyx.find_spec", lambda _: None)
+    config = load_config(environ={"BRIDGE_CARRIERS__TELNYX__PUBLIC_KEY": "s"})
     with pytest.raises(ConfigError) as caught:
         require_for_serving(config, "f")
-    assert str(caught.value).startswith("f: carriers.vonage.signature_secret: cannot be used: ")
+    assert str(caught.value).startswith("f: carriers.telnyx.public_key: cannot be used: ")
     assert "install the extra" in str(caught.value)
