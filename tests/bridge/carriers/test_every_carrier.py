@@ -116,10 +116,11 @@ def test_no_carrier_believes_an_unsigned_webhook(cases: Cases) -> None:
     assert (caught.value.reason, caught.value.status) == ("signature", 403)
 
 
-@with_webhook
+# A password is the others' proof, and says nothing of the body.
+@pytest.mark.parametrize(
+    "cases", [c for c in TABLES.values() if c.webhook is not None and c.signs_body], ids=lambda c: c.name
+)
 def test_no_carrier_believes_a_webhook_that_was_changed_on_its_way(cases: Cases) -> None:
-    if not cases.signs_body:
-        pytest.skip("a password is its proof, and says nothing of the body")
     webhook = webhook_of(cases)
     changes = [
         replace(webhook, form={**webhook.form, "Extra": "1"}, body=webhook.body + b" "),
