@@ -51,8 +51,8 @@ $(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.installed-test: requirements/test.txt requirements/signalwire.txt $(VENV)/.installed
-	@$(LOCKED) -r requirements/test.txt
-	@$(LOCKED) --no-deps -r requirements/signalwire.txt
+	@$(LOCKED) --no-compile -r requirements/test.txt
+	@$(LOCKED) --no-compile --no-deps -r requirements/signalwire.txt
 	@touch $@
 
 # They bring a great deal with them: an environment of their own, where nothing of theirs changes what the bridge runs with.

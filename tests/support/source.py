@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +18,15 @@ MODULES: Final = {
 }
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
 
 
-def imports_of(path: Path, *, for_types_too: bool = False) -> set[str]:
+@cache
+def imports_of(path: Path, *, for_types_too: bool = False) -> frozenset[str]:
     """Dotted names of the modules, and of the names in them, that a module imports, wherever in it that is."""
-    return set(_imported(tree_of(path), for_types_too))
+    return frozenset(_imported(tree_of(path), for_types_too))
 
 
 def _imported(node: ast.AST, for_types_too: bool) -> Iterator[str]:
