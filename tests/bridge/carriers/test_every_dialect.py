@@ -111,10 +111,10 @@ def test_every_truncation_is_told(cases: Cases, name: str) -> None:
 
 
 @pytest.mark.parametrize(("cases", "name"), TEXTS)
-@pytest.mark.parametrize("junk", JUNK)
-def test_trailing_junk_is_told(cases: Cases, name: str, junk: bytes) -> None:
-    told = verdict(cases.streaming(), cases.frame(name) + junk)
-    assert isinstance(told, str) or not cases.splits
+def test_trailing_junk_is_told(cases: Cases, name: str) -> None:
+    for junk in JUNK:
+        told = verdict(cases.streaming(), cases.frame(name) + junk)
+        assert isinstance(told, str) or not cases.splits, junk
 
 
 @pytest.mark.parametrize(
