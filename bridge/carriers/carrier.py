@@ -154,6 +154,9 @@ class Reply:
     dial: MediaSocket | None = None
 
 
+#: What a caller is told by the carrier's own voice when the stream cannot be opened, or breaks.
+APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
+
 #: The answer to what needs none.
 NOTED: Final = Reply("", "text/plain", 204)
 

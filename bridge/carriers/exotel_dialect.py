@@ -27,12 +27,19 @@ from bridge.carriers.dialect import (
     Delivery,
     Digit,
     Event,
-    Ignored,
     MarkPlayed,
     Started,
     Stopped,
 )
-from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE, JsonDialect, Kind, Phase, Wire
+from bridge.carriers.json_dialect import (
+    FOREIGN_STREAM,
+    POLICY_VIOLATION,
+    UNDECODABLE,
+    JsonDialect,
+    Kind,
+    Phase,
+    Wire,
+)
 from bridge.carriers.markup import plain
 from bridge.errors import ProtocolError
 from telephony_codecs.formats import AudioFormat, Encoding
@@ -145,9 +152,6 @@ _STOP_BODY: Final = msgspec.json.Decoder(_StopBody)
 # -- dialect ---------------------------------------------------------------------------------------
 
 
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-
-
 class ExotelDialect(JsonDialect):
     """The media socket of one Exotel call; see `bridge.carriers.dialect.Dialect`.
 
@@ -233,7 +237,7 @@ class ExotelDialect(JsonDialect):
         if isinstance(wire, _Connected):
             return Connected()
         if self._is_foreign(wire):
-            return _FOREIGN_STREAM
+            return FOREIGN_STREAM
         if isinstance(wire, _Media):
             return self._sound(wire.media)
         if isinstance(wire, _Dtmf):

@@ -25,6 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from bridge.carriers.carrier import (
+    APOLOGY,
     Capabilities,
     Carrier,
     Ended,
@@ -55,7 +56,6 @@ SIGNATURE_WINDOW_S: Final = 300.0
 _SIGNED: Final = re.compile(r"\At=([0-9]{1,12})((?:,\s*v1=[0-9a-fA-F]{64})+)\Z")
 _MAX_FIELD_CHARS: Final = 200
 _DIGIT_MS: Final = 250
-_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
 _STATUSES: Final[dict[str, StreamStatus]] = {
     "in-progress": "started",
     "completed": "stopped",
@@ -317,7 +317,7 @@ def _verbs(*verbs: Mapping[str, object]) -> Reply:
 
 
 def _sorry() -> tuple[dict[str, object], dict[str, object]]:
-    return {"verb": "say", "text": _APOLOGY}, {"verb": "hangup"}
+    return {"verb": "say", "text": APOLOGY}, {"verb": "hangup"}
 
 
 def _dial(to: str) -> dict[str, object]:

@@ -28,7 +28,9 @@ UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MAX_REASON_CHARS: Final = 200
 _UNKNOWN_EVENT: Final = Ignored("unknown_event")
 _DUPLICATE_START: Final = Ignored("duplicate_start")
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
+#: What dialects say of a message of another stream, and of the voice that is ours.
+FOREIGN_STREAM: Final = Ignored("foreign_stream")
+OUTBOUND_TRACK: Final = Ignored("outbound_track")
 
 
 class Wire(Struct, tag_field="event", gc=False):
@@ -135,7 +137,7 @@ class JsonDialect(Dialect):
         if isinstance(verdict, Ignored):
             return verdict
         if self._is_foreign(wire):
-            return _FOREIGN_STREAM
+            return FOREIGN_STREAM
         if isinstance(verdict, _Again):
             return self._again(wire)
         if verdict is Phase.STREAMING:

@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import msgspec
 
 from bridge.carriers.carrier import (
+    APOLOGY,
     Capabilities,
     Carrier,
     Ended,
@@ -62,7 +63,6 @@ _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
 }
 #: What a webhook says of a call that is over. Without a `hangup_url` it comes to the answer URL.
 _OVER: Final = frozenset({"completed", "busy", "failed", "timeout", "no-answer", "cancel", "rejected"})
-_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
 
 # -- signature -------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Plivo(Carrier):
             dial.append(verb(whom, plain(ended.transfer_to, _MAX_FIELD_CHARS)))
             return response(dial, verb("Hangup"))
         lost = ended.ending is Ending.LOST or self.status(webhook) == "error"
-        return response(verb("Speak", _APOLOGY), verb("Hangup")) if lost else response(verb("Hangup"))
+        return response(verb("Speak", APOLOGY), verb("Hangup")) if lost else response(verb("Hangup"))
 
     def call_id_of(self, webhook: Webhook) -> str:
         """The call, also of a webhook that tells its end."""

@@ -10,7 +10,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bridge.carriers.dialect import Audio, Digit, Event, Ignored, MarkPlayed, Started, Stopped
-from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Wire
+from bridge.carriers.json_dialect import (
+    FOREIGN_STREAM,
+    OUTBOUND_TRACK,
+    POLICY_VIOLATION,
+    JsonDialect,
+    Kind,
+    Wire,
+)
 from bridge.carriers.markup import plain
 from telephony_codecs.formats import AudioFormat, Encoding
 
@@ -87,8 +94,6 @@ class _Stop(_OfStream, tag="stop"):
 
 # -- dialect ---------------------------------------------------------------------------------------
 
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-_OUTBOUND_TRACK: Final = Ignored("outbound_track")
 _CLEARED: Final = Ignored("cleared_audio")
 _INCORRECT_PAYLOAD: Final = Ignored("incorrect_payload")
 
@@ -161,7 +166,7 @@ class PlivoDialect(JsonDialect):
 
     def _event(self, wire: Any) -> Event:
         if wire.streamId != self._stream_id and wire.streamId:
-            return _FOREIGN_STREAM
+            return FOREIGN_STREAM
         if isinstance(wire, _Media):
             return self._media(wire.media)
         if isinstance(wire, _Dtmf):
@@ -174,7 +179,7 @@ class PlivoDialect(JsonDialect):
 
     def _media(self, media: _MediaBody) -> Event:
         if media.track != "inbound":
-            return _OUTBOUND_TRACK
+            return OUTBOUND_TRACK
         if self._began_ms is None:
             self._began_ms = media.timestamp if media.timestamp > _UNIX_MS else 0
         return Audio(media.payload, max(0, media.timestamp - self._began_ms))

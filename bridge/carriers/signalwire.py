@@ -25,6 +25,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from bridge.carriers.carrier import (
+    APOLOGY,
     Capabilities,
     Carrier,
     Ended,
@@ -71,7 +72,6 @@ _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "stream-error": "error",
 }
 _FORM: Final = "application/x-www-form-urlencoded"
-_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
 
 # -- signatures ------------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class SignalWire(Carrier):
             return response(dial(ended.transfer_to), verb("Hangup"))
         failed = bool(form_value(webhook.form, "StreamError")) or self.status(webhook) == "error"
         if failed or ended.ending is Ending.LOST:
-            return response(verb("Say", _APOLOGY), verb("Hangup"))
+            return response(verb("Say", APOLOGY), verb("Hangup"))
         return response(verb("Hangup"))
 
     def status(self, webhook: Webhook) -> StreamStatus:

@@ -19,8 +19,16 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
-from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Phase, Wire
+from bridge.carriers.dialect import Audio, Connected, Digit, Event, MarkPlayed, Started, Stopped
+from bridge.carriers.json_dialect import (
+    FOREIGN_STREAM,
+    OUTBOUND_TRACK,
+    POLICY_VIOLATION,
+    JsonDialect,
+    Kind,
+    Phase,
+    Wire,
+)
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
 NAME: Final = "signalwire"
@@ -91,10 +99,6 @@ class _Stop(_OfStream, tag="stop"):
 
 
 # -- dialect ---------------------------------------------------------------------------------------
-
-
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-_OUTBOUND_TRACK: Final = Ignored("outbound_track")
 
 
 class SignalWireDialect(JsonDialect):
@@ -172,7 +176,7 @@ class SignalWireDialect(JsonDialect):
         if isinstance(wire, _Connected):
             return Connected()
         if self._is_foreign(wire):
-            return _FOREIGN_STREAM
+            return FOREIGN_STREAM
         if isinstance(wire, _Media):
             return self._sound(wire.media)
         if isinstance(wire, _Dtmf):
@@ -181,7 +185,7 @@ class SignalWireDialect(JsonDialect):
 
     def _sound(self, media: _MediaBody) -> Event:
         if media.track != "inbound":
-            return _OUTBOUND_TRACK
+            return OUTBOUND_TRACK
         if not self._linear:
             return Audio(media.payload, media.timestamp)
         if len(media.payload) % 2:

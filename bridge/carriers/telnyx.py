@@ -25,6 +25,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from bridge.carriers.carrier import (
+    APOLOGY,
     Capabilities,
     Carrier,
     Direction,
@@ -76,7 +77,6 @@ _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "streaming.stopped": "stopped",
     "streaming.failed": "error",
 }
-_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
 
 # -- carrier ---------------------------------------------------------------------------------------
 
@@ -232,7 +232,7 @@ class Telnyx(Carrier):
         if ended.ending is Ending.TRANSFERRED:
             return response(*_dialled(ended.transfer_to))
         lost = ended.ending is Ending.LOST or self.status(webhook) == "error"
-        return response(verb("Say", _APOLOGY), verb("Hangup")) if lost else response(verb("Hangup"))
+        return response(verb("Say", APOLOGY), verb("Hangup")) if lost else response(verb("Hangup"))
 
     def status(self, webhook: Webhook) -> StreamStatus:
         """What a status callback, or an event of Call Control, says of the stream."""

@@ -11,7 +11,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
-from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Wire
+from bridge.carriers.json_dialect import (
+    FOREIGN_STREAM,
+    OUTBOUND_TRACK,
+    POLICY_VIOLATION,
+    JsonDialect,
+    Kind,
+    Wire,
+)
 from bridge.carriers.reorder import Reorder
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 
@@ -105,8 +112,6 @@ class _Stop(_OfStream, tag="stop"):
 
 # -- dialect ---------------------------------------------------------------------------------------
 
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-_OUTBOUND_TRACK: Final = Ignored("outbound_track")
 _UNKNOWN_ERROR: Final = Ignored("error_unknown")
 #: Unknown fault, malformed frame, not base64, too many messages.
 _ERRORS: Final = {code: Ignored(f"error_{code}") for code in (100002, 100003, 100004, 100005)}
@@ -185,7 +190,7 @@ class TelnyxDialect(JsonDialect):
         if isinstance(wire, _Connected):
             return Connected()
         if wire.stream_id != self._stream_id and wire.stream_id:
-            return _FOREIGN_STREAM
+            return FOREIGN_STREAM
         if isinstance(wire, _Media):
             return self._media(wire.media)
         if isinstance(wire, _Dtmf):
@@ -196,7 +201,7 @@ class TelnyxDialect(JsonDialect):
 
     def _media(self, media: _MediaBody) -> Event:
         if media.track != "inbound":
-            return _OUTBOUND_TRACK
+            return OUTBOUND_TRACK
         payload = media.payload
         if self._swap_in:
             if len(payload) % 2:

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bridge.carriers.carrier import (
+    APOLOGY,
     Capabilities,
     Carrier,
     Ended,
@@ -39,9 +40,9 @@ from bridge.carriers.carrier import (
     form_value,
     header_values,
 )
-from bridge.carriers.dialect import Audio, Connected, Digit, Event, Ignored, MarkPlayed, Started, Stopped
+from bridge.carriers.dialect import Audio, Connected, Digit, Event, MarkPlayed, Started, Stopped
 from bridge.carriers.form_signature import require_signature, sign, spellings
-from bridge.carriers.json_dialect import JsonDialect, Kind, Wire
+from bridge.carriers.json_dialect import FOREIGN_STREAM, OUTBOUND_TRACK, JsonDialect, Kind, Wire
 from bridge.carriers.markup import dial, document, plain, response, verb
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.config_tree import Section
@@ -67,7 +68,6 @@ _STREAM_EVENTS: Final[dict[str, StreamStatus]] = {
     "stream-stopped": "stopped",
     "stream-error": "error",
 }
-_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
 
 # -- messages received -----------------------------------------------------------------------------
 
@@ -134,10 +134,6 @@ class _Stop(_OfStream, tag="stop"):
 # -- dialect ---------------------------------------------------------------------------------------
 
 
-_FOREIGN_STREAM: Final = Ignored("foreign_stream")
-_OUTBOUND_TRACK: Final = Ignored("outbound_track")
-
-
 class TwilioDialect(JsonDialect):
     """The media socket of one Twilio call; see `bridge.carriers.dialect.Dialect`."""
 
@@ -192,10 +188,10 @@ class TwilioDialect(JsonDialect):
         if isinstance(wire, _Connected):
             return Connected()
         if wire.streamSid != self._stream_id:
-            return _FOREIGN_STREAM
+            return FOREIGN_STREAM
         if isinstance(wire, _Media):
             media = wire.media
-            return Audio(media.payload, media.timestamp) if media.track == "inbound" else _OUTBOUND_TRACK
+            return Audio(media.payload, media.timestamp) if media.track == "inbound" else OUTBOUND_TRACK
         if isinstance(wire, _Dtmf):
             return Digit(wire.dtmf.digit)
         return MarkPlayed(wire.mark.name) if isinstance(wire, _Mark) else Stopped()
@@ -411,7 +407,7 @@ CARRIER = Twilio
 
 
 def _sorry() -> tuple[Element, Element]:
-    return verb("Say", _APOLOGY), verb("Hangup")
+    return verb("Say", APOLOGY), verb("Hangup")
 
 
 def _algorithm(headers: Mapping[str, str]) -> str:

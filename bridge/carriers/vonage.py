@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from bridge.carriers.carrier import (
+    APOLOGY,
     NOTED,
     Capabilities,
     Carrier,
@@ -49,7 +50,6 @@ from bridge.errors import ProtocolError, Refused, Unsupported
 from bridge.secret import Secret
 
 _MAX_FIELD_CHARS: Final = 200
-_APOLOGY: Final = "We are sorry, the line failed on our side. Please call again in a moment."
 
 #: Events about the socket's leg after which Vonage asks what comes next; the others want no answer.
 _FAILED: Final = frozenset({"failed", "unanswered", "rejected", "busy", "timeout", "cancelled"})
@@ -181,7 +181,7 @@ class Vonage(Carrier):
         if ended.ending is Ending.TRANSFERRED:
             return _ncco(_connect(ended.transfer_to, one_of(webhook.query, "line")))
         lost = ended.ending is Ending.LOST or status in _FAILED
-        return _ncco(_talk(_APOLOGY)) if lost else _ncco()
+        return _ncco(_talk(APOLOGY)) if lost else _ncco()
 
     def status(self, webhook: Webhook) -> StreamStatus:
         """What an event reports."""

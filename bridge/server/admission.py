@@ -26,6 +26,7 @@ import msgspec
 
 from bridge.carriers.carrier import Carrier, Endpoint, IncomingCall, Reply, StreamUrls, Upgrade, Webhook
 from bridge.carriers.dialect import Started
+from bridge.carriers.urls import stream_urls
 from bridge.errors import Refused
 from bridge.store.base import TokenStore
 
@@ -83,12 +84,7 @@ class Admission:
 
     def urls(self, carrier_name: str) -> StreamUrls:
         """The public addresses that an answer to `carrier_name` refers to."""
-        return StreamUrls(
-            media=self._media_url(carrier_name),
-            status=self._url(carrier_name, "status"),
-            ended=self._url(carrier_name, "ended"),
-            answer=self._url(carrier_name, "answer"),
-        )
+        return stream_urls(self._public_url, carrier_name)
 
     def url_of(self, carrier_name: str, endpoint: Endpoint, rest: str = "") -> str:
         """The public address of an endpoint, as it is signed.
@@ -96,8 +92,8 @@ class Admission:
         Args:
             rest: what the request had behind it, as it was written: a further step of the path, ``?`` and a query.
         """
-        base = self._media_url(carrier_name) if endpoint == "media" else self._url(carrier_name, endpoint)
-        return base + rest
+        address: str = getattr(self.urls(carrier_name), endpoint)
+        return address + rest
 
     def verify(self, carrier_name: str, webhook: Webhook) -> None:
         """Check a request about a call that is admitted already (``status``, ``ended``): the signature only.
@@ -242,12 +238,6 @@ class Admission:
             return self._carriers[name]
         except KeyError:
             raise Refused("carrier", "no such carrier is configured", status=404) from None
-
-    def _url(self, carrier_name: str, endpoint: Endpoint) -> str:
-        return f"{self._public_url}/carriers/{carrier_name}/{endpoint}"
-
-    def _media_url(self, carrier_name: str) -> str:
-        return "ws" + self._url(carrier_name, "media").removeprefix("http")
 
 
 def _call_of(started: Started) -> IncomingCall:
