@@ -39,9 +39,12 @@ __all__ = [
     "BargeInMode",
     "CarriersConfig",
     "Config",
+    "DtmfConfig",
     "FallbackConfig",
+    "FlowsConfig",
     "LightningConfig",
     "PlayoutConfig",
+    "PromptsConfig",
     "Secret",
     "ServerConfig",
     "SpeechConfig",
@@ -125,6 +128,36 @@ else:
     )
 
 
+class PromptsConfig(Section, frozen=True):
+    """``[prompts]``: what is rendered ahead of calls."""
+
+    #: Where the prompt files (*.toml) are; by default `prompts` beside this file, if it is there.
+    folder: str = ""
+    #: Where what has been rendered is kept; by default `bridge/prompts` in the user's cache folder.
+    cache: str = ""
+    #: Of what is kept on disk, so much is kept in memory too.
+    memory_mb: Annotated[int, Meta(ge=1, le=100_000)] = 256
+
+
+class FlowsConfig(Section, frozen=True):
+    """``[flows]``: phone menus."""
+
+    #: Where the flow files (*.toml) are; by default `flows` beside this file, if it is there.
+    folder: str = ""
+    #: Hosts that webhooks may ask: ``api.example.com`` (https, and a public address), or
+    #: ``http://crm.example:8080`` (just that, wherever it is).
+    webhook_hosts: list[str] = []
+    #: Where messages that callers leave are written.
+    recordings: str = "recordings"
+
+
+class DtmfConfig(Section, frozen=True):
+    """``[dtmf]``: keys that callers press."""
+
+    #: Listen for tones in the caller's audio: `auto` where the carrier tells of no keys.
+    in_band: Literal["auto", "always", "never"] = "auto"
+
+
 class AgentConfig(Section, frozen=True):
     """``[agent]``: who talks."""
 
@@ -142,6 +175,9 @@ class Config(Section, frozen=True):
     speech: SpeechConfig = SpeechConfig()
     barge_in: BargeInConfig = BargeInConfig()
     playout: PlayoutConfig = PlayoutConfig()
+    prompts: PromptsConfig = PromptsConfig()
+    flows: FlowsConfig = FlowsConfig()
+    dtmf: DtmfConfig = DtmfConfig()
     carriers: CarriersConfig = CarriersConfig()
     agent: AgentConfig = AgentConfig()
 

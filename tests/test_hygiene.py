@@ -44,6 +44,7 @@ FLOORS = (
     {"ears"},
     {"mouth", "control"},
     {"wire"},
+    {"flows"},
     {"media", "prompts"},
     {"lightning"},
     {"config"},
@@ -52,7 +53,9 @@ FLOORS = (
     {"store", "observe"},
     {"catalogue"},
     {"config_lightning"},
+    {"toml_source"},
     {"config_tree"},
+    {"problems"},
     {"errors", "names", "networks", "secret", "codecs"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -66,13 +69,15 @@ KEEPS_OUT = {
 }
 #: Who may use a library at all.
 ONLY_FOR = {
-    "aiohttp": {"server", "emulators", "lightning", "rest_client", "doctor"},
+    "aiohttp": {"server", "emulators", "lightning", "rest_client", "doctor", "flows"},
     "websockets": {"lightning"},
     "onnxruntime": {"media"},
     "prometheus_client": {"observe"},
     "cyclopts": {"cli"},
     "rich": {"cli", "emulators"},
     "uvloop": {"cli"},
+    "babel": {"prompts"},
+    "filelock": {"prompts"},
     "espeakng_loader": {"emulators"},
     "tomllib": {"config_tree"},
 }
@@ -114,6 +119,12 @@ def test_a_server_is_built_by_the_server_alone() -> None:
 PURE = (
     "bridge.catalogue",
     "bridge.doctor.findings",
+    "bridge.flows.actions",
+    "bridge.flows.check",
+    "bridge.flows.draw",
+    "bridge.flows.hours",
+    "bridge.flows.machine",
+    "bridge.flows.model",
     "bridge.carriers.carrier",
     "bridge.carriers.dialect",
     *(m for m in MODULES if room_of(m) == "carriers" and m != "bridge.carriers.registry"),
@@ -143,6 +154,9 @@ PURE = (
     "bridge.media.playout",
     "bridge.observe.stats",
     "bridge.observe.timeline",
+    "bridge.prompts.key",
+    "bridge.prompts.rendition",
+    "bridge.prompts.template",
     *(module for module in MODULES if room_of(module) == "codecs"),
 )
 CLOCKS_AND_DOORS = {

@@ -158,7 +158,8 @@ HEADER = "holds a blank or another character that no HTTP header can carry"
         ),
         (
             '"a b" = 1',
-            "a b: is not a setting; here are server, lightning, speech, barge_in, playout, carriers, agent",
+            "a b: is not a setting; here are server, lightning, speech, barge_in, playout, prompts, flows, dtmf, "
+            "carriers, agent",
         ),
         ('[server]\nport = "x"', "server.port: must be a whole number, not text in quotes"),
         ("[server]\nport = 1.5", "server.port: must be a whole number, not a number"),

@@ -1,0 +1,1 @@
+"""Whether flows hold together: what is wrong with them, by file, line and key."""

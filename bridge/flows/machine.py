@@ -1,0 +1,1 @@
+"""What happens next in a flow. Pure: a generator of actions."""

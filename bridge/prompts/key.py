@@ -1,0 +1,1 @@
+"""What a piece of sound is kept under: everything that changes it. Pure."""

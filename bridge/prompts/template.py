@@ -1,0 +1,1 @@
+"""From a prompt and a caller's data to the pieces that are spoken. Pure."""
