@@ -32,6 +32,15 @@ class TomlSource:
         """
         return cls(str(path), read_toml(path))
 
+    @classmethod
+    def parse(cls, text: str, path: str) -> TomlSource:
+        """Of a text; `path` is its name.
+
+        Raises:
+            ConfigError: it is not TOML; with line and column.
+        """
+        raise NotImplementedError
+
     def line_of(self, key: str) -> int:
         """The line of `key`, or of the nearest table that it belongs in; 0 when nothing of it is there."""
         while key:

@@ -21,43 +21,64 @@ file = "hold.wav"                      # recorded; any rate; beside this file
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-import msgspec
-from msgspec import Meta
+from bridge.problems import Problem
+from bridge.prompts.spec import Book, PromptSpec, Speed, Variant
+from bridge.toml_source import TomlSource
 
-from bridge.config_tree import Section
+__all__ = [
+    "Book",
+    "Defaults",
+    "PromptSpec",
+    "Speed",
+    "Variant",
+    "faults_of",
+    "merged",
+    "read_book",
+    "specs_of",
+]
 
-Speed = Annotated[float, Meta(ge=0.5, le=2.0)]
 
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What prompts have that do not say otherwise."""
 
-class Variant(Section, frozen=True, kw_only=True):
-    """A prompt in one language: `text`, or `file`, and in which voice."""
-
-    text: str = ""
-    #: A WAV, beside the prompt file.
-    file: str = ""
     voice: str = ""
     language: str = ""
-    speed: Speed | None = None
-    #: Ids of pronunciation dictionaries of the account.
-    pronunciation_dicts: list[str] = []
+    speed: float | None = None
 
 
-class PromptSpec(Variant, frozen=True, kw_only=True):
-    """``[prompts.ID]``."""
+def read_book(folder: Path) -> tuple[Book, list[Problem]]:
+    """All prompts of the ``*.toml`` in `folder`, and everything that is wrong with them.
 
-    #: How a variable is said: ``text`` (the default), ``digits``, ``number``, ``date``, ``time``, ``money:CODE``.
-    variables: dict[str, str] = {}
-    #: Variables whose sound is never kept on disk.
-    private: list[str] = []
-    #: The same in other languages, by code.
-    in_: dict[str, Variant] = msgspec.field(default_factory=dict, name="in")
+    A prompt with a fatal problem is not in the book. `file` of a spec is a whole path.
+    """
+    raise NotImplementedError
 
 
-class Book(msgspec.Struct, frozen=True):
-    """All prompts, by id. `places` says where each stands: file and line."""
+def specs_of(
+    source: TomlSource, tree_key: str = "prompts", defaults: Defaults | None = None
+) -> tuple[dict[str, PromptSpec], dict[str, tuple[str, int]], list[Problem]]:
+    """The prompts in one table of a file: specs by id, where each stands, and everything that is wrong with them.
 
-    specs: Mapping[str, PromptSpec] = {}
-    places: Mapping[str, tuple[str, int]] = {}
+    Args:
+        tree_key: the table that holds them; no problem when it is not there.
+        defaults: filled in where a prompt says nothing.
+    """
+    raise NotImplementedError
+
+
+def faults_of(prompt: str, spec: PromptSpec) -> Iterator[tuple[str, str]]:
+    """What types cannot say of `spec`, whose id is `prompt`: the key below it (empty: all of it) and the reason.
+
+    Its recordings are looked at, not decoded.
+    """
+    raise NotImplementedError
+
+
+def merged(*books: Book) -> tuple[Book, list[Problem]]:
+    """One book of several. An id that stands twice is a problem of its second place, which names the first."""
+    raise NotImplementedError
