@@ -25,6 +25,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.carriers.registry import carrier_types, configured
 from bridge.catalogue import problems_of_entry
+from bridge.config_flows import DtmfConfig, FlowsConfig, PromptsConfig, placed_flows, placed_prompts
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
@@ -128,36 +129,6 @@ else:
     )
 
 
-class PromptsConfig(Section, frozen=True):
-    """``[prompts]``: what is rendered ahead of calls."""
-
-    #: Where the prompt files (*.toml) are; by default `prompts` beside this file, if it is there.
-    folder: str = ""
-    #: Where what has been rendered is kept; by default `bridge/prompts` in the user's cache folder.
-    cache: str = ""
-    #: Of what is kept on disk, so much is kept in memory too.
-    memory_mb: Annotated[int, Meta(ge=1, le=100_000)] = 256
-
-
-class FlowsConfig(Section, frozen=True):
-    """``[flows]``: phone menus."""
-
-    #: Where the flow files (*.toml) are; by default `flows` beside this file, if it is there.
-    folder: str = ""
-    #: Hosts that webhooks may ask: ``api.example.com`` (https, and a public address), or
-    #: ``http://crm.example:8080`` (just that, wherever it is).
-    webhook_hosts: list[str] = []
-    #: Where messages that callers leave are written.
-    recordings: str = "recordings"
-
-
-class DtmfConfig(Section, frozen=True):
-    """``[dtmf]``: keys that callers press."""
-
-    #: Listen for tones in the caller's audio: `auto` where the carrier tells of no keys.
-    in_band: Literal["auto", "always", "never"] = "auto"
-
-
 class AgentConfig(Section, frozen=True):
     """``[agent]``: who talks."""
 
@@ -186,7 +157,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     """The configuration from `path` (defaults alone when None) with the environment on top.
 
     Args:
-        path: a TOML file.
+        path: a TOML file. Folders that are relative are beside it; without it, in the working directory.
         environ: what to take the ``BRIDGE_`` variables from; the process's own by default.
 
     Raises:
@@ -204,7 +175,12 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     config = convert(tree, Config, source)
     for name, reason in _faults(config):
         raise ConfigError(reason, key=name, source=origins.get(name, source))
-    return config
+    return _placed(config, path) if path else config
+
+
+def _placed(config: Config, file: Path) -> Config:
+    prompts, flows = placed_prompts(config.prompts, file), placed_flows(config.flows, file)
+    return msgspec.structs.replace(config, prompts=prompts, flows=flows)
 
 
 def require_for_serving(config: Config, source: str = "") -> None:

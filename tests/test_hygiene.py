@@ -52,7 +52,7 @@ FLOORS = (
     {"carriers"},
     {"store", "observe"},
     {"catalogue"},
-    {"config_lightning"},
+    {"config_lightning", "config_flows"},
     {"toml_source"},
     {"config_tree"},
     {"problems"},

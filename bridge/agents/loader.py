@@ -15,6 +15,7 @@ from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.call import Call
+    from bridge.flows import model
 
 Agent: TypeAlias = "Callable[[Call], Awaitable[None]]"
 
@@ -41,6 +42,16 @@ def load_agent(config: AgentConfig, source: str = "") -> Agent:
         )
     _check_options(agent, config, source)
     return agent  # type: ignore[no-any-return]
+
+
+def fault_of(step: model.Agent) -> str:
+    """Why the agent that a flow's step names cannot be run; empty when it can. Imports it."""
+    try:
+        load_agent(AgentConfig(entrypoint=step.entrypoint, options=step.options))
+    except ConfigError as error:
+        where = f"{error.key.removeprefix('agent.')}: " if error.key != _KEY else ""
+        return f"{where}{error.reason}"
+    return ""
 
 
 def _import(name: str, source: str) -> ModuleType:
