@@ -55,16 +55,35 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or is not TOML; with line and column.
     """
+    return parse_toml(read_toml_text(path), str(path))
+
+
+def read_toml_text(path: Path) -> str:
+    """The text of a TOML file, without a byte order mark.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return path.read_text("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", source=str(path)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not TOML: byte {error.start} is not UTF-8", source=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML: {error}", source=str(path)) from error
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """What a TOML text holds.
+
+    Raises:
+        ConfigError: it is not TOML; with line and column.
+    """
+    try:
+        return tomllib.loads(text)
     except RecursionError:
-        raise ConfigError("is not TOML: nested too deep", source=str(path)) from None
+        raise ConfigError("is not TOML: nested too deep", source=source) from None
+    except ValueError as error:  # TOMLDecodeError, and that of an integer with thousands of digits
+        raise ConfigError(f"is not TOML: {error}", source=source) from error
 
 
 def convert(tree: Mapping[str, Any], root: type[S], source: str) -> S:
