@@ -125,6 +125,8 @@ PURE = (
     "bridge.flows.hours",
     "bridge.flows.machine",
     "bridge.flows.model",
+    "bridge.flows.origins",
+    "bridge.flows.values",
     "bridge.carriers.carrier",
     "bridge.carriers.dialect",
     *(m for m in MODULES if room_of(m) == "carriers" and m != "bridge.carriers.registry"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bridge.lightning.stats import LightningStats
     from bridge.lightning.voice import Voice
-    from bridge.observe.stats import BridgeStats, PlayoutStats
+    from bridge.observe.stats import BridgeStats, FlowStats, PlayoutStats, PromptStats
     from bridge.server.runtime import Runtime
 
 #: `BridgeStats`: what each counter counts.
@@ -32,6 +32,8 @@ COUNTED: Final = {
     "agent_errors": "Agents that failed with an error of their own.",
     "holds": "Times that packets were held back on the first sign of speech.",
     "false_holds": "Of these, released again because it was no speech.",
+    "messages_kept": "Messages that callers left.",
+    "messages_lost": "Messages that callers left, and the disk did not take.",
     "slow_readers": "Calls closed because the carrier stopped reading.",
     "silent_lines": "Calls closed because the carrier stopped sending.",
     "floods": "Calls closed because the carrier sent far more than real time.",
@@ -49,6 +51,7 @@ COUNTED_BY: Final = {
         "purpose",
         "What carriers were asked to do with a call, and did not do.",
     ),
+    "reloads": ("reloads", "result", "Times that prompts and flows were read again: taken, or refused."),
     "barge_ins": ("barge_ins", "by", "Utterances cut short."),
 }
 PLAYOUT: Final = {
@@ -62,6 +65,28 @@ PLAYOUT: Final = {
     "stale_marks": "Marks of an interrupted utterance that came back.",
     "unknown_marks": "Marks that came back and were never sent.",
     "missing_marks": "Final marks that did not come back in time.",
+}
+PROMPTS: Final = {
+    "hits": "Parts of prompts that were ready in memory.",
+    "misses": "Parts of prompts that a call's voice had to speak.",
+    "kept": "Of these, the ones kept for the next call.",
+    "rendered": "Parts of prompts synthesised ahead of a call, or behind one.",
+    "render_failures": "Parts of prompts that could not be synthesised.",
+    "yielded": "Syntheses behind a call given up because another call wanted their unit.",
+    "corrupt": "Cache files that were not what they said, and were removed.",
+    "read_failures": "Cache files that could not be read.",
+    "write_failures": "Cache files that could not be written.",
+    "crowded_out": "Parts of prompts without room in prompts.memory_mb.",
+}
+FLOWS: Final = {
+    "started": "Flows begun.",
+    "steps": "Steps of flows entered.",
+    "webhooks": "Times that a flow asked an API.",
+    "webhook_retries": "Further tries of these.",
+}
+FLOWS_BY: Final = {
+    "ended": ("flows_ended", "how", "Flows over."),
+    "webhook_failures": ("flows_webhook_failures", "kind", "Times that an API was of no use to a flow."),
 }
 LIGHTNING: Final = {
     "syntheses": "Syntheses asked for.",
@@ -108,6 +133,8 @@ def exposition(runtime: Runtime) -> tuple[bytes, str]:
             yield from _process(runtime)
             yield from of_bridge(runtime.stats)
             yield from counters("bridge_playout", PLAYOUT, runtime.stats.playout)
+            yield from counters("bridge_prompts", PROMPTS, runtime.stats.prompts)
+            yield from of_flows(runtime.stats.flows)
             yield from counters("bridge_lightning", LIGHTNING, runtime.voice.stats)
             yield from of_voice(runtime.voice)
 
@@ -130,7 +157,7 @@ def _process(runtime: Runtime) -> Iterator[Metric]:
 
 
 def of_bridge(stats: BridgeStats) -> Iterator[Metric]:
-    """The series of `BridgeStats` itself, without those of its playout."""
+    """The series of `BridgeStats` itself, without those of its playout, prompts and flows."""
     from prometheus_client.core import GaugeMetricFamily, SummaryMetricFamily
 
     yield from counters("bridge", COUNTED, stats)
@@ -142,6 +169,13 @@ def of_bridge(stats: BridgeStats) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "bridge_packet_lateness_max_seconds", "The worst of it since start.", value=worst_s
     )
+
+
+def of_flows(stats: FlowStats) -> Iterator[Metric]:
+    """The series of `FlowStats`."""
+    yield from counters("bridge_flows", FLOWS, stats)
+    for name, (series, label, text) in FLOWS_BY.items():
+        yield _by_label(f"bridge_{series}", text, label, getattr(stats, name))
 
 
 def of_voice(voice: Voice) -> Iterator[Metric]:
@@ -162,7 +196,9 @@ def of_voice(voice: Voice) -> Iterator[Metric]:
 
 
 def counters(
-    prefix: str, texts: Mapping[str, str], stats: BridgeStats | PlayoutStats | LightningStats
+    prefix: str,
+    texts: Mapping[str, str],
+    stats: BridgeStats | PlayoutStats | PromptStats | FlowStats | LightningStats,
 ) -> Iterator[CounterMetricFamily]:
     """The fields of `stats` that `texts` explains, as series."""
     from prometheus_client.core import CounterMetricFamily

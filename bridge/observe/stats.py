@@ -39,10 +39,41 @@ class PlayoutStats:
 
 
 @dataclass(slots=True)
+class PromptStats:
+    """What became of prompts and of the files that they are kept in."""
+
+    hits: int = 0  #: parts that were ready in memory
+    misses: int = 0  #: parts that a call's voice had to speak
+    kept: int = 0  #: of these, kept for the next call
+    rendered: int = 0  #: synthesised ahead of a call, or behind one
+    render_failures: int = 0
+    yielded: int = 0  #: syntheses behind a call given up because another call wanted their unit
+    corrupt: int = 0  #: files that were not what they said, and were removed
+    read_failures: int = 0  #: files that could not be read
+    write_failures: int = 0  #: the disk was full or read-only; calls go on with live synthesis
+    crowded_out: int = 0  #: parts dropped from memory, or not taken into it, because `memory_mb` was full
+
+
+@dataclass(slots=True)
+class FlowStats:
+    """What became of phone menus, and of what they asked the user's own API."""
+
+    started: int = 0
+    steps: int = 0  #: entered
+    #: By how: ``hung_up``, ``transferred``, ``caller_left``, ``gave_up``, ``failed``, ``stuck``, ``error``.
+    ended: Counter[str] = field(default_factory=Counter)
+    webhooks: int = 0
+    webhook_retries: int = 0  #: further tries of these
+    webhook_failures: Counter[str] = field(default_factory=Counter)  #: by kind, see `bridge.flows.webhook`
+
+
+@dataclass(slots=True)
 class BridgeStats:
     """Counters of one process. Labels are from closed sets, never from what a caller sent."""
 
     playout: PlayoutStats = field(default_factory=PlayoutStats)
+    prompts: PromptStats = field(default_factory=PromptStats)
+    flows: FlowStats = field(default_factory=FlowStats)
     calls_started: int = 0
     calls_placed: int = 0
     calls_resumed: int = 0  #: times that a carrier opened the lost socket of a call again
@@ -60,6 +91,9 @@ class BridgeStats:
     fillers: int = 0  #: times that "One moment, please." was said because the first audio was late
     voice_failures: int = 0
     agent_errors: int = 0
+    messages_kept: int = 0  #: messages that callers left
+    messages_lost: int = 0  #: messages that the disk did not take
+    reloads: Counter[str] = field(default_factory=Counter)  #: of prompts and flows, ``taken`` or ``refused``
     slow_readers: int = 0  #: calls closed because the carrier stopped reading
     silent_lines: int = 0  #: calls closed because the carrier stopped sending
     floods: int = 0  #: calls closed because the carrier sent far more than real time

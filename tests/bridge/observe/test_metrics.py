@@ -11,10 +11,16 @@ from prometheus_client.registry import Collector
 
 from bridge.lightning.stats import LightningStats
 from bridge.observe import metrics
-from bridge.observe.stats import BridgeStats, PlayoutStats
+from bridge.observe.stats import BridgeStats, FlowStats, PlayoutStats, PromptStats
 
 
-def names(stats: type[BridgeStats] | type[PlayoutStats] | type[LightningStats]) -> set[str]:
+def names(
+    stats: type[BridgeStats]
+    | type[PlayoutStats]
+    | type[PromptStats]
+    | type[FlowStats]
+    | type[LightningStats],
+) -> set[str]:
     return {field.name for field in fields(stats)}
 
 
@@ -35,9 +41,11 @@ def scraped(stats: BridgeStats) -> dict[str, float]:
 
 
 def test_no_counter_is_forgotten() -> None:
-    told_otherwise = {"playout", "lateness_count", "lateness_ms_sum", "lateness_ms_max"}
+    told_otherwise = {"playout", "prompts", "flows", "lateness_count", "lateness_ms_sum", "lateness_ms_max"}
     assert metrics.COUNTED.keys() | metrics.COUNTED_BY.keys() | told_otherwise == names(BridgeStats)
     assert metrics.PLAYOUT.keys() == names(PlayoutStats)
+    assert metrics.PROMPTS.keys() == names(PromptStats)
+    assert metrics.FLOWS.keys() | metrics.FLOWS_BY.keys() == names(FlowStats)
     assert metrics.LIGHTNING.keys() == names(LightningStats)
 
 
@@ -56,6 +64,20 @@ def test_values_are_those_of_the_stats_in_base_units() -> None:
 def test_what_has_not_happened_is_zero_and_not_missing() -> None:
     told = scraped(BridgeStats())
     assert {told[f"bridge_{name}_total"] for name in metrics.COUNTED} == {0}
+
+
+def test_how_flows_ended_and_why_webhooks_failed_are_labels() -> None:
+    stats = FlowStats(started=2)
+    stats.ended["hung_up"] += 1
+    stats.webhook_failures["timeout"] += 3
+    told = {
+        ":".join((sample.name, *sample.labels.values())): sample.value
+        for family in metrics.of_flows(stats)
+        for sample in family.samples
+    }
+    assert told["bridge_flows_started_total"] == 2
+    assert told["bridge_flows_ended_total:hung_up"] == 1
+    assert told["bridge_flows_webhook_failures_total:timeout"] == 3
 
 
 def test_milliseconds_become_seconds() -> None:
