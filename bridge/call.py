@@ -15,28 +15,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Digit, Event, FlowResumed, FlowStopped, MarkPlayed
 from bridge.config import BargeInMode
 from bridge.control import CallControl
-from bridge.ears import Ears, Turn
+from bridge.ears import Ears, Keys, Turn
 from bridge.errors import CallEnded, LightningError, ListenOnly
+from bridge.flows.library import Edition
 from bridge.lightning.voice import CallVoice
 from bridge.media.barge_in import BargeIn, TurnDetector
 from bridge.media.heard import Heard
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
+from bridge.media.recorder import Recording
 from bridge.media.vad import VadStream, Window
 from bridge.mouth import Line, Mouth, Utterance
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
-from bridge.prompts import Prompt, apology, one_moment
+from bridge.prompts import Prompt, Rendition, apology, one_moment
 from bridge.wire import Wire
+
+__all__ = ["Call", "Heard", "Keys", "Recording", "Turn"]
 
 #: What an utterance is over by when the call is.
 ENDED: Final = "ended"
@@ -48,6 +53,8 @@ _CARRIERS_ENDS: Final = frozenset({"carrier", "carrier_lost"})
 _INTENDED: Final = frozenset({"agent", "carrier", TRANSFERRED})
 #: What `send_digits` can press: keys, and ``w``, a pause.
 _KEYS: Final = re.compile(r"[0-9A-D*#w]{1,64}")
+#: Whether keys are heard in the caller's audio: where the carrier tells of none, always, never.
+InBandKeys: TypeAlias = Literal["auto", "always", "never"]
 
 
 class Call:
@@ -77,6 +84,8 @@ class Call:
         can_speak: bool = True,
         turn_detector: TurnDetector | None = None,
         filler_after_s: float = 0.0,
+        edition: Edition | None = None,
+        in_band_keys: InBandKeys = "auto",
     ) -> None:
         self.id = incoming.call_id
         #: What it was called when we had it placed, where that may be another name than its id.
@@ -86,6 +95,10 @@ class Call:
         self.to_number = incoming.to_number
         #: The table ``[agent.options]``.
         self.options = options
+        #: The prompts and flows that it began with.
+        self.edition = edition or Edition()
+        #: Whether timeline and logs show keys as "•".
+        self.digits_masked = False
         self.timeline = Timeline()
         #: Monotonic seconds at which the media stream was admitted.
         self.started_s = clock()
@@ -156,14 +169,33 @@ class Call:
             return await self._speak(utterance, text, mode)
 
     async def play(
-        self, prompt: Prompt, *, interruptible: bool = True, barge_in: BargeInMode | None = None
+        self,
+        prompt: Prompt | Rendition | str,
+        *,
+        variables: Mapping[str, object] | None = None,
+        language: str = "",
+        private: Collection[str] = (),
+        for_s: float = 0.0,
+        interruptible: bool = True,
+        barge_in: BargeInMode | None = None,
     ) -> Heard:
         """Play a prompt, and return when the caller has heard it all or has cut it short.
+
+        Args:
+            prompt: a recording, what the shelf made of a prompt, or the id of one of the prompt files.
+            variables: what fills in the prompt of that id.
+            language: in which of its languages.
+            private: of `variables`, whose sound is never kept.
+            for_s: over and over for so long; 0 is once, to its end.
 
         Raises:
             CallEnded: the call is over, or ended meanwhile.
             ListenOnly: the carrier only listens in.
+            PromptError: there is no prompt of that id.
+            LightningError: a part had to be spoken, and the voice failed. The caller has heard an apology.
         """
+        if not isinstance(prompt, Prompt):
+            raise NotImplementedError
         async with self._floor:
             utterance = self._begin(self._mode_of(interruptible, barge_in), prompt.text)
             return await self._play(utterance, prompt)
@@ -183,6 +215,33 @@ class Call:
             CallEnded: the call is over, or ended meanwhile.
         """
         return await self._ears.gather(digits, timeout_s, finish_on)
+
+    async def collect(
+        self,
+        digits: int = 1,
+        *,
+        first_timeout_s: float = 5.0,
+        next_timeout_s: float | None = None,
+        finish_on: str = "#",
+        masked: bool = False,
+        until_speech: bool = False,
+    ) -> Keys:
+        """Collect keys, and tell what ended them."""
+        raise NotImplementedError
+
+    def forget_digits(self) -> None:
+        """Drop the keys that were pressed and not yet gathered."""
+        raise NotImplementedError
+
+    def holding(self, sound: Prompt | str = "hold_music") -> AbstractAsyncContextManager[None]:
+        """While the block runs, the caller hears `sound` over and over. Nothing interrupts it; keys are kept."""
+        raise NotImplementedError
+
+    async def record(
+        self, *, max_s: float = 120.0, silence_s: float = 4.0, finish_on: str = "#", beep: bool = True
+    ) -> Recording:
+        """Record what the caller says. Does not raise when the caller hangs up: what was said is kept."""
+        raise NotImplementedError
 
     def turns(self, *, timeout_s: float | None = None) -> AsyncIterator[Turn]:
         """What the caller says, a turn at a time: each comes when the caller has fallen silent again.

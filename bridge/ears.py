@@ -36,6 +36,15 @@ class Turn:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What was collected: the keys, whether a finishing key ended them, whether the caller spoke instead."""
+
+    keys: str = ""
+    finished: bool = False
+    spoke: bool = False
+
+
 class Ears:
     """What one call hears.
 

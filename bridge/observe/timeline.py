@@ -86,6 +86,13 @@ class DigitsSent(_Entry, frozen=True, tag="digits_sent"):
     digits: str
 
 
+class MessageTaken(_Entry, frozen=True, tag="message"):
+    """The caller left a message of `ms`; `by` is what ended it: ``silence``, ``digit``, ``limit``, ``hang_up``."""
+
+    ms: int
+    by: str
+
+
 class Transferred(_Entry, frozen=True, tag="transferred"):
     """The agent handed the caller on to `to`."""
 
@@ -125,6 +132,7 @@ Entry: TypeAlias = (
     | CallerSpoke
     | DigitPressed
     | DigitsSent
+    | MessageTaken
     | Transferred
     | LineLost
     | LineResumed

@@ -37,6 +37,10 @@ EXAMPLES: list[tuple[Entry, str]] = [
     ),
     (tl.DigitPressed(at_ms=5, digit="#"), '{"kind":"digit","at_ms":5.0,"digit":"#"}'),
     (tl.DigitsSent(at_ms=5, digits="12#"), '{"kind":"digits_sent","at_ms":5.0,"digits":"12#"}'),
+    (
+        tl.MessageTaken(at_ms=5, ms=2500, by="silence"),
+        '{"kind":"message","at_ms":5.0,"ms":2500,"by":"silence"}',
+    ),
     (tl.Transferred(at_ms=5, to="+1555"), '{"kind":"transferred","at_ms":5.0,"to":"+1555"}'),
     (tl.LineLost(at_ms=5), '{"kind":"line_lost","at_ms":5.0}'),
     (tl.LineResumed(at_ms=6), '{"kind":"line_resumed","at_ms":6.0}'),
