@@ -13,10 +13,10 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, UnsetType
@@ -153,7 +153,7 @@ def _fields(kind: object) -> dict[str, object]:
     """The fields of the struct that `kind` is or may be; none for anything else."""
     member = _present(kind)
     if isinstance(member, type) and issubclass(member, Struct):
-        return {field.name: _present(field.type) for field in msgspec.structs.fields(member)}
+        return {field.encode_name: _present(field.type) for field in msgspec.structs.fields(member)}
     return {}
 
 
@@ -277,6 +277,43 @@ def _secret(kind: type, value: object) -> object:
 # -- what is wrong with it ---------------------------------------------------------------------------------------------
 
 
+def mistakes(value: object, kind: object) -> Iterator[tuple[str, str]]:
+    """All that is wrong with `value`, which must be of type `kind`: each key below it (empty is itself), and why."""
+    kind = _present(kind)
+    found = list(_mistakes_below(value, get_args(kind)[0] if get_origin(kind) is Annotated else kind))
+    if found:
+        yield from found
+        return
+    try:
+        msgspec.convert(value, kind, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        yield "", _told(str(error).partition(" - at `$")[0], kind)
+
+
+def _mistakes_below(value: object, kind: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, list) and (item_kind := _item(kind)):
+        for number, item in enumerate(value):
+            yield from _below(f"[{number}]", item, item_kind)
+    elif isinstance(value, dict) and get_origin(kind) is dict:
+        for key, item in value.items():
+            yield from ((key, why) for _, why in mistakes(key, get_args(kind)[0]))
+            yield from _below(key, item, get_args(kind)[1])
+    elif isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
+        kinds = _fields(kind)
+        yield from ((key, _unknown([key], kind)) for key in value if key not in kinds)
+        for field in msgspec.structs.fields(kind):
+            if field.encode_name in value:
+                yield from _below(field.encode_name, value[field.encode_name], field.type)
+            elif field.required:
+                wanted = _description(field.type)
+                yield field.encode_name, f"is missing: {wanted}" if wanted else "is missing"
+
+
+def _below(key: str, value: object, kind: object) -> Iterator[tuple[str, str]]:
+    for at, why in mistakes(value, kind):
+        yield f"{key}{at}" if at.startswith("[") or not at else f"{key}.{at}", why
+
+
 def _mistake(error: msgspec.ValidationError, root: object, source: str, above: str = "") -> ConfigError:
     """What msgspec found wrong below `root`, which stands at the key `above`, in the words of the file."""
     message, _, at = str(error).partition(" - at `$")
@@ -327,6 +364,8 @@ def _told(message: str, kind: object) -> str:
         )
     if "of length >= 1" in message:
         return "must not be empty"
+    if length := re.search(r"of length <= (\d+)", message):
+        return f"must be at most {length[1]} long"
     if bound := re.match(r"Expected `\w+` ([<>]=?) (\S+)", message):
         return f"must be {bound[1]} {bound[2].removesuffix('.0')}"
     if wrong := re.match(r"Expected `(\w+)(?: \| null)?`(?:, got `(\w+)`)?", message):

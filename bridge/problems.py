@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,12 @@ class Problem:
     key: str
     reason: str
     fatal: bool = True
+
+    @classmethod
+    def of(cls, error: ConfigError) -> Problem:
+        """Of a file that could not be read at all."""
+        at = re.search(r"\(at line (\d+), column \d+\)", error.reason)
+        return cls(error.source, int(at[1]) if at else 0, error.key, error.reason)
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}" if self.line else self.source
