@@ -17,13 +17,13 @@ from cyclopts.validators import Number
 
 from bridge.cli.account import note, show_table
 from bridge.cli.installation import checked_number, the_carrier
+from bridge.cli.local_bridge import LocalBridge, local_bridge
 from bridge.cli.running import ConfigPath, Text, log_to_stderr, run
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from bridge.call import Call
     from bridge.config import Config
-    from bridge.doctor.web import Web
     from bridge.server.runtime import Runtime
 
 #: What the bridge that runs here gets to place a call: its own deadline for the carrier, and a little.
@@ -95,48 +95,29 @@ def _refuse_what_cannot_be(config: Config, order: Order, source: str) -> None:
 
 
 async def _place(config: Config, order: Order, source: str, answered_within_s: float) -> int:
-    from bridge.doctor.web import Web, local_url
-    from bridge.names import INSTANCE_HEADER
-
-    async with Web(PLACED_WITHIN_S) as web:
-        here = local_url(config.server)
-        if (await web.ask(f"{here}/livez")).header(INSTANCE_HEADER):
-            print(f"call {await _ask_for_it(web, here, config, order)} is placed by the bridge at {here}")
+    async with local_bridge(config, PLACED_WITHIN_S) as bridge:
+        if bridge is not None:
+            print(f"call {await _ask_for_it(bridge, order)} is placed by the bridge at {bridge.url}")
             return 0
     return await _place_ourselves(config, order, source, answered_within_s)
 
 
-# -- by the bridge that runs here --------------------------------------------------------------------------------------
-
-
-async def _ask_for_it(web: Web, here: str, config: Config, order: Order) -> str:
-    """The id of the call that the bridge at `here` has placed.
+async def _ask_for_it(bridge: LocalBridge, order: Order) -> str:
+    """The id of the call that `bridge` has placed.
 
     Raises:
         ConfigError: it does not take our word.
         BridgeError: it has not placed it.
     """
-    import msgspec
+    from bridge.carriers.rest import text_at
 
-    from bridge.carriers.rest import RestAnswer, bearer, text_at
-
-    token = config.server.admin_token
     asked = {"via": order.via, "to": order.to, "from": order.from_number, "agent": order.agent}
-    answer = await web.ask(
-        f"{here}/calls",
-        method="POST",
-        headers={**(bearer(token) if token else {}), "Content-Type": "application/json"},
-        body=msgspec.json.encode(asked),
-    )
-    body = RestAnswer(answer.status, answer.body)
-    call_id = text_at(body, "call_id")
+    answer, error = await bridge.post("/calls", asked, refusal="which places calls for nobody else")
+    call_id = text_at(answer, "call_id")
     if answer.status == 202 and call_id:
         return call_id
-    if answer.status == 403:
-        reason = f"is not that of the bridge that runs at {here}, which places calls for nobody else"
-        raise ConfigError(reason, key="server.admin_token")
-    why = text_at(body, "error") or answer.error or f"HTTP {answer.status}"
-    raise BridgeError(f"the bridge at {here} did not place the call: {why}")
+    why = text_at(answer, "error") or error or f"HTTP {answer.status}"
+    raise BridgeError(f"the bridge at {bridge.url} did not place the call: {why}")
 
 
 # -- by one that runs for this call ------------------------------------------------------------------------------------
