@@ -1,4 +1,4 @@
-"""The door for operators: place a call."""
+"""The doors for operators: place a call, have prompts and flows read again. All answers are JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from bridge.errors import BridgeError, CarrierError, ConfigError, Refused, Unsupported
+from bridge.flows.library import is_fatal
 from bridge.server.health import for_operators
 from bridge.server.runtime import Runtime
 from bridge.server.webhooks import read_body
@@ -24,7 +25,7 @@ class CallOrder(Struct, forbid_unknown_fields=True):
 
 
 async def place(runtime: Runtime, request: web.Request) -> web.Response:
-    """Place a call; 202 with its id as soon as the carrier has taken it. All answers are JSON."""
+    """Place a call; 202 with its id as soon as the carrier has taken it."""
     try:
         for_operators(runtime, request)
         order = msgspec.json.decode(await read_body(request, runtime.limits.body_within_s), type=CallOrder)
@@ -34,6 +35,22 @@ async def place(runtime: Runtime, request: web.Request) -> web.Response:
     except (BridgeError, NotImplementedError) as error:
         return _json(_status_of(error), error=str(error))
     return _json(202, call_id=call_id)
+
+
+async def reload(runtime: Runtime, request: web.Request) -> web.Response:
+    """Read prompts and flows again: 200 with what new calls get now, or 422 with all that is wrong with the files."""
+    try:
+        for_operators(runtime, request)
+    except Refused as error:
+        return _json(error.status, error=str(error))
+    problems = await runtime.library.reload()
+    told = [str(problem) for problem in problems]
+    if is_fatal(problems):
+        first = next(str(problem) for problem in problems if problem.fatal)
+        return _json(422, error=first, problems=told)
+    edition = runtime.library.edition
+    prompts = len(edition.shelf.book.specs)
+    return _json(200, edition=edition.number, flows=len(edition.flows), prompts=prompts, problems=told)
 
 
 def _status_of(error: Exception) -> int:
@@ -50,5 +67,5 @@ def _status_of(error: Exception) -> int:
             return 500
 
 
-def _json(status: int, **fields: str) -> web.Response:
+def _json(status: int, **fields: object) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(fields), content_type="application/json")

@@ -38,6 +38,7 @@ from bridge.networks import networks
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology, one_moment
 from bridge.server.admission import Admission
+from bridge.server.flows import open_library
 from bridge.server.limits import Limits
 from bridge.server.placing import Placements
 from bridge.store.memory import MemoryTokenStore
@@ -109,6 +110,7 @@ class Runtime:
     Args:
         config: checked by `bridge.config.require_for_serving`.
         agent: who talks.
+        source: the configuration's file, for messages.
         limits: what carriers and agents may ask for.
         clock: monotonic seconds.
         unix_clock: seconds since 1970, which signatures are dated by.
@@ -119,6 +121,7 @@ class Runtime:
         config: Config,
         agent: Agent,
         *,
+        source: str = "",
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
@@ -132,6 +135,8 @@ class Runtime:
         _tell_who_is_left_out(config)
         _tell_what_is_unsafe(config, self.carriers)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
+        #: Prompts and flows, by editions.
+        self.library = open_library(config, source, self.voice, self.stats)
         self.admission = Admission(
             self.carriers,
             MemoryTokenStore(clock),
@@ -162,15 +167,21 @@ class Runtime:
         self.pacer.every(WATCH_EVERY_TICKS, self._watch)
 
     async def start(self) -> None:
-        """Load what calls must not wait for, and open the spare connections."""
+        """Load what calls must not wait for, and open the spare connections.
+
+        Raises:
+            FilesRefused: something is wrong with prompts or flows.
+        """
         apology()
         one_moment()
+        await asyncio.to_thread(self.library.load)
         await self.voice.start()
 
     async def close(self) -> None:
         """Let go of everything. Calls must be over."""
         self.pacer.stop()
         await self.errands.close()
+        await self.library.close()
         await self.voice.close()
 
     @property
@@ -219,6 +230,8 @@ class Runtime:
             can_speak=can_speak,
             filler_after_s=self.config.speech.filler_after_s,
             turn_detector=TurnDetector(self._turn_policy),
+            edition=self.library.lend(),
+            in_band_keys=self.config.dtmf.in_band,
         )
         self.calls[call.id] = call
         self._by_stream[ear] = call
@@ -239,6 +252,7 @@ class Runtime:
             self.detector.close(ear)
         self.calls.pop(call.id, None)
         self._seen.pop(call.id, None)
+        self.library.give_back(call.edition)
         self.sessions.pop(call.id, None)
         self.stats.calls_ended[call.ended] += 1
         self._ends[call.id] = _ended(call)

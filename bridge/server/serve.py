@@ -5,6 +5,7 @@ Strategy (aiohttp's own `run_app` makes live WebSockets deaf on SIGTERM, so we d
 - The first SIGTERM or SIGINT starts a drain: new calls get 503 and `/readyz` says so, live calls go on as if nothing
   had happened, until the last one ends or `drain_timeout_s` is over. What is left is closed with 1001.
 - Only then is the web server taken down. A second signal ends the waiting at once.
+- SIGHUP is no end: prompts and flows are read again, for new calls.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bridge.config import Config, require_for_serving
 from bridge.errors import ConfigError
 from bridge.lightning.voice_check import doubtful_voices
 from bridge.server.app import build_app
+from bridge.server.flows import reloading_on_hangup
 from bridge.server.http_log import log as http_log
 from bridge.server.limits import Limits
 from bridge.server.runtime import Runtime
@@ -87,9 +89,11 @@ async def running(
 
     Raises:
         ConfigError: something that serving needs is missing or wrong, or the port cannot be bound.
+        FilesRefused: something is wrong with prompts or flows.
     """
     require_for_serving(config, source)
-    runtime = Runtime(config, load_agent(config.agent, source), limits=limits, clock=clock)
+    agent = load_agent(config.agent, source)
+    runtime = Runtime(config, agent, source=source, limits=limits, clock=clock)
     await runtime.start()
     runner = web.AppRunner(
         build_app(runtime),
@@ -141,7 +145,8 @@ async def serve(config: Config, *, source: str = "", on_ready: Callable[[Server]
         if on_ready is not None:
             on_ready(server)
         check = asyncio.create_task(_doubt_voices(config))
-        await server.until_stopped()
+        with reloading_on_hangup(server.runtime.library):
+            await server.until_stopped()
         check.cancel()
         await asyncio.wait([check])
     return codes[0] if codes else 0
