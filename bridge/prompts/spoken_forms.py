@@ -1,8 +1,40 @@
-"""A caller's data as they are said: digits, numbers, dates, times and money in the caller's language. No I/O."""
+"""A caller's data as they are said: digits, numbers, dates, times and money in the caller's language. No I/O.
+
+Strategy:
+
+- Data come as an API or a telephone gives them: ISO 8601, a decimal point, no thousands. What may mean two things
+  (``1,234``, ``03/04/2026``) is refused; whoever calls says it as it is then.
+- They go out as Babel writes them in the language, with Latin digits and names instead of signs: a voice reads
+  "12.50 US dollars" the same way everywhere, and ``$12.50`` as it likes.
+- Nothing is rounded that is not money, and no date or time is moved to another zone.
+- Babel is imported where it is first needed: a bridge without variables does without it.
+
+Facts, from CLDR (by way of Babel): a money amount has as many decimals as its currency (yen none, dinars three);
+formats use narrow and no-break spaces, which are plain blanks to a voice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+#: More than anybody has to say, and less than what `decimal` would round.
+_DECIMAL: Final = re.compile(r"([+-]?)([0-9]{1,15})(?:\.([0-9]{0,12}))?")
+_MAX_DIGITS: Final = 64
+_CODE: Final = "write its ISO 4217 code, as in money:USD"
+_BETWEEN_DIGITS: Final = re.compile(r"[\s.()/-]+")
+_MINUS: Final = {
+    "de": "minus", "en": "minus", "es": "menos", "fr": "moins", "hi": "माइनस", "it": "meno", "nl": "min",
+    "pl": "minus", "pt": "menos", "ru": "минус", "sv": "minus",
+}  # fmt: skip
 
 
 def check_kind(kind: str) -> None:
@@ -11,7 +43,16 @@ def check_kind(kind: str) -> None:
     Raises:
         ValueError: says what there is.
     """
-    raise NotImplementedError
+    name, _, code = kind.partition(":")
+    if name == "money":
+        if not _is_currency(code):
+            raise ValueError(
+                f"{_shown(kind)} names no currency; write one as in money:USD, with its ISO 4217 code"
+            )
+    elif kind not in _FORMS:
+        kinds = f"{', '.join(_FORMS)} and money:CODE"
+        meant = f"did you mean {kind.lower()}? There" if kind.lower() in _FORMS else "there"
+        raise ValueError(f"{_shown(kind)} is no kind of variable; {meant} are {kinds}")
 
 
 def say(value: object, kind: str, language: str) -> str:
@@ -25,7 +66,10 @@ def say(value: object, kind: str, language: str) -> str:
     Raises:
         ValueError: it is not what the kind wants, and what that is. It does not quote the value.
     """
-    raise NotImplementedError
+    check_kind(kind)
+    name, _, code = kind.partition(":")
+    said = _money(value, code, language) if name == "money" else _FORMS[name](value, language)
+    return " ".join(said.split())
 
 
 def spoken(
@@ -39,4 +83,168 @@ def spoken(
     Args:
         kinds: of some variables; all others are ``text``.
     """
-    raise NotImplementedError
+    said, wrong = {}, []
+    for name, value in values.items():
+        try:
+            said[name] = say(value, kinds.get(name, "text"), language)
+        except ValueError as error:
+            said[name] = _text(value, language)
+            wrong.append(f"{name}: {error}")
+    return said, wrong
+
+
+def prepare(language: str) -> None:
+    """Read what there is to know of `language` from disk: at start, not while a caller waits."""
+    for value, kind in (("1", "number"), ("1", "money:USD"), ("2026-12-24", "date"), ("14:05", "time")):
+        say(value, kind, language)
+
+
+def _shown(kind: str) -> str:
+    return f'"{kind if len(kind) <= 40 else kind[:40] + "..."}"'
+
+
+@lru_cache(maxsize=128)
+def _locale(language: str) -> Locale:
+    from babel import Locale, UnknownLocaleError
+
+    for code in (language, re.split("[-_]", language)[0]):
+        try:
+            return Locale.parse(code.replace("-", "_"))
+        except (ValueError, UnknownLocaleError):
+            continue
+    return Locale.parse("en")
+
+
+@lru_cache(maxsize=128)
+def _is_currency(code: str) -> bool:
+    from babel.numbers import list_currencies
+
+    return code in list_currencies()
+
+
+# -- each kind ---------------------------------------------------------------------------------------------------------
+
+
+def _text(value: object, _language: str) -> str:
+    """As it is; what JSON has for it, for what is no text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if value is None:
+        return ""
+    return _words_of(value)
+
+
+def _words_of(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:  # an integer of thousands of digits
+        return ""
+
+
+def _digits(value: object, language: str) -> str:
+    """One by one; letters too, since what is read so is a number of an account or a booking as well."""
+    bare = _BETWEEN_DIGITS.sub("", _text(value, language))
+    if not bare or len(bare) > _MAX_DIGITS or not bare.isalnum():
+        raise ValueError(
+            f"digits wants 1 to {_MAX_DIGITS} digits or letters, with or without blanks and dashes"
+        )
+    return ", ".join(bare)
+
+
+def _decimal(value: object, kind: str) -> Decimal:
+    text = (
+        f"{value:.12g}" if isinstance(value, float) else "" if isinstance(value, bool) else _words_of(value)
+    )
+    text = format(Decimal(text), "f") if isinstance(value, float) and text[-1:].isdigit() else text.strip()
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(
+            f"{kind} wants a number of at most 15 digits with a decimal point, as in -3 or 12.50"
+        )
+    return Decimal(text)
+
+
+def _plain_float(value: float) -> str:
+    """To twelve digits: of 0.1 + 0.2 as well, nobody means the rest."""
+    return format(Decimal(f"{value:.12g}"), "f") if isfinite(value) else ""
+
+
+def _signed(amount: Decimal, said: str, language: str) -> str:
+    """`said` is the amount without its sign; a voice would pass over a dash."""
+    return f"{_MINUS.get(_locale(language).language, '-')} {said}".replace("- ", "-") if amount < 0 else said
+
+
+def _without_gaps(said: str) -> str:
+    """Thousands that a language parts with blanks are one number all the same."""
+    return re.sub(r"(?<=[0-9])[\s’'](?=[0-9]{3})", "", said)
+
+
+def _number(value: object, language: str) -> str:
+    from babel.numbers import format_decimal
+
+    number = _decimal(value, "number")
+    said = format_decimal(abs(number).normalize(), locale=_locale(language), decimal_quantization=False)
+    return _signed(number, _without_gaps(said), language)
+
+
+def _money(value: object, code: str, language: str) -> str:
+    from babel.numbers import format_currency, get_currency_precision
+
+    amount = _decimal(value, f"money:{code}")
+    amount = amount.quantize(Decimal(1).scaleb(-get_currency_precision(code)))
+    whole = amount.to_integral_value()
+    if amount == whole:  # "1 US dollar", where its cents would make it "1.00 US dollars"
+        amount, pattern = whole, "#,##0"
+    else:
+        pattern = None
+    said = format_currency(
+        abs(amount), code, pattern, _locale(language), currency_digits=pattern is None, format_type="name"
+    )
+    return _signed(amount, _without_gaps(said), language)
+
+
+def _moment(value: object) -> str:
+    """ISO text of a date or time, whatever it came as."""
+    return (
+        value.isoformat()
+        if isinstance(value, (date, time))
+        else value.strip()
+        if isinstance(value, str)
+        else ""
+    )
+
+
+def _date(value: object, language: str) -> str:
+    from babel.dates import format_date
+
+    try:
+        day = datetime.fromisoformat(_moment(value)).date()
+    except ValueError:
+        raise ValueError("date wants an ISO date, with or without a time, as in 2026-12-24") from None
+    return format_date(day, "long", locale=_locale(language))
+
+
+_ONE_DIGIT_HOUR: Final = re.compile(r"^(?=[0-9]:)")
+
+
+def _time(value: object, language: str) -> str:
+    from babel.dates import format_time
+
+    moment = _ONE_DIGIT_HOUR.sub("0", _moment(value))
+    try:
+        if ":" not in moment:
+            raise ValueError
+        when = datetime.fromisoformat(moment).time() if moment[4:5] == "-" else time.fromisoformat(moment)
+    except ValueError:
+        raise ValueError("time wants HH:MM, HH:MM:SS or an ISO date with a time, as in 14:05") from None
+    return format_time(when, "short", locale=_locale(language))
+
+
+_FORMS: Final[dict[str, Callable[[object, str], str]]] = {
+    "text": _text,
+    "digits": _digits,
+    "number": _number,
+    "date": _date,
+    "time": _time,
+}
