@@ -46,9 +46,8 @@ def check_kind(kind: str) -> None:
     name, _, code = kind.partition(":")
     if name == "money":
         if not _is_currency(code):
-            raise ValueError(
-                f"{_shown(kind)} names no currency; write one as in money:USD, with its ISO 4217 code"
-            )
+            right = f"did you mean money:{code.upper()}?" if _is_currency(code.upper()) else _CODE
+            raise ValueError(f"{_shown(kind)} names no currency; {right}")
     elif kind not in _FORMS:
         kinds = f"{', '.join(_FORMS)} and money:CODE"
         meant = f"did you mean {kind.lower()}? There" if kind.lower() in _FORMS else "there"
@@ -148,20 +147,15 @@ def _digits(value: object, language: str) -> str:
     bare = _BETWEEN_DIGITS.sub("", _text(value, language))
     if not bare or len(bare) > _MAX_DIGITS or not bare.isalnum():
         raise ValueError(
-            f"digits wants 1 to {_MAX_DIGITS} digits or letters, with or without blanks and dashes"
+            f"digits wants 1 to {_MAX_DIGITS} digits or letters; blanks and dashes are passed over"
         )
     return ", ".join(bare)
 
 
 def _decimal(value: object, kind: str) -> Decimal:
-    text = (
-        f"{value:.12g}" if isinstance(value, float) else "" if isinstance(value, bool) else _words_of(value)
-    )
-    text = format(Decimal(text), "f") if isinstance(value, float) and text[-1:].isdigit() else text.strip()
+    text = _plain_float(value) if isinstance(value, float) else _words_of(value).strip()
     if not _DECIMAL.fullmatch(text):
-        raise ValueError(
-            f"{kind} wants a number of at most 15 digits with a decimal point, as in -3 or 12.50"
-        )
+        raise ValueError(f"{kind} wants a number of at most 15 digits, as in -3 or 12.50")
     return Decimal(text)
 
 
