@@ -34,6 +34,7 @@ from bridge.flows.steps import (
     Webhook,
     label_of,
 )
+from bridge.problems import Problem
 from bridge.toml_source import line_of
 
 __all__ = [
@@ -116,6 +117,10 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     def line_of(self, key: str) -> int:
         """The line of `key`, or of what it belongs in."""
         return line_of(self.lines, key)
+
+    def problem(self, key: str, reason: str, *, fatal: bool = True) -> Problem:
+        """Something that is wrong at `key`."""
+        return Problem(self.source, self.line_of(key), key, reason, fatal)
 
     def prompt_of(self, name: str) -> str:
         """The id of what the step `name` says at its beginning; empty when it says nothing."""

@@ -122,7 +122,7 @@ class Record(Speaking, frozen=True, kw_only=True):
 
 
 class Case(Section, frozen=True, kw_only=True):
-    """One line of a condition: `hours`, or a variable with exactly one test."""
+    """One line of a condition: `hours`, or a variable with one test. `above` with `below` is one: between them."""
 
     #: A name of ``[hours]``: true while that is open.
     hours: str = ""
@@ -144,7 +144,7 @@ class Case(Section, frozen=True, kw_only=True):
             return (
                 f"asks for `hours` and for `{self.variable and 'variable' or tests[0]}`: make two cases of it"
             )
-        if self.variable and len(tests) != 1:
+        if self.variable and len(tests) != 1 and tests != ["above", "below"]:
             found = f"not {' and '.join(tests)}" if tests else "and has none"
             return f"needs one test of its variable ({', '.join(TESTS)}), {found}"
         return ""
@@ -289,6 +289,8 @@ def label_of(case: Case) -> str:
         return f"{case.hours} hours"
     if case.one_of is not None:
         return f"{case.variable} in {', '.join(map(str, case.one_of))}"
+    if case.above is not None and case.below is not None:
+        return f"{case.above:g} < {case.variable} < {case.below:g}"
     if case.above is not None:
         return f"{case.variable} > {case.above:g}"
     if case.below is not None:
