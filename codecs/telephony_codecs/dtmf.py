@@ -18,6 +18,7 @@ Facts, from ITU-T Q.23 (frequencies) and Q.24, table A-1 (AT&T): tones of 40 ms 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import atan2, pi, remainder, sin
 from typing import Final, TypeAlias
 
@@ -79,31 +80,23 @@ def _sound_of(digit: str, on_ms: float, off_ms: float, dbfs: float, pause_ms: fl
 
 HOP_S: Final = 0.010
 _HOP: Final = int(RATE_HZ * HOP_S)
+#: A window, and what is taken at a time: so every second window is a packet, and those between are of two halves.
 _WINDOW: Final = 2 * _HOP
-_PACKET: Final = 2 * _HOP
-#: The end of the packet before, and a packet: two windows.
-_SPAN: Final = _HOP + _PACKET
 _TONES_HZ: Final = (*ROWS_HZ, *COLUMNS_HZ)
-_TAPER: Final = np.hanning(_WINDOW + 1)[:-1]
-
-
-def _in_both_windows(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For a span: `columns` for its first window, then for its second."""
-    late = np.zeros((_SPAN - _WINDOW, columns.shape[1]))
-    return np.hstack([np.vstack([columns, late]), np.vstack([late, columns])])
+_HANN: Final = np.hanning(_WINDOW + 1)[:-1]
+#: Scaled so that the squares of a tapered window sum up to its power.
+_TAPER: Final = (_HANN / np.sqrt((_HANN**2).sum())).astype(np.float32)
 
 
 def _kernels() -> Floats:
-    """Span to real parts of the eight tones in either window, then imaginary parts; scaled to root mean square."""
+    """Tapered window to real parts of the eight tones, then imaginary parts; scaled to root mean square."""
     angles = 2 * np.pi * np.outer(np.arange(_WINDOW) / RATE_HZ, _TONES_HZ)
-    taper = (_TAPER * np.sqrt(2) / _TAPER.sum())[:, None]
-    parts = [_in_both_windows(part * taper) for part in (np.cos(angles), -np.sin(angles))]
-    return np.ascontiguousarray(np.hstack(parts), np.float32)
+    scale = np.sqrt(2 * (_HANN**2).sum()) / _HANN.sum()
+    kernels: Floats = (np.hstack([np.cos(angles), -np.sin(angles)]) * scale).astype(np.float32)
+    return kernels
 
 
 _KERNELS: Final = _kernels()
-#: Squares of a span to the mean square of either window, weighted as the tones are.
-_WEIGHTS: Final = _in_both_windows((_TAPER**2 / (_TAPER**2).sum())[:, None]).astype(np.float32)
 #: How far the phase of each tone moves from a window to the next.
 _ADVANCE: Final = tuple(2 * pi * hz * HOP_S for hz in _TONES_HZ)
 
@@ -114,7 +107,7 @@ MIN_DBFS: Final = -42.0
 #: Of the energy of a window, at least so much is the key's two tones, before and after they are set right for being
 #: off their frequencies.
 MIN_CANDIDATE_SHARE: Final = 0.35
-MIN_SHARE: Final = 0.70
+MIN_SHARE: Final = 0.82
 #: High tone over low tone; what Q.24 demands, and a little for noise and for the line's own slope.
 TWIST_DB: Final = (-10.0, 6.0)
 #: Between the 1.5 % that must be accepted and the 3.5 % that must not.
@@ -128,17 +121,47 @@ UP_AFTER: Final = 2
 _MIN_POWER: Final = 10 ** (MIN_DBFS / 10)
 _MIN_TWIST, _MAX_TWIST = (10 ** (db / 10) for db in TWIST_DB)
 _GONE: Final = 10 ** (-GONE_DB / 10)
+_NO_POWERS: Final = (0.0,) * 8
 _MAX_OFF_HZ: Final = tuple(hz * MAX_OFF for hz in _TONES_HZ)
+
+
+class _Window:
+    """What is in 20 ms: the power of each tone, and which two may be a key's."""
+
+    __slots__ = ("high", "low", "parts", "power", "powers", "tones")
+
+    def __init__(self, samples: Floats) -> None:
+        tapered = samples * _TAPER
+        self.powers: Sequence[float] = _NO_POWERS
+        #: Of all there is.
+        self.power = float(tapered.dot(tapered))
+        self.tones: Tones | None = None
+        if self.power < _MIN_POWER:
+            return
+        self.parts = tapered.dot(_KERNELS)
+        squares = self.parts * self.parts
+        self.powers = (squares[:8] + squares[8:]).tolist()
+        self.low, self.high = max(self.powers[:4]), max(self.powers[4:])
+        if (
+            self.low + self.high >= MIN_CANDIDATE_SHARE * self.power
+            and min(self.low, self.high) >= _MIN_POWER
+        ):
+            self.tones = self.powers.index(self.low), self.powers.index(self.high, 4)
+
+    def phases(self, tones: Tones) -> tuple[float, float]:
+        """Where two tones are in their periods."""
+        low, high = (atan2(self.parts[8 + tone], self.parts[tone]) for tone in tones)
+        return low, high
 
 
 class DtmfDetector:
     """Finds keys in 8 kHz mu-law."""
 
-    __slots__ = ("_down", "_missing", "_phases", "_reframer", "_right", "_span", "_strengths", "_tones")
+    __slots__ = ("_before", "_down", "_missing", "_phases", "_reframer", "_right", "_strengths", "_tones")
 
     def __init__(self) -> None:
-        self._reframer = Reframer(_PACKET)
-        self._span = np.zeros(_SPAN, np.float32)
+        self._reframer = Reframer(_WINDOW)
+        self._before = np.zeros(_WINDOW, np.float32)
         #: Of the window before, if it was a candidate: which tones, their phases; and how many in a row were right.
         self._tones: Tones | None = None
         self._phases = (0.0, 0.0)
@@ -160,46 +183,33 @@ class DtmfDetector:
         return keys
 
     def _packet(self, codes: bytes) -> str:
-        span = self._span
-        span[:_HOP] = span[_PACKET:]
-        span[_HOP:] = MULAW_TO_FLOAT.take(np.frombuffer(codes, np.uint8))
-        if span.dot(span) < _MIN_POWER * _HOP:
-            self._silent()
-            return ""
-        parts = span.dot(_KERNELS)
-        squares = parts * parts
-        powers: list[float] = (squares[:16] + squares[16:]).tolist()
-        first, second = (span * span).dot(_WEIGHTS).tolist()
-        return self._window(powers[:8], first, parts[0:]) + self._window(powers[8:], second, parts[8:])
+        samples = MULAW_TO_FLOAT.take(np.frombuffer(codes, np.uint8))
+        before, self._before = self._before, samples
+        window = _Window(samples)
+        if window.tones is None and self._tones is None and self._down is None:
+            return ""  # a lone candidate between two windows that are none comes to nothing
+        between = _Window(np.concatenate((before[_HOP:], samples[:_HOP])))
+        return self._take(between) + self._take(window)
 
-    def _silent(self) -> None:
-        """Two windows with nothing in them."""
-        self._down = self._tones = None
-
-    def _window(self, powers: list[float], energy: float, parts: Floats) -> str:
-        """Take one window: the power of each tone, that of all there is, and where the tones' phases are read."""
-        if self._down is not None and not self._is_up(self._down, powers):
+    def _take(self, window: _Window) -> str:
+        if self._down is not None and not self._is_up(self._down, window.powers):
             return ""
-        low, high = max(powers[:4]), max(powers[4:])
-        if low + high < MIN_CANDIDATE_SHARE * energy or low < _MIN_POWER or high < _MIN_POWER:
+        tones = window.tones
+        if tones is None:
             self._tones = None
             return ""
-        tones = powers.index(low), powers.index(high, 4)
-        phases = (_phase(parts, tones[0]), _phase(parts, tones[1]))
-        if tones != self._tones:
-            self._right = 0
-        elif _is_key(_off_hz(tones, self._phases, phases), tones, low, high, energy):
-            self._right += 1
-        else:
-            self._right = 0
+        phases = window.phases(tones)
+        right = tones == self._tones and _is_key(window, tones, _off_hz(tones, self._phases, phases))
+        self._right = self._right + 1 if right else 0
         self._tones, self._phases = tones, phases
-        return self._press(tones, low, high) if self._right == CONFIRMED_BY else ""
+        return self._press(window, tones) if self._right == CONFIRMED_BY else ""
 
-    def _press(self, tones: Tones, low: float, high: float) -> str:
-        self._down, self._strengths, self._missing, self._tones = tones, (low, high), 0, None
+    def _press(self, window: _Window, tones: Tones) -> str:
+        self._tones = None
+        self._down, self._strengths, self._missing = tones, (window.low, window.high), 0
         return KEYS[tones[0] * 4 + tones[1] - 4]
 
-    def _is_up(self, down: Tones, powers: list[float]) -> bool:
+    def _is_up(self, down: Tones, powers: Sequence[float]) -> bool:
         """Whether the key that was down no longer is. Its strength is followed: a line's level may drift."""
         low, high = powers[down[0]], powers[down[1]]
         if low < self._strengths[0] * _GONE or high < self._strengths[1] * _GONE:
@@ -212,10 +222,6 @@ class DtmfDetector:
         return True
 
 
-def _phase(parts: Floats, tone: int) -> float:
-    return atan2(parts[16 + tone], parts[tone])
-
-
 def _off_hz(tones: Tones, before: tuple[float, float], now: tuple[float, float]) -> tuple[float, float]:
     """How far either tone is off its frequency, from how its phase moved over a hop; up to 50 Hz either way."""
     low, high = (
@@ -225,16 +231,16 @@ def _off_hz(tones: Tones, before: tuple[float, float], now: tuple[float, float])
     return low, high
 
 
-def _is_key(off_hz: tuple[float, float], tones: Tones, low: float, high: float, energy: float) -> bool:
-    """Whether a window that may hold the two `tones` does."""
-    if abs(off_hz[0]) > _MAX_OFF_HZ[tones[0]] or abs(off_hz[1]) > _MAX_OFF_HZ[tones[1]]:
+def _is_key(window: _Window, tones: Tones, off_hz: tuple[float, float]) -> bool:
+    """Whether a candidate is one."""
+    if any(abs(off) > _MAX_OFF_HZ[tone] for off, tone in zip(off_hz, tones, strict=True)):
         return False
-    low, high = low / _passed(off_hz[0]), high / _passed(off_hz[1])
-    return low + high >= MIN_SHARE * energy and _MIN_TWIST * low <= high <= _MAX_TWIST * low
+    low, high = window.low / _passed(off_hz[0]), window.high / _passed(off_hz[1])
+    return low + high >= MIN_SHARE * window.power and _MIN_TWIST * low <= high <= _MAX_TWIST * low
 
 
 def _passed(off_hz: float) -> float:
-    """What a window lets through of the power of a tone that is off its frequency."""
+    """What the taper lets through of the power of a tone that is off its frequency."""
     bins = off_hz * _WINDOW / RATE_HZ
     if abs(bins) < 1e-3:
         return 1.0
