@@ -1,12 +1,37 @@
-"""Whether a flow holds together: what no single step can know."""
+"""Whether a flow holds together: what no single step can know. Pure.
+
+Strategy:
+
+- Where steps lead is `check_ways`, what is said and with what is `check_words`; here is what a step needs besides:
+  hours, hosts, tokens, agents, keys that can be told apart.
+- Everything is told at once, each with the line of its key. What would fail on a call is fatal; what may be meant is a
+  warning.
+- What a step itself can know, it has said when it was read (`Step.faults`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Final, TypeAlias
 
-from bridge.flows.model import Agent, Flow
+import msgspec
+
+from bridge.flows import hours
+from bridge.flows.check_ways import check_ways, did_you_mean
+from bridge.flows.check_words import check_words
+from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Webhook
+from bridge.flows.origins import allowed_host
+from bridge.flows.values import variables_in
 from bridge.problems import Problem
 from bridge.prompts.book import Book
+from bridge.prompts.sounds import SOUNDS
+
+#: Key below the step, what is wrong with it, and whether that is fatal.
+Found: TypeAlias = Iterator[tuple[str, str, bool]]
+
+#: Prompts that are always there, besides the sounds.
+_BUNDLED: Final = frozenset({"apology", "one_moment"})
 
 
 def check(
@@ -26,4 +51,95 @@ def check(
         webhook_hosts: as in ``[flows]`` of the configuration.
         environ: names of the variables of the environment.
     """
-    raise NotImplementedError
+    problems = [*check_ways(flow), *check_words(flow, book, SOUNDS | _BUNDLED), *_check_hours(flow)]
+    masked = {step.into for step in flow.steps.values() if isinstance(step, Gather) and step.mask}
+    for name, step in flow.steps.items():
+        match step:
+            case Menu():
+                found = _of_menu(step)
+            case Gather():
+                found = _of_gather(step)
+            case Condition():
+                found = _of_condition(flow, step)
+            case Webhook():
+                found = _of_webhook(step, webhook_hosts, environ, masked)
+            case Agent():
+                found = _of_agent(step, agent_fault)
+            case _:
+                continue
+        problems += [flow.problem(f"steps.{name}.{key}", why, fatal=fatal) for key, why, fatal in found]
+    return sorted(set(problems))
+
+
+def _check_hours(flow: Flow) -> Iterator[Problem]:
+    if reason := hours.problem_of_zone(flow.file.time_zone):
+        yield flow.problem("time_zone", reason)
+    for name, section in flow.file.hours.items():
+        for key, reason in hours.problems(section, "UTC"):
+            yield flow.problem(f"hours.{name}.{key}", reason)
+        if not any((*section.days.values(), *section.special.values())):
+            reason = 'are never open: give them days, as in days.mon-fri = ["09:00-17:00"]'
+            yield flow.problem(f"hours.{name}", reason, fatal=False)
+
+
+# -- step by step ------------------------------------------------------------------------------------------------------
+
+
+def _of_menu(step: Menu) -> Found:
+    for keys in step.choices:
+        longer = [other for other in step.choices if other.startswith(keys) and other != keys]
+        if longer:
+            wait = f"it is taken only {step.digit_timeout_s:g} s later (digit_timeout_s), or with #"
+            yield f"choices.{keys}", f"{longer[0]} begins with it, so {wait}", False
+
+
+def _of_gather(step: Gather) -> Found:
+    if digits := re.sub(r"\D", "", step.finish_on):
+        reason = f"ends the input with {digits[0]}, which then can be no part of it; * and # are usual"
+        yield "finish_on", reason, False
+
+
+def _of_condition(flow: Flow, step: Condition) -> Found:
+    for number, case in enumerate(step.cases):
+        if case.hours and case.hours not in flow.file.hours:
+            mend = did_you_mean(case.hours, flow.file.hours) or f"; write [hours.{case.hours}]"
+            yield f"cases[{number}].hours", f"there are no hours `{case.hours}`{mend}", True
+        tests = [msgspec.structs.replace(other, next="") for other in step.cases[: number + 1]]
+        if tests[-1] in tests[:-1]:
+            yield (
+                f"cases[{number}]",
+                f"is never true: cases[{tests.index(tests[-1])}] asks the same before",
+                False,
+            )
+
+
+def _of_webhook(
+    step: Webhook, hosts: Sequence[str], environ: Container[str], masked: Container[str]
+) -> Found:
+    if reason := allowed_host(step.url, hosts):
+        yield "url", reason, True
+    for name, path in step.take.items():
+        if not all(path.split(".")):
+            yield f"take.{name}", "must be keys joined with dots, as in account.balance or items.0.name", True
+    for number, name in enumerate(step.private):
+        if name not in step.take:
+            reason = f"`{name}` is not in `take`{did_you_mean(name, step.take)}"
+            yield f"private[{number}]", reason, True
+    if step.bearer_env and step.bearer_env not in environ:
+        yield "bearer_env", f"{step.bearer_env} is not set here: requests will have no token", False
+    yield from _of_what_is_told(step, masked)
+
+
+def _of_what_is_told(step: Webhook, masked: Container[str]) -> Found:
+    """Addresses end up in the logs of servers and proxies."""
+    told = [("url", name) for name in variables_in(step.url)]
+    told += [(f"send[{number}]", name) for number, name in enumerate(step.send) if step.method == "GET"]
+    for key, name in told:
+        if name in masked:
+            reason = f"puts `{name}`, which is masked, into an address that servers log; send it with POST"
+            yield key, reason, False
+
+
+def _of_agent(step: Agent, agent_fault: Callable[[Agent], str]) -> Found:
+    if reason := agent_fault(step):
+        yield "entrypoint", reason, True
