@@ -56,9 +56,9 @@ def rooms_imported(module: str, *, for_types_too: bool = False) -> set[str]:
     return {room_of(name) for name in names if name in MODULES} - {room_of(module), ""}
 
 
-def outside_imports(module: str) -> set[str]:
+def outside_imports(module: str, *, for_types_too: bool = True) -> set[str]:
     """Top-level names of what a module of ours imports that is not ours."""
-    names = {name.partition(".")[0] for name in imports_of(MODULES[module], for_types_too=True)}
+    names = {name.partition(".")[0] for name in imports_of(MODULES[module], for_types_too=for_types_too)}
     return names - {"bridge", "telephony_codecs"}
 
 
