@@ -35,8 +35,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}" if self.line else self.source
-        kind = "" if self.fatal else "warning: "
-        return ": ".join(part for part in (place, f"{kind}{self.key}", self.reason) if part)
+        kind = "" if self.fatal else "warning"
+        return ": ".join(part for part in (place, kind, self.key, self.reason) if part)
 
 
 class FilesRefused(ConfigError):

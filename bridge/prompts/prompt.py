@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from bridge.errors import PromptError
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.transcoder import Transcoder
 from telephony_codecs.wav import Wav, read_wav
+
+#: A WAV whose audio begins later is none that anybody has.
+_MOST_HEADER_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,31 @@ def load_prompt(source: Path | str | bytes, text: str = "") -> Prompt:
         raise PromptError(f"{name}: {error}") from error
 
 
+def fault_of_recording(path: Path) -> str:
+    """Why `path` would be refused by `load_prompt`; empty when it would not. Only its beginning is looked at."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe is to wait for whoever writes into it
+            return "is no file"
+        with path.open("rb") as file:
+            _way_to_mulaw(read_wav(file.read(_MOST_HEADER_BYTES)))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _mulaw(wav: Wav) -> bytes:
+    transcoder = _way_to_mulaw(wav)
+    return transcoder.feed(wav.audio) + transcoder.flush()
+
+
+def _way_to_mulaw(wav: Wav) -> Transcoder:
     if wav.channels != 1:
         raise ValueError(f"has {wav.channels} channels; a prompt must be mono")
     if not wav.audio:
         raise ValueError("holds no audio")
-    transcoder = Transcoder(wav.format, MULAW_8K)
-    return transcoder.feed(wav.audio) + transcoder.flush()
+    return Transcoder(wav.format, MULAW_8K)
 
 
 @cache
