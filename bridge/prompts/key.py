@@ -65,13 +65,13 @@ class Keys:
 
     def __init__(self, config: LightningConfig, normalise: Normaliser | None = None) -> None:
         self.config = config
-        self._normalise = normalise
+        self.normalise = normalise
         self._known: dict[Hashable, str] = {}
 
     def spoken(self, text: str, options: VoiceOptions) -> str:
         """`text` as it is spoken; empty when nothing of it is."""
         language = options.get("language", self.config.language)
-        return (self._normalise(text, language) if self._normalise else text).strip()
+        return (self.normalise(text, language) if self.normalise else text).strip()
 
     def of(self, text: str, options: VoiceOptions) -> str:
         """The key of `text` before it is normalised."""
