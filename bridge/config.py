@@ -25,7 +25,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.carriers.registry import carrier_types, configured
 from bridge.catalogue import problems_of_entry
-from bridge.config_flows import DtmfConfig, FlowsConfig, PromptsConfig, placed_flows, placed_prompts
+from bridge.config_flows import IVR, DtmfConfig, FlowsConfig, PromptsConfig, placed_flows, placed_prompts
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
@@ -179,7 +179,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
 
 
 def _placed(config: Config, file: Path) -> Config:
-    prompts, flows = placed_prompts(config.prompts, file), placed_flows(config.flows, file)
+    prompts = placed_prompts(config.prompts, file)
+    flows = placed_flows(config.flows, file, played=config.agent.entrypoint == IVR)
     return msgspec.structs.replace(config, prompts=prompts, flows=flows)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from bridge.config_tree import Section
+
+#: The agent that plays flows.
+IVR: Final = "bridge.agents.ivr:ivr"
 
 
 class PromptsConfig(Section, frozen=True):
@@ -25,7 +28,8 @@ class PromptsConfig(Section, frozen=True):
 class FlowsConfig(Section, frozen=True):
     """``[flows]``: phone menus."""
 
-    #: Where the flow files (*.toml) are; by default `flows` beside this file, if it is there.
+    #: Where the flow files (*.toml) are; by default `flows` beside this file, if it is there and the agent is the
+    #: ivr: an agent that plays none need not be kept from starting by them.
     folder: str = ""
     #: Hosts that webhooks may ask: ``api.example.com`` (https, and a public address), or
     #: ``http://crm.example:8080`` (just that, wherever it is).
@@ -45,24 +49,22 @@ def placed_prompts(section: PromptsConfig, file: Path) -> PromptsConfig:
     """The same with folders that mean the same wherever it is read: relative ones are beside `file`."""
     return msgspec.structs.replace(
         section,
-        folder=_folder(section.folder, "prompts", file),
+        folder=_beside(section.folder, file) or _usual("prompts", file),
         cache=_beside(section.cache, file),
     )
 
 
-def placed_flows(section: FlowsConfig, file: Path) -> FlowsConfig:
-    """As `placed_prompts`."""
+def placed_flows(section: FlowsConfig, file: Path, *, played: bool) -> FlowsConfig:
+    """As `placed_prompts`. Flows that are not named are looked for only where they are `played`."""
     return msgspec.structs.replace(
         section,
-        folder=_folder(section.folder, "flows", file),
+        folder=_beside(section.folder, file) or (_usual("flows", file) if played else ""),
         recordings=_beside(section.recordings, file),
     )
 
 
-def _folder(named: str, usual: str, file: Path) -> str:
-    if named:
-        return _beside(named, file)
-    beside = file.parent / usual
+def _usual(name: str, file: Path) -> str:
+    beside = file.parent / name
     return str(beside) if beside.is_dir() else ""
 
 

@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from bridge.agents.loader import load_agent
 from bridge.config import AgentConfig, BargeInMode
+from bridge.config_flows import IVR
 from bridge.errors import CallEnded, CarrierError, LightningError
 from bridge.flows import actions as do
 from bridge.flows.machine import run
@@ -39,8 +40,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: How this agent is named in a configuration.
-ENTRYPOINT: Final = "bridge.agents.ivr:ivr"
 #: So many utterances in a row that the voice could not speak end the call.
 MUTE_AFTER: Final = 3
 #: What cuts short is what a key of before would have cut short, too.
@@ -86,7 +85,7 @@ ivr.options_type = IvrOptions  # type: ignore[attr-defined]
 
 def flow_problems(config: AgentConfig, flows: Mapping[str, Flow], source: str = "") -> list[Problem]:
     """What `config` wants of `flows` that is not there; nothing when the agent is another one."""
-    if config.entrypoint != ENTRYPOINT:
+    if config.entrypoint != IVR:
         return []
     options = msgspec.convert(config.options, IvrOptions)
     there = f"there is {', '.join(sorted(flows))}" if flows else "there are no flows: set flows.folder"
@@ -131,7 +130,12 @@ class FlowOnCall:
             LightningError: the voice has failed `MUTE_AFTER` times in a row.
         """
         call = self._call
-        known = {"caller": call.from_number, "called": call.to_number, "carrier": call.carrier}
+        known = {
+            "caller": call.from_number,
+            "called": call.to_number,
+            "carrier": call.carrier,
+            "language": "",
+        }
         with closing(run(self._flow, known, call.edition.now, self._note)) as running:
             action = next(running, None)
             while action is not None:
@@ -144,8 +148,9 @@ class FlowOnCall:
                     return
 
     def _note(self, step: str) -> None:
-        self._step = step
-        self._call.digits_masked = step in self._masked
+        if step in self._flow.steps:  # and not why it ends
+            self._step = step
+            self._call.digits_masked = step in self._masked
         log.info("call %s: step %s.%s", self._call.id, self._flow.name, step)
 
     async def _do(self, action: do.Action) -> do.Outcome:
