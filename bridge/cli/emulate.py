@@ -112,6 +112,7 @@ def caller(
     speak: Annotated[list[Path] | None, Parameter(negative="")] = None,
     speak_after_s: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     digits: Text = "",
+    in_band: Flag = False,
     hang_up_after_s: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
     auth_token: Text = "",
     account_sid: Text = "",
@@ -134,6 +135,7 @@ def caller(
         speak: a WAV file that the caller says; more of them are said in turn.
         speak_after_s: when the caller begins.
         digits: keys to press, when all is said; without --speak, when the caller would have begun.
+        in_band: the keys are heard as tones in the caller's audio; the carrier tells nothing of them.
         hang_up_after_s: the call lasts no longer than this.
         auth_token: what to sign with, of carriers that have one; instead of the configuration's.
         account_sid: the account that calls, likewise.
@@ -152,6 +154,7 @@ def caller(
                 speak=speak or (),
                 speak_after_s=speak_after_s,
                 digits=digits,
+                in_band=in_band,
                 hang_up_after_s=hang_up_after_s,
                 auth_token=Secret(auth_token) if auth_token else None,
                 account_sid=account_sid,

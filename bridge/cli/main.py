@@ -19,7 +19,9 @@ from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
 from bridge.cli.doctor import doctor
 from bridge.cli.emulate import caller, lightning
+from bridge.cli.flows import flows
 from bridge.cli.init import init
+from bridge.cli.prompts import prompts
 from bridge.cli.say import name_hyphens, say
 from bridge.cli.serve import serve
 from bridge.cli.setup import setup
@@ -61,6 +63,8 @@ app.command(setup, help_epilogue="", sort_key=3)
 app.command(doctor, help_epilogue="", sort_key=4)
 app.command(serve, help_epilogue="", sort_key=5)
 app.command(call, help_epilogue="", sort_key=6)
+app.command(prompts)
+app.command(flows)
 app.command(voices)
 app.command(dictionaries)
 app.command(emulate)
@@ -89,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments[:1] == ["say"]:
+    if arguments[:1] == ["say"] or arguments[:2] == ["prompts", "play"]:
         arguments = name_hyphens(arguments)
     code = app(arguments, exit_on_error=False, result_action="return_value")
     return code if isinstance(code, int) else DONE

@@ -99,7 +99,7 @@ def say(
 
     _require_text(text, stream_stdin, text_streaming)
     wanted = _telephone(format, sample_rate) if stream_stdin else _clip_format(format, sample_rate)
-    target = _target(out, wanted.name)
+    target = target_of(out, wanted.name)
     loaded = load_config(config)
     changes = {"voice_id": voice, "model": model, "language": language, "speed": speed}
     changes["text_streaming"] = text_streaming
@@ -181,7 +181,7 @@ def _telephone(format: ClipName | None, rate_hz: SampleRate | None) -> ClipForma
     return TELEPHONE
 
 
-def _target(out: Path | None, format: ClipName) -> Path:
+def target_of(out: Path | None, format: ClipName) -> Path:
     """Where to write; never an MP3 under a WAV's name, or the other way round, and no audio onto a screen."""
     if out in (STDOUT, Path(HYPHEN)):
         if sys.stdout is None:

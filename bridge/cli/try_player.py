@@ -86,9 +86,12 @@ class Player:
         self.unheard: list[str] = []
         self._ahead: deque[str] = deque()
         self._step = ""
+        #: Whether the next key would belong to those before: the flow asks for a long choice key by key.
+        self._goes_on = False
 
     def entered(self, step: str) -> None:
         """Note that the flow has come to `step`, or why it ends: what `machine.run` is given as `note`."""
+        self._goes_on = False
         if step in _ENDS:
             self._screen.told(_ENDS[step])
         else:
@@ -111,6 +114,7 @@ class Player:
         return "the flow hung up"
 
     async def _do(self, action: Action) -> Outcome:
+        self._goes_on = self._goes_on and isinstance(action, Collect)
         match action:
             case Announce():
                 return await self._announce(action)
@@ -210,17 +214,26 @@ class Player:
     # -- what is asked -------------------------------------------------------------------------------------------------
 
     async def _collect(self, asked: Collect) -> Collected:
-        self._screen.waits()
-        collected = await self._keys(asked)
-        why = "speaks" if collected.spoke else ""
-        self._screen.waited(why if collected.keys or collected.finished or why else "nothing")
+        goes_on, self._goes_on = self._goes_on, False
+        if not goes_on:
+            self._screen.waits()
+        collected = await self._keys(asked, goes_on=goes_on)
+        self._goes_on = bool(collected.keys) and not collected.finished and not collected.spoke
+        if collected.spoke:
+            self._screen.waited("speaks")
+        elif not (collected.keys or collected.finished or goes_on):
+            self._screen.waited("nothing")
         return collected
 
-    async def _keys(self, asked: Collect) -> Collected:
+    async def _keys(self, asked: Collect, *, goes_on: bool) -> Collected:
         keys = ""
         while len(keys) < asked.digits:
             within_s = asked.next_timeout_s if keys else asked.first_timeout_s
-            key = self._ahead.popleft() if self._ahead else await self._awaited(within_s, first=not keys)
+            key = (
+                self._ahead.popleft()
+                if self._ahead
+                else await self._awaited(within_s, first=not keys and not goes_on)
+            )
             if key in _PATIENCE:
                 break
             if key == SPEAKS:

@@ -1,0 +1,152 @@
+"""``bridge prompts render``: what is missing, how far it is, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from bridge.cli.account import note
+from bridge.errors import ConfigError
+from bridge.lightning.client import require_usable
+from bridge.observe.stats import PromptStats
+from bridge.prompts.renderer import Progress, Renderer, Report
+from bridge.prompts.template import Piece, fixed_pieces
+
+if TYPE_CHECKING:
+    from bridge.cli.edition import Files
+    from bridge.config import LightningConfig
+
+#: How often it is told how far it is, where nobody watches a bar.
+TOLD_EVERY_S: Final = 5.0
+
+Told = Callable[[Progress], None]
+
+
+class Wanted:
+    """The pieces of some prompts, each once.
+
+    Args:
+        ids: of the prompts.
+    """
+
+    def __init__(self, files: Files, ids: Sequence[str]) -> None:
+        keys = files.keys()
+        #: By key.
+        self.pieces: dict[str, Piece] = {}
+        self._ids: dict[str, list[str]] = {}
+        for prompt in ids:
+            for piece in fixed_pieces(files.book.specs[prompt]):
+                key = keys.of(piece.text, piece.options)
+                self.pieces.setdefault(key, piece)
+                self._ids.setdefault(key, []).append(prompt)
+        self._keys = keys
+
+    def missing_in(self, files: Files) -> list[Piece]:
+        """Those that are not kept yet."""
+        return [piece for key, piece in self.pieces.items() if files.cache.get(key) is None]
+
+    def prompts_of(self, piece: Piece) -> str:
+        """The ids of the prompts that `piece` belongs to."""
+        return ", ".join(self._ids.get(self._keys.of(piece.text, piece.options), ["?"]))
+
+
+async def render_pieces(files: Files, ids: Sequence[str], *, jobs: int | None, source: str) -> int:
+    """Render what is missing of the prompts `ids`. Returns the exit code.
+
+    Raises:
+        ConfigError: there is no key, or `jobs` is more than the account has.
+    """
+    wanted = Wanted(files, ids)
+    missing = await asyncio.to_thread(wanted.missing_in, files)
+    there = len(wanted.pieces) - len(missing)
+    if not missing:
+        print(f"nothing to render: all {there} parts of {len(ids)} prompts are there")
+        return 0
+    config = _with_jobs(files.config.lightning, jobs)
+    try:
+        require_usable(config.entries[0])
+    except ConfigError as error:
+        raise ConfigError(error.reason, key=error.key, source=source) from None
+    report = await _rendered(files, config, missing)
+    return _tell(report, wanted, there, files)
+
+
+def _with_jobs(config: LightningConfig, jobs: int | None) -> LightningConfig:
+    if jobs is None:
+        return config
+    if jobs > config.concurrency:
+        reason = f"is more than the {config.concurrency} units of the account (lightning.concurrency)"
+        raise ConfigError(reason, key="--jobs")
+    return config.with_changes({"concurrency": jobs})
+
+
+async def _rendered(files: Files, config: LightningConfig, missing: Sequence[Piece]) -> Report:
+    latest = Progress(len(missing))
+
+    def keep(progress: Progress) -> None:
+        nonlocal latest
+        latest = progress
+        show(progress)
+
+    with shown(len(missing)) as show:
+        try:
+            async with Renderer(config, files.cache, PromptStats(), normalise=files.normalise) as renderer:
+                return await renderer.render(missing, keep)
+        except asyncio.CancelledError:
+            left = len(missing) - latest.rendered
+            note(
+                f"stopped: {latest.rendered} rendered and kept, {left} to go; the same command goes on from here"
+            )
+            raise
+
+
+def _tell(report: Report, wanted: Wanted, there: int, files: Files) -> int:
+    for piece, error in report.failures:
+        note(f"{wanted.prompts_of(piece)}: {error}")
+    there += report.cached
+    failed = f"; {len(report.failures)} failed" if report.failures else ""
+    print(f"{report.rendered} rendered, {report.seconds:.1f} s of audio; {there} were there already{failed}")
+    if files.cache.write_error:
+        note(f"{files.cache.folder}: cannot be written: {files.cache.write_error}; set prompts.cache")
+    return 1 if report.failures or files.cache.write_error else 0
+
+
+# -- how far it is -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def shown(total: int) -> Iterator[Told]:
+    """A bar on standard error where somebody watches; else a line every so often."""
+    if not sys.stderr.isatty():
+        yield lines(time.monotonic)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[audio]}"), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total, audio="")
+
+        def show(progress: Progress) -> None:
+            failed = f", {progress.failed} failed" if progress.failed else ""
+            bar.update(task, completed=progress.done, audio=f"{progress.seconds:.0f} s of audio{failed}")
+
+        yield show
+
+
+def lines(now_s: Callable[[], float]) -> Told:
+    """Notes how far it is, `TOLD_EVERY_S` apart."""
+    told_at_s = now_s()
+
+    def show(progress: Progress) -> None:
+        nonlocal told_at_s
+        if now_s() - told_at_s >= TOLD_EVERY_S:
+            told_at_s = now_s()
+            note(f"{progress.done} of {progress.total}, {progress.seconds:.0f} s of audio")
+
+    return show
