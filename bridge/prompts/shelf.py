@@ -34,7 +34,7 @@ from bridge.prompts.prompt import Prompt, apology, load_prompt, one_moment
 from bridge.prompts.rendition import Part, Rendition, ToSpeak
 from bridge.prompts.sounds import SOUNDS, sound
 from bridge.prompts.spoken_forms import prepare, spoken
-from bridge.prompts.template import Piece, cut, fixed_pieces
+from bridge.prompts.template import Piece, cut, fixed_pieces, variables_in
 from telephony_codecs.formats import MULAW_8K
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ class Shelf:
         self._background = Background(self._keys, voice, cache, self.stats, self._take)
         #: What is rendered, and too much for the memory.
         self._without_room: set[str] = set()
+        #: Pieces of what is always the same, by variant: cut once.
+        self._without_variables: dict[int, list[Piece]] = {}
         #: Recordings, by their file.
         self._recorded: dict[str, str] = {}
 
@@ -229,11 +231,25 @@ class Shelf:
         variant = spec.in_language(language) if language else spec
         if variant.file:
             return Rendition((self._recording(prompt, variant),))
-        said, wrong = spoken(variables, spec.variables, self._language(variant)) if variables else ({}, [])
+        pieces = self._without_variables.get(id(variant))
+        if pieces is None:
+            pieces = self._cut(prompt, spec, variant, variables, {*spec.private, *private})
+            if not variables_in(variant.text):
+                self._without_variables[id(variant)] = pieces
+        return Rendition(tuple(map(self._part, pieces)) or (_NOTHING,))
+
+    def _cut(
+        self,
+        prompt: str,
+        spec: PromptSpec,
+        variant: Variant,
+        variables: Mapping[str, object],
+        private: Collection[str],
+    ) -> list[Piece]:
+        said, wrong = spoken(variables, spec.variables, self._language(variant))
         if wrong:
             log.warning('prompt "%s" is said with data as they are: %s', prompt, "; ".join(wrong))
-        pieces = cut(variant, said, {*spec.private, *private})
-        return Rendition(tuple(map(self._part, pieces)) or (_NOTHING,))
+        return cut(variant, said, private)
 
     def _recording(self, prompt: str, variant: Variant) -> Prompt:
         recorded = self._memory.get(self._recorded.get(variant.file, ""))
