@@ -110,6 +110,8 @@ class CallControl:
         #: Whether the media socket's own messages do these.
         self.transfers_by_message = can.transfer is How.MESSAGE
         self.sends_digits_by_message = can.send_digits is How.MESSAGE
+        #: Whether the carrier tells of keys that the caller presses.
+        self.tells_keys = can.dtmf
 
     async def transfer(self, to: str) -> None:
         """Connect the caller to `to`, or find out that closing the socket will.

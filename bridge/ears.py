@@ -5,18 +5,24 @@ Strategy:
 - The detector's windows and the keys come in; barge-in decides whether the bridge falls silent for them, the turn
   detector whether the caller is done.
 - What the caller said or pressed is kept until the agent asks for it, and no more of it than an agent could want.
+- While a message is taken, the caller's audio goes to the recorder as well, and the keys that end it to nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from bridge.errors import CallEnded
-from bridge.media.barge_in import BargeIn, SpeechEnded, TurnDetector, Verdict
+from bridge.media.barge_in import BargeIn, SpeechEnded, SpeechStarted, TurnDetector, Verdict
+from bridge.media.keys import Presses, Source
+from bridge.media.recorder import EndedBy, Recorder, Recording
+from bridge.media.taps import Taps
 from bridge.media.vad import Window
 from bridge.mouth import Mouth
 from bridge.observe import timeline as tl
@@ -25,6 +31,10 @@ from bridge.observe.stats import BridgeStats
 #: What the caller said and nobody asked for is forgotten beyond this.
 MAX_TURNS: Final = 32
 MAX_DIGITS: Final = 64
+#: What is shown instead of a key that is nobody's business.
+MASK: Final = "•"
+#: After tones of our own, those that we hear may be their echo.
+OWN_TONES_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What was collected: the keys, whether a finishing key ended them, whether the caller spoke instead."""
+    """What `collect` has collected.
+
+    Attributes:
+        keys: the keys, without the one that ended them.
+        finished: whether such a key ended them.
+        spoke: whether the caller's speech did.
+    """
 
     keys: str = ""
     finished: bool = False
@@ -50,6 +66,7 @@ class Ears:
 
     Args:
         mouth: what is silenced when the caller takes the floor.
+        taps: where else the caller's audio can go.
         note: puts an entry into the timeline.
     """
 
@@ -59,17 +76,28 @@ class Ears:
         mouth: Mouth,
         barge_in: BargeIn,
         turn_detector: TurnDetector,
+        taps: Taps,
         stats: BridgeStats,
         clock: Callable[[], float],
         note: Callable[..., None],
     ) -> None:
         self._mouth, self._barge_in, self._turn_detector = mouth, barge_in, turn_detector
-        self._stats, self._clock, self._note = stats, clock, note
+        self._taps, self._stats, self._clock, self._note = taps, stats, clock, note
         #: Why nothing more will be heard; empty while something may.
         self._over = ""
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
         self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
-        self._news = asyncio.Event()  # a digit, a turn, or the end
+        #: Turns that began, by now.
+        self._onsets = 0
+        self._news = asyncio.Event()  # a digit, speech, the end of a message, or of the call
+        #: Whether the timeline shows keys as `MASK`.
+        self.masked = False
+        #: Waits for keys that are masked whatever `masked` says.
+        self._masking = 0
+        self._presses: Presses | None = None
+        self._own_tones_until_s = 0.0
+        self._recorder: Recorder | None = None
+        self._finish_on = ""
 
     # -- what the agent asks for -----------------------------------------------------------------------------
 
@@ -78,17 +106,56 @@ class Ears:
         """The keys pressed and not yet gathered."""
         return "".join(self._digits)
 
-    async def gather(self, digits: int, timeout_s: float, finish_on: str) -> str:
-        """See `bridge.call.Call.gather`."""
-        collected = ""
-        while len(collected) < digits:
-            if not self._digits and not await self._wait_for_news(lambda: bool(self._digits), timeout_s):
-                break
-            digit = self._digits.popleft()
-            if digit in finish_on:
-                break
-            collected += digit
-        return collected
+    def forget_digits(self) -> None:
+        """See `bridge.call.Call.forget_digits`."""
+        self._digits.clear()
+
+    async def collect(
+        self,
+        digits: int,
+        *,
+        first_timeout_s: float,
+        next_timeout_s: float,
+        finish_on: str,
+        masked: bool,
+        until_speech: bool,
+    ) -> Keys:
+        """See `bridge.call.Call.collect`."""
+        onsets = self._onsets - self._turn_detector.speaking
+
+        def spoke() -> bool:
+            return until_speech and self._onsets > onsets
+
+        self._masking += masked
+        try:
+            keys, timeout_s = "", first_timeout_s
+            while len(keys) < digits:
+                if not await self._wait_for_news(lambda: bool(self._digits) or spoke(), timeout_s):
+                    break
+                if not self._digits:
+                    return Keys(keys, spoke=True)
+                if (key := self._digits.popleft()) in finish_on:
+                    return Keys(keys, finished=True)
+                keys, timeout_s = keys + key, next_timeout_s
+            return Keys(keys)
+        finally:
+            self._masking -= masked
+
+    async def record(self, recorder: Recorder, finish_on: str, within_s: float) -> Recording:
+        """Have `recorder` take a message, until it is over, or `within_s` are, or the call."""
+        if self._recorder is not None:
+            raise RuntimeError("a message is being recorded already: await that first")
+        self._recorder, self._finish_on = recorder, finish_on
+        self._taps.add(recorder.feed)
+        by: EndedBy = "limit"
+        try:
+            await self._wait_for_news(lambda: recorder.by is not None, within_s)
+        except CallEnded:
+            by = "hang_up"
+        finally:
+            self._taps.remove(recorder.feed)
+            self._recorder = None
+        return recorder.take(by)
 
     async def turns(self, timeout_s: float | None) -> AsyncIterator[Turn]:
         """See `bridge.call.Call.turns`."""
@@ -106,6 +173,7 @@ class Ears:
     def close(self, why: str) -> None:
         """The call is over, and whoever waits is told `why`. Lets go of it, as the mouth does."""
         self._over, self._note = why, _nobody
+        self._taps.close()
         self._news.set()
 
     def _check(self) -> None:
@@ -130,13 +198,37 @@ class Ears:
 
     # -- what comes in ---------------------------------------------------------------------------------------
 
-    def press(self, digit: str) -> None:
+    def detect_tones(self, detect: Callable[[bytes], str]) -> None:
+        """From now on, `detect` finds keys in the caller's audio, besides those that the carrier tells of."""
+        self._presses = Presses()
+        self._taps.add(lambda mulaw: self._press_tones(detect(mulaw)))
+
+    @contextmanager
+    def own_tones(self) -> Iterator[None]:
+        """While tones go out to the caller: what comes back of them is no key of the caller's."""
+        self._own_tones_until_s = inf
+        try:
+            yield
+        finally:
+            self._own_tones_until_s = self._clock() + OWN_TONES_S
+
+    def press(self, digit: str, source: Source = "carrier") -> None:
         """The caller pressed a key."""
-        self._note(tl.DigitPressed, digit=digit)
-        self._digits.append(digit)
+        if self._presses is not None and not self._presses.is_new(digit, source, self._clock()):
+            return
+        self._note(tl.DigitPressed, digit=MASK if self.masked or self._masking else digit)
+        if self._recorder is not None and digit in self._finish_on:
+            self._recorder.by = self._recorder.by or "digit"
+        else:
+            self._digits.append(digit)
         if self._barge_in.digit(talking=self._mouth.utterance is not None) is Verdict.COMMIT:
             self._give_floor("digit", None)
         self._news.set()
+
+    def _press_tones(self, keys: str) -> None:
+        if keys and self._clock() >= self._own_tones_until_s:
+            for key in keys:
+                self.press(key, "tones")
 
     def listen(self, window: Window) -> None:
         """Take one window of the detector: the caller's last 32 ms."""
@@ -146,8 +238,15 @@ class Ears:
         turn = self._turn_detector.window(
             window.probability, window.level_dbfs, window.end_ms, talking=talking
         )
-        if isinstance(turn, SpeechEnded):
+        if isinstance(turn, SpeechStarted):
+            self._onsets += 1
+            self._news.set()
+        elif isinstance(turn, SpeechEnded):
             self._end_turn(turn)
+        if self._recorder is not None:
+            self._recorder.window(window.probability, window.level_dbfs, window.end_ms)
+            if self._recorder.by is not None:
+                self._news.set()
 
     def _mind(self, verdict: Verdict, window: Window) -> None:
         if verdict is Verdict.COMMIT:

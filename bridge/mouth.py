@@ -12,10 +12,12 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from itertools import count
+from math import inf
+from typing import Final, Protocol
 
 from bridge.lightning.speech import (
     LessText,
@@ -32,7 +34,13 @@ from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import Prompt
+from bridge.prompts.recital import parts_of
 from bridge.wire import Wire
+from telephony_codecs.formats import MULAW_8K
+
+#: Of what could go on for ever, so much is queued: enough for a process that stalls, and soon thrown away.
+REST_AHEAD_MS: Final = 900.0
+_SLICE_BYTES: Final = MULAW_8K.bytes_in(100)
 
 
 class Line(Protocol):
@@ -64,6 +72,8 @@ class Utterance:
     sounded: bool = False
     #: Whether any of it has left.
     begun: bool = False
+    #: What there is of it beyond what has been written.
+    rest: Iterator[SpeechPart] | None = None
 
 
 class Mouth:
@@ -122,11 +132,16 @@ class Mouth:
         speech.hand_over(partial(self._take, utterance), lambda: playout.queued_ms, take_back)
         await speech.finished()
 
-    def play(self, utterance: Utterance, prompt: Prompt) -> None:
-        """Take all of `prompt`."""
-        self._take(utterance, PieceStarted(prompt.text))
-        self._take(utterance, SpeechAudio(prompt.audio))
-        self._take(utterance, PieceEnded())
+    def play(self, utterance: Utterance, *prompts: Prompt) -> None:
+        """Take all of `prompts`, one behind the other."""
+        for prompt in prompts:
+            for part in parts_of(prompt):
+                self._take(utterance, part)
+
+    def repeat(self, utterance: Utterance, prompt: Prompt, for_ms: float = inf) -> None:
+        """Take `prompt`, which has audio, over and over for so long: never much more of it than is needed."""
+        utterance.rest = _over_and_over(prompt, for_ms)
+        self._take_rest(utterance)
 
     def fill(self, utterance: Utterance, prompt: Prompt) -> bool:
         """Play `prompt` before the first audio of `utterance`, which is late. False when it is not, or is over."""
@@ -141,7 +156,7 @@ class Mouth:
 
     async def until_over(self, utterance: Utterance) -> str:
         """Say that all of it has been written, and wait until it has been heard. Returns what ended it."""
-        if not utterance.over.done():
+        if not utterance.over.done() and utterance.rest is None:
             self.playout.finish(utterance.generation)
             if not self.playout.written_ms:  # then no tick will come
                 self._finish(utterance, "")
@@ -186,6 +201,8 @@ class Mouth:
         speech = self.utterance.speech
         if speech is not None and not speech.over:
             speech.wake()
+        if self.utterance.rest is not None:
+            self._take_rest(self.utterance)
         self._finish_if_heard(now_s)
         return self.utterance is not None
 
@@ -222,6 +239,15 @@ class Mouth:
         else:
             script.end_piece(playout.written_ms)
 
+    def _take_rest(self, utterance: Utterance) -> None:
+        """Take as much of the rest as is needed for now; at its end, the utterance is complete."""
+        while utterance.rest is not None and self.playout.queued_ms < REST_AHEAD_MS and self.playout.active:
+            if (part := next(utterance.rest, None)) is not None:
+                self._take(utterance, part)
+            else:
+                utterance.rest = None
+                self.playout.finish(utterance.generation)
+
     def _send_due(self, now_s: float) -> None:
         due = self.playout.due(now_s)
         if due:
@@ -251,6 +277,22 @@ class Mouth:
         self._heard, self.utterance = utterance.heard, None
         self._on_over(utterance)
         utterance.over.set_result(by)
+
+
+def _over_and_over(prompt: Prompt, for_ms: float) -> Iterator[SpeechPart]:
+    """`prompt` again and again, `for_ms` of it, in slices. Its text is said once, however often it is heard."""
+    audio = prompt.audio
+    left_bytes = MULAW_8K.bytes_in(for_ms) if for_ms < inf else inf
+    yield PieceStarted(prompt.text)
+    for number in count():
+        for at in range(0, len(audio), _SLICE_BYTES):
+            if left_bytes <= 0:
+                return
+            part = audio[at : at + int(min(_SLICE_BYTES, left_bytes))]
+            left_bytes -= len(part)
+            yield SpeechAudio(part)
+        if not number:
+            yield PieceEnded()
 
 
 def _nobody(_utterance: Utterance) -> None:

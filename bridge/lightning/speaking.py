@@ -162,6 +162,7 @@ class Speaking:
         before, self._entry = self._entry, self._pick()
         if before is not None and before is not self._entry:
             self._failed.add(before)  # left alone meanwhile: that is as good a reason not to go back
+        self.speech.as_asked &= self._entry is self._voice.entries[0]
         return self._entry
 
     def _unit_wait_s(self, entry: Entry) -> float | None:
@@ -196,6 +197,7 @@ class Speaking:
         """
         if error.code != NO_TIME or attempt.asked_s >= LEAST_CHANCE_S:
             self._voice.note_failure(attempt.entry, error)
+        self.speech.as_asked = False
         attempt.cut_back()
         if attempt.spoken_ms:  # whose end may have been heard long before it was clear that no more comes
             patient_until_s = attempt.heard_at_s + self._voice.patience_s

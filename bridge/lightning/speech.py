@@ -254,6 +254,8 @@ class Speech(PartStream[SpeechPart]):
         #: When its first piece was sent to Lightning and when its first audio came; `time.monotonic` seconds.
         self.requested_at_s: float | None = None
         self.first_audio_at_s: float | None = None
+        #: Whether all of it so far is the first entry's, each piece of it at the first attempt.
+        self.as_asked = True
         self._on_cancel = on_cancel
         self._unread_bytes = 0
         self._backlog_ms: Callable[[], float] = lambda: self.unread_ms

@@ -234,6 +234,11 @@ class TurnDetector:
         """Whether the caller has the floor; true until the hangover is over."""
         return self._state is Turn.SPEAKING
 
+    @property
+    def last_speech_ms(self) -> float:
+        """Where the newest speech ended, of this turn or the last one."""
+        return self._last_speech_ms
+
     def window(
         self, probability: float, level_dbfs: float, end_ms: float, *, talking: bool = False
     ) -> SpeechStarted | SpeechEnded | None:

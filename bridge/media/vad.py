@@ -95,6 +95,11 @@ class VadStream:
         #: Where the detector keeps the call's memory; -1 once closed.
         self.slot = slot
 
+    @property
+    def pushed_ms(self) -> float:
+        """The audio that has been pushed."""
+        return self.end_ms + (len(self.buffer) - CONTEXT_SAMPLES) * 1000 / SAMPLE_RATE_HZ
+
     def push(self, mulaw: bytes) -> None:
         """Takes 8 kHz mu-law of any length. What comes after `close` is ignored."""
         buffer = self.buffer

@@ -74,7 +74,9 @@ class Inbound:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._call, self._line, self._stats, self._limits = call, line, stats, limits
         self._broken = 0
-        self._understand, self._hear = wire.dialect.receive, wire.listener(call.ear.push)
+        self._understand, self._listener = wire.dialect.receive, wire.listener
+        self._hear: Callable[[bytes], None]
+        call.taps.follow(self._hear_into)
 
     def take(self, data: bytes) -> None:
         """Take one message. Does not raise."""
@@ -107,6 +109,10 @@ class Inbound:
             self.end("carrier")
         else:
             self._call.receive(event)
+
+    def _hear_into(self, sink: Callable[[bytes], None]) -> None:
+        """From now on the caller's audio goes to `sink`."""
+        self._hear = self._listener(sink)
 
     def end(self, reason: str) -> None:
         """Take nothing more; the first reason stands."""

@@ -23,6 +23,7 @@ from bridge.media.heard import Heard
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.wire import Wire
+from telephony_codecs.dtmf import DtmfDetector, digits_audio
 from tests.support.call import INCOMING, PlayedLine, Scene, build_call
 from tests.support.rest import PlayedRest
 from tests.support.twilio_frames import ACCOUNT_ID, frame
@@ -81,12 +82,14 @@ class Room:
         config: TwilioConfig = CONFIG,
         dialect: TwilioDialect | None = None,
         account: TwilioConfig | None = CONFIG,
+        *,
+        can_speak: bool = True,
     ) -> None:
         self.rest = PlayedRest(STAND_IN(account) if account else None)
         self.failures = BridgeStats()
         self.errands = Errands(self.failures, self.rest)
         control = CallControl(kind(config), INCOMING, URLS, self.errands)
-        self.scene: Scene = build_call(control=control, dialect=dialect)
+        self.scene: Scene = build_call(control=control, dialect=dialect, can_speak=can_speak)
         self.call = self.scene.call
 
     @property
@@ -181,7 +184,7 @@ async def test_a_carrier_that_is_told_on_the_socket_is_told_before_it_is_closed(
 
 
 @virtual
-async def test_keys_go_by_message_or_through_rest_or_not_at_all() -> None:
+async def test_keys_go_by_message_or_through_rest() -> None:
     by_message = Room(ByMessage, dialect=Said())
     await by_message.call.send_digits("1#")
     assert [value["key"] for kind, value in by_message.scene.trace if kind == "press"] == ["1", "#"]
@@ -190,10 +193,51 @@ async def test_keys_go_by_message_or_through_rest_or_not_at_all() -> None:
     by_rest = Room(ByAnswer)
     await by_rest.call.send_digits("12w#")
     assert ['digits="12w#"' in form["Twiml"][0] for form in by_rest.granted] == [True]
-    never = Room()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Room, lambda: Room(ByAnswer, TwilioConfig(auth_token=Secret("right")))],
+    ids=["cannot", "lacks settings"],
+)
+def test_where_keys_cannot_be_sent_their_tones_are_and_nothing_interrupts_them(
+    make: Callable[[], Room],
+) -> None:
+    @virtual
+    async def scenario() -> None:
+        room = make()
+        sending = asyncio.create_task(room.call.send_digits("1w#"))
+        await asyncio.sleep(0.3)
+        room.scene.press("7")
+        assert room.scene.entries(tl.DigitsSent) == [], "they are still being sent"
+        await sending
+        assert DtmfDetector().feed(room.scene.audio) == "1#"
+        assert room.scene.audio.rstrip(b"\xff") == digits_audio("1w#").rstrip(b"\xff")
+        assert (room.scene.kinds.count("clear"), room.call.digits) == (0, "7")
+        assert [entry.digits for entry in room.scene.entries(tl.DigitsSent)] == ["1w#"]
+
+    scenario()
+
+
+@virtual
+async def test_keys_that_went_wrong_are_no_tones() -> None:
+    wrong = Room(ByAnswer, TwilioConfig(account_sid=ACCOUNT_ID, auth_token=Secret("wrong")))
+    with pytest.raises(CarrierError):
+        await wrong.call.send_digits("1")
+    deaf = Room(can_speak=False)
     with pytest.raises(Unsupported):
-        await never.call.send_digits("1")
-    assert never.scene.entries(tl.DigitsSent) == []
+        await deaf.call.send_digits("1")
+    for room in (wrong, deaf):
+        assert room.scene.entries(tl.DigitsSent) == []
+        assert room.scene.audio == b""
+
+
+@virtual
+async def test_keys_that_are_sent_while_keys_are_masked_are_masked() -> None:
+    room = Room(ByMessage, dialect=Said())
+    room.call.digits_masked = True
+    await room.call.send_digits("12#")
+    assert [entry.digits for entry in room.scene.entries(tl.DigitsSent)] == ["•••"]
 
 
 @pytest.mark.parametrize("digits", ["", "x", "1 2", "1\n", "</Say>", "1" * 65, "\u0661"])

@@ -12,6 +12,7 @@ from aiohttp.pytest_plugin import AiohttpClient
 
 from bridge.carriers.dialect import Dialect, Event
 from bridge.errors import ProtocolError
+from bridge.media.taps import Taps
 from bridge.mouth import Line
 from bridge.observe.stats import BridgeStats
 from bridge.server.inbound import DirectQueue, Inbound, feed
@@ -114,7 +115,7 @@ class Ended:
     """A call that can be dropped, or not even that."""
 
     def __init__(self, *, raises: bool) -> None:
-        self.id, self.messages, self.ear, self._raises = "call-1", 0, self, raises
+        self.id, self.messages, self.taps, self._raises = "call-1", 0, Taps(self.push), raises
         self.drops: list[tuple[int, str]] = []
 
     def push(self, payload: bytes) -> None:

@@ -1,0 +1,223 @@
+"""A call as the server has it: made, fed with what comes in, moved to another socket, ended.
+
+Strategy:
+
+- The pure rooms decide (playout: which packets; barge-in: whether to stop; turns: whether the caller is done); this
+  one only carries their answers to the line. It runs in one event loop and no method of it blocks.
+- Two halves: the speaker says one utterance at a time, the ears (detector, barge-in, turns) decide who has the floor.
+- When the call ends, whatever the agent waits for raises `CallEnded`. Nothing waits for ever.
+- A carrier may lose its socket and open another one: meanwhile the call is silent, and the agent notices nothing.
+
+What an agent does with it is `bridge.call.Call`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+from bridge.carriers.carrier import IncomingCall
+from bridge.carriers.dialect import Digit, Event, FlowResumed, FlowStopped, MarkPlayed
+from bridge.config import BargeInMode
+from bridge.control import CallControl
+from bridge.ears import Ears
+from bridge.flows.library import Edition
+from bridge.lightning.voice import CallVoice
+from bridge.media.barge_in import BargeIn, TurnDetector
+from bridge.media.pacer import Pacer
+from bridge.media.playout import Playout
+from bridge.media.taps import Taps
+from bridge.media.vad import VadStream, Window
+from bridge.mouth import Line, Mouth, Utterance
+from bridge.observe import timeline as tl
+from bridge.observe.stats import BridgeStats
+from bridge.observe.timeline import Timeline
+from bridge.speaker import ENDED, Speaker
+from bridge.wire import Wire
+from telephony_codecs.dtmf import DtmfDetector
+
+#: Why a call is over whose caller was handed on.
+TRANSFERRED: Final = "transferred"
+#: Ends that come from the other side.
+_CARRIERS_ENDS: Final = frozenset({"carrier", "carrier_lost"})
+#: Ends that somebody meant: nothing is left to be done about them.
+_INTENDED: Final = frozenset({"agent", "carrier", TRANSFERRED})
+#: Whether keys are heard in the caller's audio: where the carrier tells of none, always, never.
+InBandKeys: TypeAlias = Literal["auto", "always", "never"]
+
+
+class LiveCall:
+    """One live call: the server makes it, feeds it the carrier's events and the detector's windows, and ends it."""
+
+    def __init__(
+        self,
+        incoming: IncomingCall,
+        *,
+        carrier: str,
+        line: Line,
+        wire: Wire,
+        control: CallControl,
+        voice: CallVoice,
+        playout: Playout,
+        barge_in: BargeIn,
+        ear: VadStream,
+        pacer: Pacer,
+        stats: BridgeStats,
+        clock: Callable[[], float],
+        options: Mapping[str, Any] = MappingProxyType({}),
+        mode: BargeInMode = "both",
+        can_speak: bool = True,
+        turn_detector: TurnDetector | None = None,
+        filler_after_s: float = 0.0,
+        edition: Edition | None = None,
+        in_band_keys: InBandKeys = "auto",
+    ) -> None:
+        self.id = incoming.call_id
+        #: What it was called when we had it placed, where that may be another name than its id.
+        self.placed_as = incoming.placed_as
+        self.carrier = carrier
+        self.from_number = incoming.from_number
+        self.to_number = incoming.to_number
+        #: The table ``[agent.options]``.
+        self.options = options
+        #: The prompts and flows that it began with.
+        self.edition = edition or Edition()
+        self.timeline = Timeline()
+        #: Monotonic seconds at which the media stream was admitted.
+        self.started_s = clock()
+        #: Why the call ended; empty while it lives. `over` is set with it.
+        self.ended = ""
+        self.over = asyncio.Event()
+        #: Whom the caller is handed on to; set as soon as the carrier is asked for it.
+        self.transfer_to = ""
+        #: Whether the media socket is lost, and another one may come.
+        self.suspended = False
+        #: Messages received from the carrier, for the watchdogs.
+        self.messages = 0
+        self.media_s = self.started_s
+        #: The detector's end of the caller's audio, and where that audio goes.
+        self.ear, self.taps = ear, Taps(ear.push)
+        self._line, self._wire, self._control = line, wire, control
+        self._barge_in, self._pacer, self._stats, self._clock = barge_in, pacer, stats, clock
+        self._mode = mode
+        self._mouth = Mouth(
+            line=line,
+            wire=wire,
+            playout=playout,
+            pacer=pacer,
+            stats=stats,
+            clock=clock,
+            on_first_audio=self._note_first_audio,
+            on_over=self._note_over,
+        )
+        self._speaker = Speaker(
+            self.id,
+            mouth=self._mouth,
+            voice=voice,
+            barge_in=barge_in,
+            stats=stats,
+            note=self._note,
+            can_speak=can_speak,
+            filler_after_s=filler_after_s,
+        )
+        self._ears = Ears(
+            mouth=self._mouth,
+            barge_in=barge_in,
+            turn_detector=turn_detector or TurnDetector(),
+            taps=self.taps,
+            stats=stats,
+            clock=clock,
+            note=self._note,
+        )
+        if in_band_keys == "always" or (in_band_keys == "auto" and not control.tells_keys):
+            self._ears.detect_tones(DtmfDetector().feed)
+        self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
+                   from_number=self.from_number, to_number=self.to_number)  # fmt: skip
+
+    # -- what comes in -----------------------------------------------------------------------------------------
+
+    def receive(self, event: Event) -> None:
+        """Take one event of the carrier that is for the call itself; its audio goes to `taps`."""
+        if isinstance(event, MarkPlayed):
+            self._mouth.mark_played(event.name)
+        elif isinstance(event, Digit):
+            self._ears.press(event.digit)
+        elif isinstance(event, FlowStopped):
+            self._mouth.playout.stop_flow(self._clock(), event.for_s)
+        elif isinstance(event, FlowResumed):
+            self._mouth.playout.resume_flow()
+
+    def listen(self, window: Window) -> None:
+        """Take one window of the detector: the caller's last 32 ms."""
+        self._ears.listen(window)
+
+    # -- ending ----------------------------------------------------------------------------------------------
+
+    def drop(self, code: int, reason: str) -> None:
+        """End the call from our side, for `reason`, and close its socket with `code`."""
+        self._close(code, reason, self._wire.dialect.goodbye(reason))
+
+    def _close(self, code: int, reason: str, goodbye: Sequence[bytes]) -> None:
+        if self.ended:
+            return
+        if goodbye:
+            self._line.send(list(goodbye))
+        self._line.hang_up(code, reason, patient=self._wire.dialect.carrier_closes)
+        self.end(reason)
+
+    def probe(self) -> None:
+        """The line is silent: ask the carrier whether it is still there, where it can be asked."""
+        if asked := self._wire.dialect.probe():
+            self._line.send(list(asked))
+
+    def abandon(self) -> None:
+        """The call is over here, and neither side has ended it: leave nobody on a silent line."""
+        if self.ended not in _INTENDED:
+            self._control.abandon()
+
+    def suspend(self) -> None:
+        """The media socket is lost, and another one may come: be silent until `move`."""
+        self.suspended = True
+        self._mouth.playout.suspend()
+        self._note(tl.LineLost)
+
+    def move(self, line: Line, wire: Wire) -> None:
+        """Go on over another socket of the same carrier."""
+        self.suspended = False
+        self._line, self._wire = line, wire
+        self._stats.calls_resumed += 1
+        self._note(tl.LineResumed)
+        self._mouth.move(line, wire)
+
+    def end(self, reason: str) -> None:
+        """The call is over, for `reason` (a closed set of names). Idempotent; the first reason stands."""
+        if self.ended:
+            return
+        # A carrier that is told to connect the caller elsewhere may end the stream before it has said that it will.
+        self.ended = TRANSFERRED if self.transfer_to and reason in _CARRIERS_ENDS else reason
+        self.over.set()
+        if self._mouth.utterance is not None:
+            self._mouth.stop(self._mouth.utterance, ENDED, clear=False)
+        self._pacer.remove(self._mouth)
+        self._mouth.close()
+        self._stats.playout.add(self._mouth.playout.stats)
+        self._note(tl.CallEnded, reason=self.ended)
+        why = f"call {self.id} is over: {self.ended}"
+        self._speaker.close(why)
+        self._ears.close(why)
+
+    def _note(self, kind: Callable[..., tl.Entry], **fields: Any) -> None:
+        self.timeline.add(kind(at_ms=(self._clock() - self.started_s) * 1000, **fields))
+
+    def _note_first_audio(self, utterance: Utterance) -> None:
+        after_ms = (self._clock() - utterance.asked_s) * 1000
+        lightning_ms = utterance.speech.first_audio_ms if utterance.speech else None
+        self._note(tl.FirstAudio, utterance=utterance.number, after_ms=after_ms, lightning_ms=lightning_ms)
+
+    def _note_over(self, utterance: Utterance) -> None:
+        self._barge_in.reset()
+        heard = utterance.heard
+        self._note(tl.SpeakingEnded, utterance=utterance.number, heard_ms=heard.ms, total_ms=heard.total_ms,
+                   heard_text=heard.text, by=heard.by)  # fmt: skip

@@ -1,0 +1,201 @@
+"""What a call says: who may speak now, in what mode, and what is done about a voice that is late or fails.
+
+Strategy:
+
+- One at a time: whoever wants to speak waits for the floor. What is played while the caller is on hold has it only
+  while nobody else does; it makes way at once and comes back afterwards.
+- What is ready leaves in the turn of the event loop in which it is asked for. All else is one `Speech`, whoever
+  makes it, so that it is interrupted, filled in and apologised for in one way.
+- An utterance that nobody waits for any more is silenced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+from bridge.config import BargeInMode
+from bridge.errors import CallEnded, LightningError, ListenOnly
+from bridge.lightning.speech import Speech
+from bridge.lightning.voice import CallVoice
+from bridge.media.barge_in import BargeIn
+from bridge.media.heard import Heard
+from bridge.mouth import Mouth, Utterance
+from bridge.observe import timeline as tl
+from bridge.observe.stats import BridgeStats
+from bridge.prompts import Prompt, Rendition, apology, one_moment
+from bridge.prompts.recital import recite
+
+#: What an utterance is over by when the call is.
+ENDED: Final = "ended"
+
+
+class Speaker:
+    """Speaks for one call.
+
+    Args:
+        call_id: of the call.
+        mouth: of the call; nobody else lets it begin anything.
+        note: puts an entry into the timeline.
+        can_speak: False for a carrier that only listens in.
+        filler_after_s: when a caller who still hears nothing is asked for a moment; 0 is never.
+    """
+
+    def __init__(
+        self,
+        call_id: str,
+        *,
+        mouth: Mouth,
+        voice: CallVoice,
+        barge_in: BargeIn,
+        stats: BridgeStats,
+        note: Callable[..., None],
+        can_speak: bool,
+        filler_after_s: float,
+    ) -> None:
+        self._call_id = call_id
+        self._mouth, self._voice, self._barge_in = mouth, voice, barge_in
+        self._stats, self._note = stats, note
+        self.can_speak, self._filler_after_s = can_speak, filler_after_s
+        #: Why nothing more will be said; empty while something may.
+        self._over = ""
+        self._floor = asyncio.Lock()
+        #: How many have the floor or wait for it.
+        self._wanted = 0
+        #: What is heard while nobody wants it, the newest last; and the utterance of that one while it is heard.
+        self._holds: list[Prompt] = []
+        self._hold: Utterance | None = None
+
+    def close(self, why: str) -> None:
+        """The call is over, and whoever speaks is told `why`. Lets go of it, as the mouth does."""
+        self._over, self._note = why, _nobody
+        self._hold = None
+
+    # -- what is asked for -------------------------------------------------------------------------------------
+
+    async def say(self, text: str | AsyncIterable[str], mode: BargeInMode) -> Heard:
+        """See `bridge.call.Call.say`."""
+        if isinstance(text, str) and not text.strip():
+            return Heard()
+        async with self._having_the_floor():
+            utterance = self._begin(mode, text if isinstance(text, str) else "")
+            return await self._speak(utterance, partial(self._voice.speak, text), mode)
+
+    async def play(self, rendition: Rendition, mode: BargeInMode, for_s: float = 0.0) -> Heard:
+        """See `bridge.call.Call.play`."""
+        prompts = [part for part in rendition.parts if isinstance(part, Prompt)]
+        async with self._having_the_floor():
+            utterance = self._begin(mode, rendition.text)
+            if len(prompts) < len(rendition.parts):
+                return await self._speak(utterance, partial(recite, self._voice, rendition), mode)
+            if for_s and (ready := rendition.ready) and ready.audio:
+                return await self._play(
+                    utterance, partial(self._mouth.repeat, utterance, ready, for_s * 1000)
+                )
+            return await self._play(utterance, partial(self._mouth.play, utterance, *prompts))
+
+    @asynccontextmanager
+    async def holding(self, prompt: Prompt) -> AsyncIterator[None]:
+        """See `bridge.call.Call.holding`."""
+        self._check()
+        self._holds.append(prompt)
+        self._go_on_holding()
+        try:
+            yield
+        finally:
+            self._pause_hold()
+            self._holds.remove(prompt)
+            self._go_on_holding()
+
+    # -- the floor ---------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _having_the_floor(self) -> AsyncIterator[None]:
+        self._wanted += 1
+        try:
+            async with self._floor:
+                self._pause_hold()
+                yield
+        finally:
+            self._wanted -= 1
+            self._go_on_holding()
+
+    def _pause_hold(self) -> None:
+        if self._hold is not None:
+            self._mouth.abandon(self._hold)
+            self._hold = None
+
+    def _go_on_holding(self) -> None:
+        if self._wanted or self._over or not self._holds:
+            return
+        self._pause_hold()  # of what was asked for before
+        prompt = self._holds[-1]
+        if prompt.audio:
+            self._hold = self._begin("off", prompt.text)
+            self._mouth.repeat(self._hold, prompt)
+
+    # -- speaking ----------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if self._over:
+            raise CallEnded(self._over)
+        if not self.can_speak:
+            raise ListenOnly(
+                f"call {self._call_id}: the carrier only listens in, nothing can be played to it"
+            )
+
+    def _begin(self, mode: BargeInMode, text: str) -> Utterance:
+        self._check()
+        self._barge_in.set_mode(mode)
+        self._barge_in.reset()
+        utterance = self._mouth.begin()
+        self._note(tl.SpeakingAsked, utterance=utterance.number, text=text)
+        return utterance
+
+    async def _speak(self, utterance: Utterance, speech: Callable[[], Speech], mode: BargeInMode) -> Heard:
+        after_s = self._filler_after_s
+        filler = asyncio.get_running_loop().call_later(after_s, self._fill, utterance) if after_s else None
+        try:
+            await self._mouth.speak(utterance, speech())
+            return await self._until_heard(utterance)
+        except LightningError as error:
+            return await self._apologise(utterance, mode, error)
+        finally:
+            if filler is not None:
+                filler.cancel()
+            self._mouth.abandon(utterance)
+
+    def _fill(self, utterance: Utterance) -> None:
+        """The caller has heard nothing for a while: say that somebody is there."""
+        if self._mouth.fill(utterance, one_moment()):
+            self._stats.fillers += 1
+            self._note(tl.FillerPlayed, utterance=utterance.number)
+
+    async def _play(self, utterance: Utterance, take: Callable[[], None]) -> Heard:
+        try:
+            take()
+            return await self._until_heard(utterance)
+        finally:
+            self._mouth.abandon(utterance)
+
+    async def _until_heard(self, utterance: Utterance) -> Heard:
+        if await self._mouth.until_over(utterance) == ENDED:
+            raise CallEnded(self._over)
+        return utterance.heard
+
+    async def _apologise(self, utterance: Utterance, mode: BargeInMode, error: LightningError) -> Heard:
+        """The voice failed: what came of it plays out, then the bundled apology, then the agent is told."""
+        self._stats.voice_failures += 1
+        self._note(tl.VoiceFailed, error=f"{type(error).__name__}: {error}")
+        heard = await self._until_heard(utterance)
+        if not heard.interrupted:
+            utterance = self._begin(mode, apology().text)
+            await self._play(utterance, partial(self._mouth.play, utterance, apology()))
+        raise error
+
+
+def _nobody(*_entry: object, **_fields: object) -> None:
+    """Who is told once the call is over."""
