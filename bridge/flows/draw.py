@@ -13,6 +13,7 @@ Facts, from Mermaid's flowchart grammar: a label in double quotes ends only at t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -52,6 +53,8 @@ SHAPES: Final[dict[type[Step], tuple[str, str]]] = {
     HangUp: ("((", "))"),
 }
 _MAX_CHARS: Final = 60
+#: ASCII that may be Mermaid's, Markdown's or HTML's. A dot behind a digit would begin a list, one within a word a link.
+_NO_WORD: Final = re.compile(r"(?<=\d)\.|\.(?![\s”]|$)|[!-&(-+/:->@\[-`{-~-]")
 
 
 def mermaid(flow: Flow, book: Book) -> str:
@@ -97,7 +100,5 @@ def _short(words: str) -> str:
 
 
 def _escaped(words: str) -> str:
-    """Letters, digits and blanks of any script as they are; every other ASCII character by its number."""
-    return "".join(
-        char if not char.isascii() or char.isalnum() or char in " ," else f"#{ord(char)};" for char in words
-    )
+    """Words of any script as they are, and the dots that end their sentences; all else by its number."""
+    return _NO_WORD.sub(lambda found: f"#{ord(found[0])};", words)
