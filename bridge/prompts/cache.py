@@ -32,7 +32,7 @@ import msgspec
 
 from bridge.observe.stats import PromptStats
 from bridge.prompts.key import FORMAT_VERSION
-from bridge.prompts.lock import Held, PieceLock, is_idle
+from bridge.prompts.lock import Held, PieceLock, clear
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.wav import read_wav, wav_bytes
 
@@ -204,9 +204,11 @@ class PromptCache:
         removed = kept = freed_bytes = 0
         for file in self._files():
             match = _WAV.fullmatch(file.name)
-            if match and (match[1] in needed or match[1] in young):
+            if _LOCK.fullmatch(file.name):
+                clear(Path(file.path))
+            elif match and (match[1] in needed or match[1] in young):
                 kept += 1
-            elif (match or _is_left_over(file, now_s)) and (size_bytes := _unlinked(file)) is not None:
+            elif (match or _is_stale_temp(file, now_s)) and (size_bytes := _unlinked(file)) is not None:
                 removed += match is not None
                 freed_bytes += size_bytes
         return Pruned(removed, kept, freed_bytes)
@@ -304,9 +306,7 @@ def _audio_in(data: bytes) -> bytes | None:
 # -- what nobody needs -------------------------------------------------------------------------------------------------
 
 
-def _is_left_over(file: os.DirEntry[str], now_s: float) -> bool:
-    if _LOCK.fullmatch(file.name):
-        return is_idle(Path(file.path))
+def _is_stale_temp(file: os.DirEntry[str], now_s: float) -> bool:
     try:
         return bool(_TEMP.fullmatch(file.name)) and file.stat().st_mtime < now_s - STALE_TEMP_S
     except OSError:

@@ -41,16 +41,17 @@ class PieceLock:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + patience_s
         while True:
-            held = await asyncio.to_thread(self._try)
+            held = await asyncio.to_thread(self.try_now)
             if held != "theirs" or loop.time() + POLL_S > until_s:
                 return held
             await asyncio.sleep(POLL_S)
 
     async def release(self) -> None:
         """Let go of it, if it is ours."""
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._let_go))
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.let_go))
 
-    def _try(self) -> Held:
+    def try_now(self) -> Held:
+        """Try once. Blocks, though hardly ever for long."""
         from filelock import FileLock, Timeout
 
         with self._turn:
@@ -66,7 +67,8 @@ class PieceLock:
             self._lock = lock
             return "ours"
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """As `release`. Blocks."""
         with self._turn:
             self._given_up = True
             lock, self._lock = self._lock, None
@@ -77,9 +79,8 @@ class PieceLock:
                     lock.release()
 
 
-def is_idle(path: Path) -> bool:
-    """Whether nobody holds the lock at `path`; removes its file then, as `release` does."""
+def clear(path: Path) -> None:
+    """Remove the lock at `path`, unless somebody holds it."""
     lock = PieceLock(path)
-    idle = lock._try() == "ours"
-    lock._let_go()
-    return idle
+    lock.try_now()
+    lock.let_go()

@@ -40,6 +40,8 @@ LONGEST_BACKOFF_S: Final = 8.0
 BUSY_PATIENCE_S: Final = 300.0
 #: A unit of our own account may take so long: others of this process may be using it.
 UNIT_PATIENCE_S: Final = 600.0
+#: No caller hears the silence, so deadlines that are for callers are not for prompts.
+LEAST_TIMEOUT_S: Final = 10.0
 #: How often is looked whether a call waits for a unit.
 YIELD_POLL_S: Final = 0.02
 #: What is kept for a text of which nothing is spoken (an emoji, a rule).
@@ -55,6 +57,7 @@ class Narrator:
         door: what it speaks through; by default the HTTP door where the model speaks there, else the configured one.
         behind_calls: see above.
         lightning_stats: where syntheses are counted.
+        first_backoff_s: wait before a piece is asked for again, where Lightning does not say for how long.
     """
 
     def __init__(
@@ -66,8 +69,11 @@ class Narrator:
         door: Door | None = None,
         behind_calls: bool = False,
         lightning_stats: LightningStats | None = None,
+        first_backoff_s: float = FIRST_BACKOFF_S,
     ) -> None:
-        self._keys, self._stats, self._behind_calls = keys, stats, behind_calls
+        self._first_backoff_s = first_backoff_s
+        self._keys, self._stats = keys, stats
+        self._once = self._behind if behind_calls else self._ask
         config, counted = keys.config, lightning_stats or LightningStats()
         if door is None:
             config = ahead_of_calls(config)
@@ -105,14 +111,10 @@ class Narrator:
 
     async def _patiently(self, text: str, options: VoiceOptions) -> bytes:
         """All of `text`'s audio, asked for again where that may help."""
-        failures, busy_s, backoff_s = 0, 0.0, FIRST_BACKOFF_S
+        failures, busy_s, backoff_s = 0, 0.0, self._first_backoff_s
         while True:
             try:
-                return (
-                    await self._behind(text, options)
-                    if self._behind_calls
-                    else await self._ask(text, options)
-                )
+                return await self._once(text, options)
             except Busy as error:
                 wait_s = backoff_s if error.retry_after_s is None else error.retry_after_s
                 busy_s += wait_s
@@ -138,8 +140,9 @@ class Narrator:
                     audio += answer.feed(part)
         finally:
             synthesis.cancel()  # of no effect when it is over
-        audio += answer.flush()
-        self._entry.answer_format = answer.format
+        if not synthesis.cancelled:
+            audio += answer.flush()
+            self._entry.answer_format = answer.format
         return bytes(audio)
 
     # -- behind calls ----------------------------------------------------------------------------------
@@ -179,7 +182,15 @@ class Narrator:
 
 
 def ahead_of_calls(config: LightningConfig) -> LightningConfig:
-    """`config` with the door that prompts are rendered through: one whole clip at a time, where the model has that."""
-    if config.door == "local" or config.door in DOOR_MODEL:
-        return config.with_changes({"spare_connections": 0})
-    return config.with_changes({"door": "http", "spare_connections": 0, "text_streaming": "sentences"})
+    """`config` as prompts are rendered: one whole clip at a time where the model has that, and nobody waits for it."""
+    door = config.door if config.door == "local" or config.door in DOOR_MODEL else "http"
+    return config.with_changes(
+        {
+            "door": door,
+            "text_streaming": "sentences",
+            "spare_connections": 0,
+            "connect_timeout_s": max(config.connect_timeout_s, LEAST_TIMEOUT_S),
+            "first_audio_timeout_s": max(config.first_audio_timeout_s, LEAST_TIMEOUT_S),
+            "stall_timeout_s": max(config.stall_timeout_s, LEAST_TIMEOUT_S),
+        }
+    )
