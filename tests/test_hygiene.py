@@ -160,6 +160,7 @@ PURE = (
     "bridge.media.taps",
     "bridge.observe.stats",
     "bridge.observe.timeline",
+    "bridge.prompts.hold_music",
     "bridge.prompts.key",
     "bridge.prompts.rendition",
     "bridge.prompts.template",

@@ -59,6 +59,7 @@ async def run(
     speak: Sequence[Path] = (),
     speak_after_s: float = 1.0,
     digits: str = "",
+    in_band: bool = False,
     hang_up_after_s: float = 30.0,
     hang_up_on_silence_s: float | None = 5.0,
     auth_token: Secret | None = None,
@@ -75,6 +76,7 @@ async def run(
         speak: WAV files. The first is said at `speak_after_s`, each further one when the bridge has answered
             the one before and fallen silent.
         digits: keys pressed at `speak_after_s`, or when all is said.
+        in_band: the keys are tones in the caller's audio, and the carrier tells nothing of them.
         auth_token, account_sid: instead of the configuration's, of carriers that have them.
         public_url: the bridge's `server.public_url`, where that is not the beginning of `url`.
         out: a stereo WAV to write, caller left, bridge right.
@@ -90,7 +92,7 @@ async def run(
         carrier=carrier,
         section=_section(carrier, config, auth_token, account_sid),
         public_url=public_url,
-        actions=_actions(speak, speak_after_s, digits),
+        actions=_actions(speak, speak_after_s, digits, in_band=in_band),
         hang_up_after_s=hang_up_after_s,
         hang_up_on_silence_s=hang_up_on_silence_s,
     )
@@ -137,13 +139,13 @@ def _section(name: str, config: Path | None, auth_token: Secret | None, account_
     return section
 
 
-def _actions(speak: Sequence[Path], speak_after_s: float, digits: str) -> list[Action]:
+def _actions(speak: Sequence[Path], speak_after_s: float, digits: str, *, in_band: bool) -> list[Action]:
     first, then = Cue(at_s=speak_after_s), Cue(after_bridge_silent_ms=TURN_MS)
     try:
         actions: list[Action] = [
             Utterance.from_wav(wav, then if position else first) for position, wav in enumerate(speak)
         ]
-        return [*actions, Press(digits, first)] if digits else actions
+        return [*actions, Press(digits, first, in_band)] if digits else actions
     except (OSError, ValueError) as error:
         raise ConfigError(str(error), source="speak" if speak else "digits") from error
 

@@ -21,7 +21,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from bridge.emulators.carrier_buffer import SLOT_BYTES, SLOT_MS
-from bridge.emulators.recording import CallerStarted, CallerStopped, CallRecording
+from bridge.emulators.recording import CallerStarted, CallerStopped, CallRecording, DigitPressed
+from telephony_codecs.dtmf import digits_audio
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.g711 import mulaw_decode, mulaw_encode
 from telephony_codecs.pcm import level_dbfs, saturated
@@ -32,8 +33,9 @@ from telephony_codecs.wav import read_wav
 #: A recording is taken to speak from its first slot that is this loud.
 SPEECH_DBFS: Final = -45.0
 DIGITS: Final = frozenset("0123456789*#ABCD")
-#: A person presses keys about this fast.
+#: A person presses keys about this fast, and holds each so long.
 DIGIT_GAP_MS: Final = 160.0
+DIGIT_MS: Final = 100.0
 
 _NOISE_MS: Final = 2000
 
@@ -101,12 +103,16 @@ class Utterance:
 class Press:
     """Keys the caller presses, one after the other, and when the first one is.
 
+    Attributes:
+        in_band: the keys are heard as tones in the caller's audio, and the carrier tells nothing of them.
+
     Raises:
         ValueError: a key is not one of a telephone's.
     """
 
     digits: str
     cue: Cue
+    in_band: bool = False
 
     def __post_init__(self) -> None:
         if not self.digits or set(self.digits) - DIGITS:
@@ -195,7 +201,7 @@ class CallerScript:
 
     def _begin(self, action: Action, at_ms: float) -> Iterator[Step]:
         if isinstance(action, Press):
-            return self._press(action)
+            return self._sound_keys(action, at_ms) if action.in_band else self._press(action)
         return self._speak(action, at_ms)
 
     def _speak(self, utterance: Utterance, at_ms: float) -> Iterator[Step]:
@@ -210,6 +216,13 @@ class CallerScript:
         for digit in press.digits:
             yield Step(next(self._noise), digit)
             for _ in range(int(DIGIT_GAP_MS / SLOT_MS) - 1):
+                yield Step(next(self._noise))
+
+    def _sound_keys(self, press: Press, at_ms: float) -> Iterator[Step]:
+        for number, digit in enumerate(press.digits):
+            self._recording.note(DigitPressed(at_ms=at_ms + number * DIGIT_GAP_MS, digit=digit))
+            yield from map(Step, Reframer(SLOT_BYTES).feed(digits_audio(digit, on_ms=DIGIT_MS, off_ms=0)))
+            for _ in range(int((DIGIT_GAP_MS - DIGIT_MS) / SLOT_MS)):
                 yield Step(next(self._noise))
 
 

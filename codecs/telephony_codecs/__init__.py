@@ -1,4 +1,4 @@
-"""Telephone audio: formats, G.711, PCM, resampling, framing, WAV.
+"""Telephone audio: formats, G.711, PCM, resampling, framing, WAV, tones and keys.
 
 Bytes in, bytes out: nothing here reads a clock, waits, or opens a connection. PCM is always signed 16 bit,
 little endian.
@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from telephony_codecs.dtmf import DtmfDetector, digits_audio
     from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
     from telephony_codecs.g711 import (
         MULAW_TO_FLOAT,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from telephony_codecs.pcm import gain, interleave, level_dbfs, swap_bytes
     from telephony_codecs.reframer import Reframer
     from telephony_codecs.resample import Resampler
+    from telephony_codecs.tones import comfort_noise, tone
     from telephony_codecs.transcoder import Transcoder
     from telephony_codecs.wav import Wav, WavStripper, read_wav, wav_bytes, wav_header, write_wav
 
@@ -32,6 +34,7 @@ __all__ = [
     "MULAW_TO_FLOAT",
     "PCM16_8K",
     "AudioFormat",
+    "DtmfDetector",
     "Encoding",
     "Reframer",
     "Resampler",
@@ -41,6 +44,8 @@ __all__ = [
     "alaw_decode",
     "alaw_encode",
     "alaw_to_mulaw",
+    "comfort_noise",
+    "digits_audio",
     "gain",
     "interleave",
     "level_dbfs",
@@ -49,6 +54,7 @@ __all__ = [
     "mulaw_to_alaw",
     "read_wav",
     "swap_bytes",
+    "tone",
     "wav_bytes",
     "wav_header",
     "write_wav",
@@ -58,6 +64,7 @@ __all__ = [
 _HOME = {
     "ALAW_8K": "formats",
     "AudioFormat": "formats",
+    "DtmfDetector": "dtmf",
     "Encoding": "formats",
     "MULAW_8K": "formats",
     "MULAW_TO_FLOAT": "g711",
@@ -70,6 +77,8 @@ _HOME = {
     "alaw_decode": "g711",
     "alaw_encode": "g711",
     "alaw_to_mulaw": "g711",
+    "comfort_noise": "tones",
+    "digits_audio": "dtmf",
     "gain": "pcm",
     "interleave": "pcm",
     "level_dbfs": "pcm",
@@ -78,6 +87,7 @@ _HOME = {
     "mulaw_to_alaw": "g711",
     "read_wav": "wav",
     "swap_bytes": "pcm",
+    "tone": "tones",
     "wav_bytes": "wav",
     "wav_header": "wav",
     "write_wav": "wav",

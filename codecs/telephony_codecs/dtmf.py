@@ -106,7 +106,7 @@ _ADVANCE: Final = tuple(2 * pi * hz * HOP_S for hz in _TONES_HZ)
 MIN_DBFS: Final = -42.0
 #: Of the energy of a window, at least so much is the key's two tones, before and after they are set right for being
 #: off their frequencies.
-MIN_CANDIDATE_SHARE: Final = 0.35
+MIN_CANDIDATE_SHARE: Final = 0.45
 MIN_SHARE: Final = 0.82
 #: High tone over low tone; what Q.24 demands, and a little for noise and for the line's own slope.
 TWIST_DB: Final = (-10.0, 6.0)

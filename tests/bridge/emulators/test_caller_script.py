@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bridge.emulators.caller_script import Action, CallerScript, Cue, Press, Step, Utterance
-from bridge.emulators.recording import CallerStarted, CallerStopped, CallRecording
+from bridge.emulators.recording import CallerStarted, CallerStopped, CallRecording, DigitPressed
+from telephony_codecs.dtmf import DtmfDetector
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.pcm import level_dbfs, saturated
@@ -176,3 +177,19 @@ def test_a_cue_is_one_thing(times: dict[str, float]) -> None:
 def test_only_a_telephones_keys_can_be_pressed(digits: str) -> None:
     with pytest.raises(ValueError, match="keys of a telephone"):
         Press(digits, NOW)
+
+
+def test_keys_may_be_tones_in_the_callers_audio() -> None:
+    recording = CallRecording()
+    recording.began_ms = BEGAN_MS
+    script = CallerScript([Press("80#", Cue(at_s=0.1), in_band=True), Press("7", NOW)], recording)
+    steps = [script.step(BEGAN_MS + slot * 20, 0, 0) for slot in range(40)]
+    taken = [step for step in steps if isinstance(step, Step)]
+    assert DtmfDetector().feed(b"".join(step.frame for step in taken)) == "80#"
+    assert [(n, step.digit) for n, step in enumerate(taken) if step.digit] == [(30, "7")], (
+        "by message, after them"
+    )
+    assert recording.entries == [
+        DigitPressed(at_ms=BEGAN_MS + 100 + n * 160, digit=digit) for n, digit in enumerate("80#")
+    ]
+    assert {len(step.frame) for step in taken} == {160}
