@@ -163,6 +163,7 @@ PURE = (
     "bridge.prompts.hold_music",
     "bridge.prompts.key",
     "bridge.prompts.rendition",
+    "bridge.prompts.spec",
     "bridge.prompts.template",
     *(module for module in MODULES if room_of(module) == "codecs"),
 )

@@ -284,11 +284,10 @@ def _faults_of_id(prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def _faults_of_variant(below: str, variant: Variant) -> Iterator[tuple[str, str]]:
-    key = below.removesuffix(".")
     if variant.text and variant.file:
-        yield key, "has both a text and a file: leave one of them out"
+        yield below.removesuffix("."), "has both a text and a file: leave one of them out"
     elif not variant.text and not variant.file:
-        yield key, 'says nothing: give it text = "..." or file = "....wav"'
+        yield f"{below}text", 'says nothing: give it text = "..." or file = "....wav"'
     if variant.text:
         yield from ((f"{below}text", reason) for reason in _faults_of_text(variant.text))
     if variant.file and (reason := fault_of_recording(Path(variant.file))):

@@ -87,7 +87,7 @@ def spoken(
         try:
             said[name] = say(value, kinds.get(name, "text"), language)
         except ValueError as error:
-            said[name] = _text(value, language)
+            said[name] = say(value, "text", language)
             wrong.append(f"{name}: {error}")
     return said, wrong
 
