@@ -77,7 +77,7 @@ def _check_hours(flow: Flow) -> Iterator[Problem]:
     for name, section in flow.file.hours.items():
         for key, reason in hours.problems(section, "UTC"):
             yield flow.problem(f"hours.{name}.{key}", reason)
-        if not any((*section.days.values(), *section.special.values())):
+        if flow.whole and not any((*section.days.values(), *section.special.values())):
             reason = 'are never open: give them days, as in days.mon-fri = ["09:00-17:00"]'
             yield flow.problem(f"hours.{name}", reason, fatal=False)
 
@@ -102,7 +102,7 @@ def _of_gather(step: Gather) -> Found:
 def _of_condition(flow: Flow, step: Condition) -> Found:
     for number, case in enumerate(step.cases):
         if case.hours and case.hours not in flow.file.hours:
-            mend = did_you_mean(case.hours, flow.file.hours) or f"; write [hours.{case.hours}]"
+            mend = did_you_mean(case.hours, flow.file.hours, f"write [hours.{case.hours}]")
             yield f"cases[{number}].hours", f"there are no hours `{case.hours}`{mend}", True
         tests = [msgspec.structs.replace(other, next="") for other in step.cases[: number + 1]]
         if tests[-1] in tests[:-1]:

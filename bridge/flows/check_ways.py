@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
 
 from bridge.flows.graph import Graph, loops, reachable, reversed_graph, within
 from bridge.flows.model import Condition, Flow, Step, Webhook
 from bridge.problems import Problem
+
+#: So many names are told, where none is near.
+_FEW: Final = 12
 
 
 def check_ways(flow: Flow) -> Iterator[Problem]:
@@ -38,12 +42,14 @@ def graph_of(flow: Flow) -> dict[str, list[str]]:
     }
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a `name` that is none of `known`."""
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The end of a message about a `name` that is none of `known`: one that is near; else `otherwise`, or a few."""
     near = difflib.get_close_matches(name, known := list(known), 1)
     if near:
         return f"; did you mean `{near[0]}`?"
-    return f"; there are {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    if otherwise or not 0 < len(known) <= _FEW:
+        return f"; {otherwise}" if otherwise else ""
+    return f"; here are {', '.join(known)}"
 
 
 def named(names: Sequence[str]) -> str:

@@ -40,12 +40,10 @@ def check_words(flow: Flow, book: Book, sounds: Collection[str]) -> Iterator[Pro
 def _unknown_prompts(
     flow: Flow, name: str, step: Step, book: Book, sounds: Collection[str]
 ) -> Iterator[Problem]:
-    known = {*book.specs, *sounds, *flow.file.prompts}
+    known = sorted({*book.specs, *sounds, *flow.file.prompts})
     for key, prompt in step.prompts():
         if prompt not in known:
-            mend = (
-                did_you_mean(prompt, known) or f"; write it in a prompt file, or as [prompts.{prompt}] here"
-            )
+            mend = did_you_mean(prompt, known, f"write it in a prompt file, or as [prompts.{prompt}] here")
             yield flow.problem(f"steps.{name}.{key}", f"there is no prompt `{prompt}`{mend}")
 
 
@@ -94,9 +92,7 @@ def _unknown_variables(flow: Flow, book: Book) -> Iterator[Problem]:
     for name, step in flow.steps.items():
         for key, variable in (*_used(step), *_used_in_prompts(flow, name, step, book)):
             if variable not in known:
-                mend = (
-                    did_you_mean(variable, sorted(known)) or "; no step and no [variables] gives it a value"
-                )
+                mend = did_you_mean(variable, sorted(known), "no step and no [variables] gives it a value")
                 yield flow.problem(f"steps.{name}.{key}", f"there is no variable `{variable}`{mend}")
 
 

@@ -98,7 +98,7 @@ class FlowFile(Section, frozen=True, kw_only=True):
     #: Values at the beginning of a call. `caller`, `called` and `carrier` are there always.
     variables: dict[VariableName, Datum] = {}
     hours: dict[HoursName, Hours] = {}
-    steps: Annotated[dict[StepName, Any], Meta(min_length=1)]
+    steps: Annotated[dict[StepName, Any], Meta(min_length=1, description="tables, as in [steps.welcome]")]
     prompts: dict[str, Any] = {}
 
 

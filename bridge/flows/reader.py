@@ -64,9 +64,8 @@ def read_flow(source: TomlSource) -> tuple[Flow | None, Book, list[Problem]]:
     found = _Found(source)
     name = Path(source.path).stem
     if not _NAME.fullmatch(name):
-        found.add(
-            "", f'is no name for a flow: call the file a-z, 0-9, _ and - only, such as "{_mended(name)}.toml"'
-        )
+        name = _mended(name)
+        found.add("", f'is no name for a flow: call the file a-z, 0-9, _ and - only, such as "{name}.toml"')
     file = found.struct("", source.tree, FlowFile)
     steps = dict(_steps(source.tree.get("steps"), found))
     book = _book(name, file, steps, source, found)
