@@ -1,4 +1,4 @@
-"""A caller's data as they are said: digits, numbers, dates, times and money in the caller's language. No I/O.
+"""A caller's data as they are said: digits, numbers, dates, times and money in the caller's language.
 
 Strategy:
 
@@ -7,7 +7,8 @@ Strategy:
 - They go out as Babel writes them in the language, with Latin digits and names instead of signs: a voice reads
   "12.50 US dollars" the same way everywhere, and ``$12.50`` as it likes.
 - Nothing is rounded that is not money, and no date or time is moved to another zone.
-- Babel is imported where it is first needed: a bridge without variables does without it.
+- Babel, and what it knows of a language, are read from disk where they are first needed: ahead, by `prepare`. A bridge
+  without variables does without them.
 
 Facts, from CLDR (by way of Babel): a money amount has as many decimals as its currency (yen none, dinars three);
 formats use narrow and no-break spaces, which are plain blanks to a voice.

@@ -22,7 +22,6 @@ from typing import Final
 from bridge.lightning.entries import VoiceOptions
 from bridge.lightning.markup import closed, visible, without_html
 from bridge.prompts.spec import PromptSpec, Variant
-from bridge.prompts.spoken_forms import spoken
 
 #: Of one value. Nobody listens to a longer one, and somebody pays for it.
 MAX_VALUE_CHARS: Final = 200
@@ -43,27 +42,6 @@ class Piece:
     options: VoiceOptions
     private: bool = False
     fixed: bool = True
-
-
-def pieces_for(
-    spec: PromptSpec,
-    values: Mapping[str, object],
-    *,
-    language: str = "",
-    private: Collection[str] = (),
-    default_language: str = "en",
-) -> tuple[list[Piece], list[str]]:
-    """`spec` for one caller: its pieces, in order, and what is wrong with `values`, for a log.
-
-    Args:
-        values: as they came; those that do not fit their kind are said as they are.
-        language: which of its languages; its own where it has no such.
-        private: of `values`, besides those that are so by `spec`.
-        default_language: how values are said where the prompt has no language.
-    """
-    variant = spec.in_language(language)
-    said, wrong = spoken(values, spec.variables, variant.language or default_language)
-    return cut(variant, said, {*spec.private, *private}), wrong
 
 
 def cut(variant: Variant, values: Mapping[str, str], private: Collection[str] = ()) -> list[Piece]:

@@ -14,7 +14,6 @@ from bridge.prompts.template import (
     cut,
     faults_in,
     fixed_pieces,
-    pieces_for,
     variables_in,
 )
 
@@ -75,39 +74,6 @@ def test_what_is_private_is_only_what_holds_it() -> None:
 
 
 HINDI = Variant(text="{amount} है", language="hi", voice="arnav")
-BALANCE = PromptSpec(
-    text="It is {amount}.", language="en", voice="sophia", variables={"amount": "money:USD"}, private=["amount"],
-    in_={"hi": HINDI},
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "language, said",
-    [
-        ("", "[It is]|12 US dollars."),
-        ("en-GB", "[It is]|12 US dollars."),
-        ("fr", "[It is]|12 US dollars."),
-        ("hi", "12 यूएस डॉलर|[है]"),
-        ("hi-IN", "12 यूएस डॉलर|[है]"),
-    ],
-)
-def test_for_a_caller_of_a_language(language: str, said: str) -> None:
-    pieces, wrong = pieces_for(BALANCE, {"amount": 12.0}, language=language)
-    assert (shown(pieces), wrong) == (said, [])
-    assert [piece.private for piece in pieces] == [not piece.fixed for piece in pieces]
-
-
-def test_a_prompt_without_a_language_says_values_in_that_of_the_configuration() -> None:
-    pieces, _ = pieces_for(
-        PromptSpec(text="{when}", variables={"when": "date"}), {"when": "2026-03-01"}, default_language="de"
-    )
-    assert shown(pieces) == "1. März 2026"
-
-
-def test_wrong_data_are_said_as_they_are() -> None:
-    pieces, wrong = pieces_for(BALANCE, {"amount": "a <b>lot</b>"}, private=["other"])
-    assert shown(pieces) == "[It is]|a lot."
-    assert [told.partition(" wants")[0] for told in wrong] == ["amount: money:USD"]
 
 
 def test_what_is_rendered_ahead() -> None:
