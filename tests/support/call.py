@@ -17,16 +17,18 @@ from bridge.carriers.twilio import Twilio, TwilioConfig, TwilioDialect
 from bridge.config import BargeInMode, LightningConfig
 from bridge.control import CallControl, Errands
 from bridge.errors import LightningError
+from bridge.flows.library import Edition
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.voice import Voice
+from bridge.live_call import InBandKeys
 from bridge.media.barge_in import BargeIn, BargeInPolicy
 from bridge.media.heard import Heard
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
 from bridge.media.silero import Floats
-from bridge.media.vad import SpeechDetector, Window
+from bridge.media.vad import WINDOW_MS, SpeechDetector, Window
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Entry
 from bridge.wire import Wire
@@ -41,6 +43,7 @@ _E = TypeVar("_E", bound=Entry)
 #: Syntheses are told apart by their sound; after so many the sounds come round again.
 SOUNDS: Final = 31
 MS_PER_CHARACTER: Final = 50
+PACKET_BYTES: Final = 160
 
 
 def sound(number: int, ms: float) -> bytes:
@@ -182,8 +185,28 @@ class Scene:
     def hear(self, *probabilities: float, level_dbfs: float = -20.0) -> None:
         """The detector judges the caller's next windows, of 32 ms each."""
         for probability in probabilities:
-            self._end_ms += 32.0
+            self._end_ms += WINDOW_MS
             self.call.listen(Window(self.call.ear, probability, level_dbfs, self._end_ms))
+
+    async def send(self, audio: bytes, probability: float = 0.0) -> None:
+        """The caller's audio comes in, packet by packet, and the detector judges all of it to be the same."""
+        call = self.call
+        self._end_ms = max(self._end_ms, call.ear.pushed_ms)
+        for at in range(0, len(audio), PACKET_BYTES):
+            call.taps.sink(audio[at : at + PACKET_BYTES])
+            while self._end_ms + WINDOW_MS <= call.ear.pushed_ms:
+                self.hear(probability)
+            await asyncio.sleep(0.02)
+
+    async def talk(self, ms: float, code: int = 0x80) -> bytes:
+        """The caller talks for so long, and is found to. Returns the sound of it."""
+        audio = bytes([code]) * MULAW_8K.bytes_in(ms)
+        await self.send(audio, 0.95)
+        return audio
+
+    async def be_silent(self, ms: float) -> None:
+        """The caller says nothing for so long."""
+        await self.send(MULAW_8K.silence(ms))
 
     def close(self) -> None:
         """Leave the loop."""
@@ -204,6 +227,8 @@ def build_call(
     filler_after_s: float = 0.0,
     control: CallControl | None = None,
     dialect: TwilioDialect | None = None,
+    in_band_keys: InBandKeys = "auto",
+    edition: Edition | None = None,
 ) -> Scene:
     """A call that has just started. Its clock is the running loop's, its pacer runs.
 
@@ -238,6 +263,8 @@ def build_call(
         mode=mode,
         can_speak=can_speak,
         filler_after_s=filler_after_s,
+        edition=edition,
+        in_band_keys=in_band_keys,
     )
     line.answer = lambda name: call.receive(MarkPlayed(name))
     pacer.start()
