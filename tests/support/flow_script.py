@@ -17,9 +17,10 @@ Script: TypeAlias = Sequence[tuple[Action, Outcome]]
 NOON = datetime(2026, 3, 11, 12, 0, tzinfo=UTC)
 
 
-def flow_of(start: str, /, *, file: Mapping[str, Any] | None = None, **steps: Step) -> Flow:
-    """A flow named ``f``; what a step says itself is the prompt ``f.step``."""
-    return Flow(name="f", source="f.toml", file=FlowFile(start=start, steps={}, **(file or {})), steps=steps)
+def flow_of(start: str, keys: Mapping[str, Any] | None = None, /, **steps: Step) -> Flow:
+    """A flow named ``f`` with these keys in its file; what a step says itself is the prompt ``f.step``."""
+    file = FlowFile(start=start, steps={}, **(keys or {}))
+    return Flow(name="f", source="f.toml", file=file, steps=steps)
 
 
 def say(prompt: str, **more: Any) -> Announce:

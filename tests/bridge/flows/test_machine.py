@@ -98,7 +98,7 @@ def test_a_step_leads_to_its_next_one(step: Step, script: Script) -> None:
 def test_what_is_said_is_filled_in_and_in_the_language_that_was_set() -> None:
     flow = flow_of(
         "first",
-        file={"variables": {"name": "nobody", "age": 7, "language": "en"}},
+        {"variables": {"name": "nobody", "age": 7, "language": "en"}},
         first=Set(values={"language": "de"}, next="then"),
         then=Say(text="{name}"),
     )
@@ -332,7 +332,7 @@ def test_conditions(test: dict[str, Any], holds: bool) -> None:
     case = Case(next="true", **test)
     flow = flow_of(
         "it",
-        file={"hours": hours, "variables": VARIABLES},
+        {"hours": hours, "variables": VARIABLES},
         it=Condition(cases=[case], otherwise="false"),
         true=HangUpStep(),
         false=HangUpStep(),
@@ -351,7 +351,7 @@ def test_hours_are_those_of_the_moment() -> None:
     hours = {"work": Hours(days={"wed": ["09:00-12:30"]})}
     step = Condition(cases=[Case(hours="work", next="a")], otherwise="b")
     flow = flow_of(
-        "it", file={"hours": hours, "time_zone": "Europe/Berlin"}, it=step, a=HangUpStep(), b=HangUpStep()
+        "it", {"hours": hours, "time_zone": "Europe/Berlin"}, it=step, a=HangUpStep(), b=HangUpStep()
     )
     assert follow(flow, [], now=NOON) == ["it", "b"], "it is 13:00 in Berlin"
     assert follow(flow, [], now=NOON - timedelta(hours=1)) == ["it", "a"]
@@ -413,7 +413,7 @@ def test_what_is_taken_from_an_answer(body: Any, taken: dict[str, str]) -> None:
     """And what an earlier answer said is gone."""
     flow = flow_of(
         "it",
-        file={"variables": {"name": "old"}},
+        {"variables": {"name": "old"}},
         it=Webhook(url="https://a.example", take=ASK.take, next="tell"),
         tell=Say(prompt="p"),
     )
@@ -460,7 +460,7 @@ def test_what_is_sent_with_get_is_the_query(url: str, variables: dict[str, Any],
 )
 def test_a_transfer_that_fails(otherwise: str | None, script: Script, wanted: list[str]) -> None:
     step = Transfer(prompt="moment", to="+1555", otherwise=otherwise)
-    failed = [(say("moment", barge_in="off"), HEARD), (Connect("+1555"), NotConnected("busy"))]
+    failed: Script = [(say("moment", barge_in="off"), HEARD), (Connect("+1555"), NotConnected("busy"))]
     assert follow(flow_of("it", it=step, back=HangUpStep()), [*failed, *script]) == wanted
 
 
