@@ -64,7 +64,7 @@ class FlowStats:
     ended: Counter[str] = field(default_factory=Counter)
     webhooks: int = 0
     webhook_retries: int = 0  #: further tries of these
-    webhook_failures: Counter[str] = field(default_factory=Counter)  #: by kind, see `bridge.flows.webhook`
+    webhook_failures: Counter[str] = field(default_factory=Counter)  #: by kind, see `flows.webhook_answer`
 
 
 @dataclass(slots=True)

@@ -19,8 +19,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bridge.flows.actions import Fetch, Fetched
+from bridge.flows.guard import GuardedResolver
 from bridge.flows.values import Variables
-from bridge.flows.webhook import KINDS, MAX_BODY_BYTES, MAX_DEPTH, GuardedResolver, WebhookClient
+from bridge.flows.webhook import WebhookClient
+from bridge.flows.webhook_answer import KINDS, MAX_BODY_BYTES, MAX_DEPTH
 from bridge.observe.stats import FlowStats
 from tests.support.scripted_http import Handler, ScriptedHttp, answering, scripted_http
 from tests.support.tls import certificate
