@@ -16,6 +16,7 @@ from cyclopts.validators import Number
 from bridge.cli.account import note
 from bridge.cli.edition import files_of, named_flow
 from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, reserved, run, writing
+from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
     from bridge.cli.edition import Files
@@ -68,7 +69,7 @@ def try_flow(
     At a terminal each key counts as you press it, over what is being said, too. From a pipe each line is what is
     typed the next time that the flow waits; at the end of it the caller hangs up. Webhooks are really asked unless
     they are given an answer; transfers, agents and recordings are told, and not done. What is not rendered yet is
-    spoken by Lightning now, and kept.
+    spoken by Lightning now, and kept. Exit code 1 means that something could not be spoken.
 
     Args:
         flow: its name, or its file.
@@ -82,7 +83,7 @@ def try_flow(
         answer: STEP=FILE.json or STEP=STATUS, what a webhook answers; several for one step are given in turn.
         message: a WAV that callers leave when a message is taken.
         transfers_fail: transfers do not work.
-        silent: nothing is spoken that is not rendered yet, so that no key is needed; there is silence instead.
+        silent: nothing is spoken that is not rendered yet; there is silence instead, as there is without a key.
         pace: how many times as fast as on a call what is said goes by at a terminal.
         config: the bridge's TOML file; its folders flows and prompts are beside it unless it names others.
     """
@@ -122,9 +123,10 @@ def _play(trial: Trial, out: Path) -> int:
         run(_played(trial, heard))
     finally:
         for player in heard:
-            with writing(out):
-                out.write_bytes(player.track.wav())
-            note(f"wrote {out}: {player.track.seconds:.1f} s of what the caller heard")
+            if player.track.audio:
+                with writing(out):
+                    out.write_bytes(player.track.wav())
+                note(f"wrote {out}: {player.track.seconds:.1f} s of what the caller heard")
     (player,) = heard
     return 1 if player.unheard else 0
 
@@ -177,8 +179,15 @@ def _keyboard(trial: Trial) -> Iterator[Keyboard]:
 @asynccontextmanager
 async def _speaker(trial: Trial) -> AsyncIterator[Speaker]:
     from bridge.cli.try_world import Silent, Spoken
+    from bridge.lightning.client import require_usable
 
     if trial.silent:
+        yield Silent()
+        return
+    try:
+        require_usable(trial.files.config.lightning.entries[0])
+    except ConfigError as error:
+        note(f"{error}; until then there is silence where something is not rendered")
         yield Silent()
         return
     async with Spoken(trial.files.config.lightning, normalise=trial.files.normalise is not None) as speaker:

@@ -23,7 +23,7 @@ flows = App(
     name="flows",
     help="Phone menus from files: check, draw, try, reload.",
     help_epilogue="",
-    sort_key=9,
+    sort_key=7,
 )
 flows.command(try_flow, name="try")
 

@@ -159,6 +159,10 @@ class Terminal:
             return Press(after_s=seconds)
         return Press(key, min(seconds, (self._loop.time() - began_s) * pace))
 
+    def _take(self, strokes: list[str]) -> None:
+        for stroke in strokes:
+            self._strokes.put_nowait(stroke)
+
     # -- in the thread -------------------------------------------------------------------------------------------------
 
     def _read_all(self, fd: int) -> None:
@@ -168,8 +172,7 @@ class Terminal:
                     data = os.read(fd, _READ_BYTES)
                 except OSError:
                     data = b""  # the terminal is gone
-                for stroke in strokes_at_terminal(data) if data else [LEAVES]:
-                    self._loop.call_soon_threadsafe(self._strokes.put_nowait, stroke)
+                self._loop.call_soon_threadsafe(self._take, strokes_at_terminal(data) if data else [LEAVES])
                 if not data:
                     return
 

@@ -34,7 +34,7 @@ WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 
 HELP: Final = """
-Gives a phone call the voice of Lightning (Smallest AI), and stops the moment the caller talks.
+Gives a phone call Lightning's voice, and stops the moment the caller talks.
 """
 EPILOGUE: Final = """
 Start with `bridge demo`: a whole call, without an account or a key.
@@ -54,7 +54,7 @@ emulate = App(
     name="emulate",
     help="Stand-ins for the two ends of the bridge, to try it with.",
     help_epilogue="",
-    sort_key=9,
+    sort_key=11,
 )
 app.command(demo, help_epilogue="", sort_key=0)
 app.command(say, help_epilogue="", sort_key=1)
@@ -63,8 +63,8 @@ app.command(setup, help_epilogue="", sort_key=3)
 app.command(doctor, help_epilogue="", sort_key=4)
 app.command(serve, help_epilogue="", sort_key=5)
 app.command(call, help_epilogue="", sort_key=6)
-app.command(prompts)
 app.command(flows)
+app.command(prompts)
 app.command(voices)
 app.command(dictionaries)
 app.command(emulate)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 prompts = App(
     name="prompts",
-    help="What calls play, rendered ahead of them: render, list, check, play, prune.",
+    help="What calls play: render, list, check, play, prune.",
     help_epilogue="",
-    sort_key=9,
+    sort_key=8,
 )
 
 _CHECK: Final = "bridge flows check"
@@ -140,11 +140,11 @@ def play(
     files = read_files(config)
     files.require(files.of_prompts(), _CHECK)
     spec = files.book.specs[files.prompt(id)]
-    values = _values(spec, var or (), language or files.config.lightning.language)
     _require_language(spec, language or spec.language)
     target = target_of(out, "wav") if out else None
     if target is None:
         require_player()
+    values = _values(spec, var or (), language or files.config.lightning.language)
     files.shelf.warm()
     making = rendered_wav(files, id, values, language)
     if target is None:
@@ -200,7 +200,7 @@ def prune(
         pruned = files.cache.prune(needed, older_than_days=older_than)
         freed_bytes, removed = pruned.freed_bytes, pruned.removed
     would = "would be removed" if dry_run else "removed"
-    note(f"{_count(removed, 'file')} {would} from {files.cache.folder}: {freed_bytes / 1e6:.1f} MB")
+    note(f"{_count(removed, 'file')} {would} from {files.cache.folder}: {freed_bytes / 1000:.0f} KB")
     return 0
 
 

@@ -15,6 +15,8 @@ from tests.support.cli import Invoke, bridge, command, environment, started
 
 COMMANDS = (
     "demo", "say", "init", "setup", "doctor", "serve", "call",
+    "flows", "flows check", "flows draw", "flows try", "flows reload",
+    "prompts", "prompts render", "prompts list", "prompts check", "prompts play", "prompts prune",
     "voices", "voices list", "voices search", "voices clone", "voices clones",
     "dictionaries", "dictionaries list", "dictionaries add", "dictionaries edit", "dictionaries remove",
     "emulate", "emulate lightning", "emulate caller",
@@ -35,6 +37,17 @@ TOLD = {
     "doctor": ("leads here", "a signed request comes through", "one is started", "Exit code 1"),
     "call": ("server.admin_token", "Ctrl-C hangs up", "a SIP address", "Exit code 1"),
     "serve": ("until SIGTERM or Ctrl-C", "503", "server.drain_timeout_s", "BRIDGE_SECTION__KEY"),
+    "flows": ("check", "draw", "try", "reload"),
+    "flows check": ("file, line and key", "never reached", "no key and no network", "Exit code 1"),
+    "flows draw": ("mermaid for a document",),
+    "flows try": ("each key counts as you press it", "Webhooks are really asked", "told, and not done", "hangs up"),
+    "flows reload": ("new ones get the new files", "the old ones stay", "SIGHUP", "exit code is 1"),
+    "prompts": ("render", "list", "check", "play", "prune"),
+    "prompts render": ("goes on after a Ctrl-C", "SMALLEST_API_KEY", "FLOW.STEP", "Exit code 1"),
+    "prompts list": ("recorded (a file of yours)", "spoken on the call"),
+    "prompts check": ("no key and no network", "for a deploy", "Exit code 1"),
+    "prompts play": ("as a caller hears it", "ffplay, aplay, afplay", '"-" is standard output'),
+    "prompts prune": ("no prompt needs any more", "another configuration"),
     "voices": ("list", "search", "clone", "clones"),
     "voices list": ("SMALLEST_API_KEY", "a code such as hi", "A voice speaks with its own model only"),
     "voices search": ("All of the words must be found",),
@@ -58,6 +71,18 @@ OPTIONS = {
     "doctor": ("--config -c", "--calls", "--within-s", "--json"),
     "serve": ("--config -c", "--log-level"),
     "call": ("--via", "--to", "--from", "--agent", "--answered-within-s", "--config -c"),
+    "flows": (),
+    "flows check": ("FLOW", "--json", "--config -c"),
+    "flows draw": ("FLOW", "--format", "--config -c"),
+    "flows try": ("FLOW", "--out -o", "--keys", "--set", "--from", "--to", "--now", "--answer", "--message",
+                  "--transfers-fail", "--silent", "--pace", "--config -c"),
+    "flows reload": ("--config -c",),
+    "prompts": (),
+    "prompts render": ("IDS", "--jobs", "--config -c"),
+    "prompts list": ("--json", "--config -c"),
+    "prompts check": ("--rendered", "--config -c"),
+    "prompts play": ("ID", "--var", "--language", "--out -o", "--config -c"),
+    "prompts prune": ("--older-than", "--dry-run", "--config -c"),
     "voices": (),
     "voices list": ("--model", "--language", "--gender", "--cloned", "--json", "--config -c"),
     "voices search": ("WORDS", "--model", "--json", "--config -c"),
@@ -74,7 +99,7 @@ OPTIONS = {
                           "--close-after-complete", "--cancel-keeps-audio", "--old-messages", "--fail-after-ms",
                           "--stall-after-ms", "--error-after-ms", "--garble-after-ms", "--faulty-requests",
                           "--answer-pcm", "--odd-chunks", "--wav-header"),
-    "emulate caller": ("--carrier", "--config -c", "--speak", "--speak-after-s", "--digits", "--hang-up-after-s",
+    "emulate caller": ("--carrier", "--config -c", "--speak", "--speak-after-s", "--digits", "--in-band", "--hang-up-after-s",
                        "--auth-token", "--account-sid", "--public-url", "--out -o"),
 }  # fmt: skip
 
@@ -93,7 +118,7 @@ def test_the_first_screen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, argum
     told = plain(done.out)
     order = [
         told.index(f" {name} ")
-        for name in ("demo", "say", "init", "setup", "doctor", "serve", "call Have", "voices", "emulate")
+        for name in ("demo", "say", "init", "setup", "doctor", "serve", "call Have", "flows", "prompts What", "voices", "emulate")
     ]
     assert order == sorted(order), "in the order in which one needs them"
     assert "stops the moment the caller talks" in told
@@ -122,7 +147,7 @@ def test_version(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     "arguments, hint",
     [
-        (["nope"], "Available commands: demo, say, init, setup, doctor, serve, call, voices"),
+        (["nope"], "Available commands: demo, say, init, setup, doctor, serve, call, flows"),
         (["demmo"], "demo"),
         (["emulate", "nobody"], "lightning"),
         (["demo", "--colour", "red"], "Unknown option: --colour"),
@@ -143,6 +168,12 @@ def test_version(invoke: Invoke) -> None:
         (["doctor", "--within-s", "0"], "--within-s"),
         (["call", "--via", "twilio", "--from", "+15550100001"], "--to"),
         (["call", "--to", "+15550100001", "--from", "+15550100001"], "--via"),
+        (["flows", "draw"], "FLOW"),
+        (["flows", "draw", "clinic", "--format", "png"], "--format"),
+        (["flows", "try", "clinic", "--pace", "0"], "--pace"),
+        (["prompts", "play"], "ID"),
+        (["prompts", "render", "--jobs", "0"], "--jobs"),
+        (["prompts", "prune", "--older-than", "-1"], "--older-than"),
         (["emulate", "lightning", "--port", "70000"], "--port"),
         (["emulate", "lightning", "--engine", "choir"], "--engine"),
         (["emulate", "lightning", "--jitter-ms", "-1"], "--jitter-ms"),
