@@ -59,6 +59,7 @@ class PieceLock:
                 return "none"
             lock = FileLock(self._path, thread_local=False)
             try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lock.acquire(blocking=False)
             except Timeout:
                 return "theirs"

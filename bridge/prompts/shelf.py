@@ -184,7 +184,7 @@ class Shelf:
             raise PromptError(f"{variant.file}: cannot be read: {error.strerror}") from error
         key = key_of_file(content)
         if (audio := self._on_disk(key)) is None:
-            audio = load_prompt(content).audio
+            audio = _converted(content, variant.file)
             if self._cache:
                 self._cache.put(key, audio, {"of": "recorded", "file": variant.file, "text": variant.text})
         self._recorded[variant.file] = key
@@ -296,3 +296,10 @@ def _always(prompt: str) -> Prompt | None:
     if prompt in _BUNDLED:
         return _BUNDLED[prompt]()
     return sound(prompt) if prompt in SOUNDS else None
+
+
+def _converted(content: bytes, name: str) -> bytes:
+    try:
+        return load_prompt(content).audio
+    except PromptError as error:
+        raise PromptError(f"{name}: {error.__cause__}") from error
