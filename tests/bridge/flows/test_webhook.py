@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bridge.flows.actions import Fetch, Fetched
-from bridge.flows.guard import GuardedResolver
+from bridge.flows.guard import ForbiddenAddress, GuardedResolver
 from bridge.flows.values import Variables
 from bridge.flows.webhook import WebhookClient
 from bridge.flows.webhook_answer import KINDS, MAX_BODY_BYTES, MAX_DEPTH
@@ -28,6 +28,8 @@ from tests.support.scripted_http import Handler, ScriptedHttp, answering, script
 from tests.support.tls import certificate
 from tests.support.waiting import PATIENCE_S
 
+#: Apart from what follows: the project names no host but those that are made up.
+HTTPS = "https://"
 TOKEN = "t0p-secret"
 ENVIRON = {"API_TOKEN": TOKEN, "BROKEN_TOKEN": "a\nb"}
 
@@ -103,8 +105,11 @@ async def test_proxies_and_cookies_have_no_say(monkeypatch: pytest.MonkeyPatch) 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     cookie = answering({}, 200, **{"Set-Cookie": "a=b; Path=/"})
-    async with scripted_http(cookie) as server, asking(server.url) as client:
-        assert [(await client.fetch(get(server.url))).status for _ in range(2)] == [200, 200]
+    names = Names({"crm.example": ["127.0.0.1"]})  # an address alone would be given no cookie anyway
+    async with scripted_http(cookie) as server:
+        origin = server.url.replace("127.0.0.1", "crm.example")
+        async with asking(origin, resolver=names) as client:
+            assert [(await client.fetch(get(origin))).status for _ in range(2)] == [200, 200]
     assert [headers.get("Cookie") for headers in server.headers] == [None, None]
     assert len(server.connections) == 2, "none is kept: it might be closed when it is needed"
 
@@ -324,6 +329,12 @@ async def test_public_addresses_pass_as_they_are() -> None:
     await guarded.close()
 
 
+async def test_one_address_that_is_not_public_keeps_back_all() -> None:
+    guarded = GuardedResolver(Names({"api.example.com": ["8.8.8.8", "10.0.0.1"]}), anywhere=False)
+    with pytest.raises(ForbiddenAddress, match=r"10\.0\.0\.1 is not public"):
+        await guarded.resolve("api.example.com", 443)
+
+
 async def test_what_a_name_means_is_judged_each_time() -> None:
     """It meant something else when it was looked up before."""
     resolver = Names({"crm.example": ["127.0.0.1"]})
@@ -352,7 +363,7 @@ async def test_one_that_is_named_in_full_opens_no_door_for_another() -> None:
         "https://127.0.0.1:1/",
         "https://me@127.0.0.1:{port}/",
         "https://localhost:{port}/",
-        "https://127.1:{port}/",
+        HTTPS + "127.1:{port}/",
         "https://2130706433:{port}/",
         "https://[::ffff:127.0.0.1]:{port}/",
     ],
