@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.line import ACCOUNT_SID
+from benchmarks.line import ACCOUNT_SID, Line
 from benchmarks.load import Door, Load
 from benchmarks.mock_lightning import MockLightning
 from benchmarks.process import Server
@@ -126,7 +126,13 @@ class Stage:
 
 @asynccontextmanager
 async def serving(
-    contender: Contender, calls: int, noise: Sequence[bytes], *, core: int, log: Path
+    contender: Contender,
+    calls: int,
+    noise: Sequence[bytes],
+    *,
+    core: int,
+    log: Path,
+    line_type: type[Line] = Line,
 ) -> AsyncIterator[Stage]:
     """Start `contender` on `core` for `calls` calls, with a mock of its own; end it afterwards.
 
@@ -136,7 +142,7 @@ async def serving(
     """
     lightning = MockLightning()
     await lightning.start()
-    load = Load(lightning, noise)
+    load = Load(lightning, noise, line_type)
     port = _free_port()
     command = contender.command(port, lightning.port)
     environ = contender.environ(port, lightning.port, calls)

@@ -66,9 +66,13 @@ class Load:
     Args:
         lightning: the mock that the server under test was told to use.
         noise: packets of a quiet line.
+        line_type: of the lines, where Twilio's are called by hand.
     """
 
-    def __init__(self, lightning: MockLightning, noise: Sequence[bytes]) -> None:
+    def __init__(
+        self, lightning: MockLightning, noise: Sequence[bytes], line_type: type[Line] = Line
+    ) -> None:
+        self._line_type = line_type
         self.lines: list[Line] = []
         self.lateness_s = array("d")
         self._lightning, self._noise = lightning, noise
@@ -155,7 +159,7 @@ class Load:
     async def _connect(self, invitation: Invitation, auth_token: str, number: int) -> Line:
         url = urlsplit(invitation.media_url)
         headers = {"X-Twilio-Signature": signature(auth_token, invitation.media_url, {})}
-        line = Line(
+        line = self._line_type(
             number, self._noise, self._requested, url.netloc, url.path, headers, dict(invitation.parameters)
         )
         host, port = url.hostname or "127.0.0.1", url.port or 80

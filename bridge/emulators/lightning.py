@@ -59,10 +59,11 @@ class EmulatedLightning:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        stats: EmulatorStats | None = None,
     ) -> None:
-        """Without an `engine` it speaks in tones. Port 0 takes a free one."""
+        """Without an `engine` it speaks in tones. Port 0 takes a free one. `stats` is where it counts."""
         self.options = options or EmulatorOptions()
-        self.stats = EmulatorStats()
+        self.stats = stats or EmulatorStats()
         self.engine = engine or ToneEngine()
         self._host, self._port = host, port
         self._account = Account(self.options, self.stats)
