@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 import msgspec
@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 #: So many utterances in a row that the voice could not speak end the call.
 MUTE_AFTER: Final = 3
+#: An answer that comes sooner is waited for in silence: music that stops as it begins sounds like a fault.
+HOLD_AFTER_S: Final = 0.3
 #: What cuts short is what a key of before would have cut short, too.
 _CUT_BY_KEYS: Final[frozenset[BargeInMode]] = frozenset({"digits", "both"})
 
@@ -236,8 +238,32 @@ class FlowOnCall:
         webhooks = self._call.edition.webhooks
         if webhooks is None:
             return do.Fetched(error="flows.webhook_hosts is empty")
-        async with self._call.holding(action.hold) if action.hold else nullcontext():
-            return await _while_it_lasts(self._call, webhooks.fetch(action, call_id=self._call.id))
+        answer = asyncio.create_task(webhooks.fetch(action, call_id=self._call.id))
+        try:
+            if not await self._has_come(answer, HOLD_AFTER_S) and action.hold:
+                async with self._call.holding(action.hold):
+                    await self._has_come(answer)
+            await self._has_come(answer)
+            return answer.result()
+        finally:
+            answer.cancel()
+            await asyncio.wait({answer})
+
+    async def _has_come(self, answer: asyncio.Task[T], within_s: float | None = None) -> bool:
+        """Wait for `answer`, for as long as the caller does.
+
+        Raises:
+            CallEnded: the call was over before.
+        """
+        call = self._call
+        over = asyncio.create_task(call.over.wait())
+        try:
+            await asyncio.wait({answer, over}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.cancel()
+        if call.ended and not answer.done():
+            raise CallEnded(f"call {call.id} ended in a webhook: {call.ended}")
+        return answer.done()
 
     async def _connect(self, action: do.Connect) -> do.NotConnected:
         try:
@@ -261,21 +287,3 @@ def _given(call: Call, options: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         call.options = ours
-
-
-async def _while_it_lasts(call: Call, waiting: Awaitable[T]) -> T:
-    """What `waiting` comes to.
-
-    Raises:
-        CallEnded: the call was over before.
-    """
-    answer, over = asyncio.ensure_future(waiting), asyncio.create_task(call.over.wait())
-    try:
-        await asyncio.wait({answer, over}, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise CallEnded(f"call {call.id} ended in a webhook: {call.ended}")
-        return await answer
-    finally:
-        for task in (answer, over):
-            task.cancel()
-        await asyncio.wait({answer, over})
