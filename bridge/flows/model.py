@@ -84,21 +84,27 @@ class Hours(Section, frozen=True, kw_only=True):
 
 
 class FlowFile(Section, frozen=True, kw_only=True):
-    """A flow file but for its steps and prompts, which are read one by one so that every mistake has its line."""
+    """A flow file. Its steps and prompts are read one by one, so that every mistake has its line."""
 
+    #: The step with which a call begins.
     start: StepName
     #: For people: what it is.
     title: str = ""
     #: Of the step's own texts and of ``[prompts]`` here that do not say otherwise; empty is `[lightning]`'s.
     voice: str = ""
+    #: What language they are in.
     language: str = ""
+    #: How fast, as in a prompt file.
     speed: Annotated[float, Meta(ge=0.5, le=2.0)] | None = None
     #: IANA name, for `[hours]` that have none of their own.
     time_zone: str = "UTC"
     #: Values at the beginning of a call. `caller`, `called` and `carrier` are there always.
     variables: dict[VariableName, Datum] = {}
+    #: When something is open: see below.
     hours: dict[HoursName, Hours] = {}
+    #: What it does: see below.
     steps: Annotated[dict[StepName, Any], Meta(min_length=1, description="tables, as in [steps.welcome]")]
+    #: As in a prompt file.
     prompts: dict[str, Any] = {}
 
 

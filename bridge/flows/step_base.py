@@ -56,6 +56,7 @@ class Step(Section, frozen=True, kw_only=True):
 class Speaking(Step, frozen=True, kw_only=True):
     """A step that says something, at its beginning."""
 
+    #: What it says at its beginning, by its id.
     prompt: PromptId = ""
     #: Instead of a prompt; may hold {variables}.
     text: str = ""
@@ -79,13 +80,15 @@ class Asking(Speaking, frozen=True, kw_only=True):
     """A step that asks for keys, and asks again."""
 
     must_speak: ClassVar[bool] = True
-    #: How long to wait for the first key, and for each further one.
+    #: How long to wait for the first key.
     timeout_s: Seconds = 5.0
+    #: How long for each further one.
     digit_timeout_s: Seconds = 3.0
     #: How often it is asked in all.
     tries: Count = 3
-    #: Prompts said before asking again: when nothing was pressed, when it was of no use.
+    #: Said before asking again when nothing was pressed.
     no_input: PromptId = ""
+    #: Said before asking again when it was of no use.
     no_match: PromptId = ""
     #: Where to go when all tries are over; by default the call ends.
     otherwise: StepName | None = None

@@ -42,9 +42,11 @@ class Play(Step, frozen=True, kw_only=True):
     """Play a recording or one of the sounds that are always there, once or for a while."""
 
     do: ClassVar[str] = "play"
+    #: A recorded prompt by its id, or `hold_music`, `comfort_noise`, `ringback`, `beep`, `silence`.
     sound: PromptId
     #: Over and over for so long; 0 is once.
     seconds: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    #: What cuts it short. `off`: nothing does.
     barge_in: BargeInMode = "digits"
     next: StepName | None = None
 
@@ -64,6 +66,7 @@ class Menu(Asking, frozen=True, kw_only=True):
     """Ask for a choice."""
 
     do: ClassVar[str] = "menu"
+    #: Which keys lead where; several keys are a choice, too.
     choices: Annotated[dict[Key, StepName], Meta(min_length=1)]
 
     def exits(self) -> Iterator[Exit]:
@@ -76,13 +79,17 @@ class Gather(Asking, frozen=True, kw_only=True):
     """Ask for a number of keys and keep them in a variable."""
 
     do: ClassVar[str] = "gather"
+    #: The variable that holds them.
     into: VariableName
+    #: Fewer than this are of no use, and it is asked again.
     min_digits: Annotated[int, Meta(ge=1, le=64)] = 1
+    #: So many end it.
     max_digits: Annotated[int, Meta(ge=1, le=64)] = 20
     #: Keys that end the input; not part of it. Not needed when `min_digits` is `max_digits`.
     finish_on: FinishKeys = "#"
     #: Neither logs nor the timeline show it, and it is never spoken to disk.
     mask: bool = False
+    #: Where to go when they were typed.
     next: StepName
 
     def exits(self) -> Iterator[Exit]:
@@ -101,10 +108,13 @@ class Record(Speaking, frozen=True, kw_only=True):
     do: ClassVar[str] = "record"
     #: The variable that holds the path of the WAV.
     into: VariableName = "message"
+    #: A tone before it.
     beep: bool = True
+    #: No longer than this.
     max_s: Seconds = 120.0
     #: So much silence ends it.
     silence_s: Seconds = 4.0
+    #: Keys that end it.
     finish_on: FinishKeys = "#"
     next: StepName | None = None
     #: Where to go when nothing was said; by default as after a message.
@@ -112,7 +122,7 @@ class Record(Speaking, frozen=True, kw_only=True):
 
     def exits(self) -> Iterator[Exit]:
         if self.next:
-            yield Exit("next", self.next, "recorded")
+            yield Exit("next", self.next, "recorded" if self.otherwise else "")
         if self.otherwise:
             yield Exit("otherwise", self.otherwise, "nothing said")
 
@@ -126,6 +136,7 @@ class Case(Section, frozen=True, kw_only=True):
 
     #: A name of ``[hours]``: true while that is open.
     hours: str = ""
+    #: A variable, and one of the tests that follow.
     variable: str = ""
     equals: Datum | None = None
     one_of: Annotated[list[Datum], Meta(min_length=1)] | None = None
@@ -159,7 +170,9 @@ class Condition(Step, frozen=True, kw_only=True):
 
     do: ClassVar[str] = "condition"
     waits: ClassVar[bool] = False
+    #: What is asked, one after the other.
     cases: Annotated[list[Case], Meta(min_length=1)]
+    #: Where to go when none of them is true.
     otherwise: StepName
 
     def exits(self) -> Iterator[Exit]:
@@ -178,6 +191,7 @@ class Set(Step, frozen=True, kw_only=True):
 
     do: ClassVar[str] = "set"
     waits: ClassVar[bool] = False
+    #: Variable = value.
     values: Annotated[dict[VariableName, Datum], Meta(min_length=1)]
     next: StepName
 
@@ -202,7 +216,9 @@ class Webhook(Step, frozen=True, kw_only=True):
     bearer_env: Annotated[
         str, Meta(pattern=r"^([A-Z_][A-Z0-9_]*)?$", description="A NAME of the environment")
     ] = ""
+    #: How long to wait, all tries together.
     deadline_s: Annotated[float, Meta(gt=0, le=30)] = 3.0
+    #: How often it is tried again when there is no answer, or 429, 500, 502, 503 or 504.
     retries: Annotated[int, Meta(ge=0, le=5)] = 1
     #: What the caller hears meanwhile: a recording or one of the sounds that are always there.
     hold: PromptId = ""
@@ -254,7 +270,9 @@ class Agent(Speaking, frozen=True, kw_only=True):
     """Hand the call to an agent in Python; without `next` the call ends when it returns."""
 
     do: ClassVar[str] = "agent"
+    #: An async function of a call.
     entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$", description='"module:function"')]
+    #: What it is told, as `[agent.options]`.
     options: dict[str, Any] = {}
     next: StepName | None = None
 
