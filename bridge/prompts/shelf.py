@@ -74,8 +74,13 @@ class Shelf:
         self._background = Background(self._keys, voice, cache, self.stats, self._take)
         #: What is rendered, and too much for the memory.
         self._without_room: set[str] = set()
-        #: Pieces of what is always the same, by variant: cut once.
-        self._without_variables: dict[int, list[Piece]] = {}
+        #: Pieces of what is always the same, by variant: cut once, since cutting takes longer than all the rest.
+        self._without_variables = {
+            id(variant): cut(variant, {})
+            for spec in self.book.specs.values()
+            for variant in spec.variants()
+            if not variables_in(variant.text)
+        }
         #: Recordings, by their file.
         self._recorded: dict[str, str] = {}
 
@@ -234,8 +239,6 @@ class Shelf:
         pieces = self._without_variables.get(id(variant))
         if pieces is None:
             pieces = self._cut(prompt, spec, variant, variables, {*spec.private, *private})
-            if not variables_in(variant.text):
-                self._without_variables[id(variant)] = pieces
         return Rendition(tuple(map(self._part, pieces)) or (_NOTHING,))
 
     def _cut(
