@@ -43,6 +43,7 @@ class _Recital(Speech):
         #: Of the part that is being spoken.
         self._inner: Speech | None = None
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._done)
         voice.voice.note_speaking(self._task)
 
     def wake(self) -> None:
@@ -59,19 +60,18 @@ class _Recital(Speech):
     async def _run(self) -> None:
         try:
             await self._say_all()
-        except asyncio.CancelledError:
-            self.finish(
-                Unavailable("the voice is closed", code=CLOSED)
-            )  # unless it was cancelled by its reader
-            raise
         except Exception as error:  # the reader must know
             self.finish(error)
         else:
             self.finish()
-        finally:
-            for part in self._left:
-                if isinstance(part, ToSpeak):
-                    part.on_spoken(None)
+
+    def _done(self, _task: asyncio.Task[None]) -> None:
+        """Called also for a task that was cancelled before it began."""
+        self.finish(Unavailable("the voice is closed", code=CLOSED))  # if nothing else has ended it
+        while self._left:
+            part = self._left.popleft()
+            if isinstance(part, ToSpeak):
+                part.on_spoken(None)
 
     async def _say_all(self) -> None:
         while self._left:

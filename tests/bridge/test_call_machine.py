@@ -4,7 +4,8 @@ A state machine of Hypothesis's drives a real call in virtual time. After every 
 
 - nothing has been raised but what the interface promises, and nobody waits for ever;
 - after a `clear` no sound of an earlier synthesis is sent, and no synthesis is cancelled before the `clear`;
-- after the end nothing is sent at all, and the line is closed once at most.
+- after the end nothing is sent at all, and the line is closed once at most;
+- whoever gave a part to be spoken is told no more than once what became of it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ from bridge.carriers.dialect import Ignored, Started, Stopped
 from bridge.carriers.twilio import TwilioDialect
 from bridge.errors import CallEnded, LightningError, ProtocolError, Unauthorized, Unavailable
 from bridge.lightning.speech import Synthesis
-from bridge.prompts import apology
+from bridge.media.recorder import Recording
+from bridge.prompts import Prompt, Rendition, ToSpeak, apology
+from bridge.prompts.sounds import sound as bundled
+from telephony_codecs.dtmf import digits_audio
 from tests.support.call import SOUNDS, Scene, build_call, sound, sounds_in
 from tests.support.twilio_frames import DATA, STREAM_ID, frame, frames
 from tests.support.virtual_time import VirtualLoop
 
 PACKET = 160
-APOLOGY = {apology().audio[at : at + PACKET].rstrip(b"\xff") for at in range(0, len(apology().audio), PACKET)}
+RECORDED = {
+    recorded[at : at + PACKET].rstrip(b"\xff")
+    for recorded in (apology().audio, bundled("beep").audio, digits_audio("1"))
+    for at in range(0, len(recorded), PACKET)
+}
+#: A recording whose packets look the same wherever it is cut.
+READY = Prompt(b"\x21" * 5000, "Ready.")
 #: One of each: right, out of place, broken, hopeless.
 MESSAGES = [
     *(frame(path.stem) for path in sorted(DATA.glob("*.json"))),
@@ -68,6 +78,9 @@ class CallMachine(RuleBasedStateMachine):
         self.open = True
         self.starts = 1
         self.checked = 0
+        self.recording: asyncio.Task[Any] | None = None
+        #: How often whoever gave a part has been told of it.
+        self.told: list[int] = []
         #: Syntheses that were asked for before the last `clear`, and all that were.
         self.dead = self.asked = 0
         self.dialect = TwilioDialect()
@@ -133,7 +146,9 @@ class CallMachine(RuleBasedStateMachine):
         level_dbfs=st.sampled_from([-70.0, -20.0]),
     )
     def caller_makes_a_sound(self, probabilities: list[float], level_dbfs: float) -> None:
-        self.scene.hear(*probabilities, level_dbfs=level_dbfs)
+        for probability in probabilities:
+            self.call.taps.sink(b"\x80" * 256)
+            self.scene.hear(probability, level_dbfs=level_dbfs)
         self.settle()
 
     @rule(ms=st.sampled_from([1, 5, 20, 100, 500, 3000]))
@@ -197,6 +212,59 @@ class CallMachine(RuleBasedStateMachine):
     def agent_plays(self) -> None:
         self.start(self.call.play(apology()), speaks=True)
 
+    @rule(for_s=st.sampled_from([0.05, 1.0, 5.0]), interruptible=st.booleans())
+    def agent_repeats(self, for_s: float, interruptible: bool) -> None:
+        self.start(self.call.play(READY, for_s=for_s, interruptible=interruptible), speaks=True)
+
+    def to_speak(self, text: str) -> ToSpeak:
+        number = len(self.told)
+        self.told.append(0)
+
+        def on_spoken(audio: bytes | None) -> None:
+            self.told[number] += 1
+            assert audio is None or len(sounds_in(audio)) == 1, "of one attempt"
+
+        return ToSpeak(text, on_spoken=on_spoken)
+
+    @rule(shape=st.sampled_from(["rs", "s", "srs", "rssr"]))
+    def agent_plays_what_is_not_ready(self, shape: str) -> None:
+        parts = [READY if part == "r" else self.to_speak("A part of its own.") for part in shape]
+        self.start(self.call.play(Rendition(tuple(parts))), speaks=True)
+
+    @rule(for_s=st.sampled_from([0.0, 0.5, 10.0]), says=st.booleans())
+    def agent_holds(self, for_s: float, says: bool) -> None:
+        async def hold() -> None:
+            async with self.call.holding(READY):
+                await asyncio.sleep(for_s)
+                if says:
+                    await self.call.say("Please go on holding.")
+                    await asyncio.sleep(for_s)
+
+        self.start(hold(), speaks=True)
+
+    @rule(max_s=st.sampled_from([0.3, 10.0]), silence_s=st.sampled_from([0.2, 2.0]), beep=st.booleans())
+    @precondition(lambda self: self.recording is None or self.recording.done())
+    def agent_records(self, max_s: float, silence_s: float, beep: bool) -> None:
+        async def record() -> None:
+            recording = await self.call.record(max_s=max_s, silence_s=silence_s, beep=beep)
+            assert isinstance(recording, Recording)
+            assert recording.ms <= max_s * 1000
+
+        self.start(record(), speaks=True)
+        self.recording = self.tasks[-1]
+
+    @rule(masked=st.booleans(), until_speech=st.booleans())
+    def agent_collects(self, masked: bool, until_speech: bool) -> None:
+        self.start(self.call.collect(3, masked=masked, until_speech=until_speech))
+
+    @rule()
+    def agent_forgets(self) -> None:
+        self.call.forget_digits()
+
+    @rule()
+    def agent_sends_tones(self) -> None:
+        self.start(self.call.send_digits("1"), speaks=True)
+
     @rule(timeout_s=st.sampled_from([0.0, 0.5, 30.0]))
     def agent_gathers(self, timeout_s: float) -> None:
         self.start(self.call.gather(2, timeout_s=timeout_s))
@@ -247,9 +315,9 @@ class CallMachine(RuleBasedStateMachine):
                 self.dead = self.asked
             elif kind == "audio":
                 assert len(value) == PACKET
-                heard = sounds_in(value)
+                heard = sounds_in(value.replace(READY.audio[:1], b""))
                 living = {n % SOUNDS for n in range(self.dead, self.asked)}
-                assert heard <= living or value.rstrip(b"\xff") in APOLOGY, (heard, living)
+                assert heard <= living or value.rstrip(b"\xff") in RECORDED, (heard, living)
             elif kind == "cancel":
                 before = next((k for k, _ in reversed(trace[:at]) if k not in ("cancel", "ask")), "")
                 assert before == "clear" or self.call.ended, trace[max(0, at - 5) : at + 1]
@@ -289,6 +357,7 @@ class CallMachine(RuleBasedStateMachine):
         self.settle(0.1)
         assert [task for task in self.tasks if not task.done()] == []
         self.nothing_is_raised_but_what_is_promised()
+        assert set(self.told) <= {0, 1}  # not at all when the call was over before its turn came
         assert not self.scene.playout.active
         self.scene.close()
         self.loop.run_until_complete(self.scene.voice.close())

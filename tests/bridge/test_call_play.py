@@ -237,11 +237,23 @@ async def test_a_call_that_ends_meanwhile_ends_it_too() -> None:
 
 
 @virtual
-async def test_a_voice_that_is_closed_fails_it() -> None:
+async def test_who_gave_a_part_is_told_even_if_it_was_cancelled_before_it_began() -> None:
+    scene, spoken = build_call(), Spoken()
+    playing = play(scene, HELLO, spoken.part(NAME))
+    await asyncio.sleep(0)
+    scene.press("1")
+    assert (await playing) == Heard(by="digit")
+    assert spoken.told == [(NAME, None)]
+    assert asked(scene) == []
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1])
+@virtual
+async def test_a_voice_that_is_closed_fails_it(after_s: float) -> None:
     scene, spoken = build_call(), Spoken()
     scene.lightning.script = lambda _number, _synthesis: None
     playing = play(scene, HELLO, spoken.part(NAME))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(after_s)
     await scene.voice.close()
     with pytest.raises(Unavailable):
         await playing

@@ -7,10 +7,11 @@ import json
 from base64 import b64encode
 from typing import cast
 
+import pytest
 from aiohttp import ClientSession, web
 from aiohttp.pytest_plugin import AiohttpClient
 
-from bridge.carriers.dialect import Dialect, Event
+from bridge.carriers.dialect import Audio, Dialect, Event
 from bridge.errors import ProtocolError
 from bridge.media.taps import Taps
 from bridge.mouth import Line
@@ -18,6 +19,8 @@ from bridge.observe.stats import BridgeStats
 from bridge.server.inbound import DirectQueue, Inbound, feed
 from bridge.server.limits import Limits
 from bridge.wire import Wire
+from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
+from telephony_codecs.transcoder import Transcoder
 
 
 class Taken:
@@ -111,6 +114,36 @@ class Broken(Dialect):
         raise ProtocolError("not a word", peer="broken", kind="bad_word", close_code=1007)
 
 
+class Spoken(Dialect):
+    """Every message is what the caller said."""
+
+    carrier = "spoken"
+
+    def __init__(self, inbound_format: AudioFormat) -> None:
+        self.inbound_format = inbound_format
+
+    def receive(self, message: bytes) -> Event:
+        return Audio(message)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.MULAW, Encoding.ALAW])
+async def test_a_tap_hears_what_the_ear_hears_while_it_is_there(encoding: Encoding) -> None:
+    ear, tapped = bytearray(), bytearray()
+    call = Ended(raises=False)
+    call.taps = Taps(ear.extend)
+    said = bytes(range(256)) * 2
+    ours = Transcoder(AudioFormat(encoding, 8000), MULAW_8K).feed(said)
+    inbound = listener(call, BridgeStats(), Spoken(AudioFormat(encoding, 8000)))
+    into_tap = tapped.extend
+    inbound.take(said[:100])
+    call.taps.add(into_tap)
+    inbound.take(said[100:300])
+    call.taps.remove(into_tap)
+    inbound.take(said[300:])
+    assert bytes(ear) == ours
+    assert bytes(tapped) == ours[100:300]
+
+
 class Ended:
     """A call that can be dropped, or not even that."""
 
@@ -127,8 +160,8 @@ class Ended:
             raise OSError("the goodbye cannot be said")
 
 
-def listener(call: Ended, stats: BridgeStats) -> Inbound:
-    return Inbound(call, cast(Line, None), Wire(Broken()), stats, Limits())  # type: ignore[arg-type]
+def listener(call: Ended, stats: BridgeStats, dialect: Dialect | None = None) -> Inbound:
+    return Inbound(call, cast(Line, None), Wire(dialect or Broken()), stats, Limits())  # type: ignore[arg-type]
 
 
 async def test_what_came_along_with_the_last_straw_is_counted_and_nobody_told_again() -> None:
