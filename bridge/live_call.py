@@ -102,16 +102,7 @@ class LiveCall:
         self._line, self._wire, self._control = line, wire, control
         self._barge_in, self._pacer, self._stats, self._clock = barge_in, pacer, stats, clock
         self._mode = mode
-        self._mouth = Mouth(
-            line=line,
-            wire=wire,
-            playout=playout,
-            pacer=pacer,
-            stats=stats,
-            clock=clock,
-            on_first_audio=self._note_first_audio,
-            on_over=self._note_over,
-        )
+        self._mouth = self._open_mouth(playout)
         self._speaker = Speaker(
             self.id,
             mouth=self._mouth,
@@ -135,6 +126,18 @@ class LiveCall:
             self._ears.detect_tones(DtmfDetector().feed)
         self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
                    from_number=self.from_number, to_number=self.to_number)  # fmt: skip
+
+    def _open_mouth(self, playout: Playout) -> Mouth:
+        return Mouth(
+            line=self._line,
+            wire=self._wire,
+            playout=playout,
+            pacer=self._pacer,
+            stats=self._stats,
+            clock=self._clock,
+            on_first_audio=self._note_first_audio,
+            on_over=self._note_over,
+        )
 
     # -- what comes in -----------------------------------------------------------------------------------------
 
