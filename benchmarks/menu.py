@@ -70,9 +70,10 @@ class MenuLine(Line):
             after_s = dice.uniform(0.3, 2.5) if when == "over the prompt" else dice.uniform(3.6, 4.4)
             await asyncio.sleep(max(0.0, self.utterances[-1].first_at + after_s - time.monotonic()))
             if not self.is_over:
-                await self._go_on(when)
+                await self.press_on(when)
 
-    async def _go_on(self, when: When) -> None:
+    async def press_on(self, when: When) -> None:
+        """Press the key that leads to the next prompt, and wait for it."""
         self._news.clear()
         self._awaited = sound.IDS[self._step + 1]
         pressed_at = time.monotonic()

@@ -113,7 +113,9 @@ class Renderer:
             progress: told at the beginning, and whenever a piece is done.
         """
         wanted = {self._keys.of(piece.text, piece.options): piece for piece in pieces if not piece.private}
-        missing = await asyncio.to_thread(self._missing, wanted)
+        # The longest first: what is begun last is soon over, and no unit waits long for another at the end.
+        longest_first = dict(sorted(wanted.items(), key=lambda item: len(item[1].text), reverse=True))
+        missing = await asyncio.to_thread(self._missing, longest_first)
         work = _Work(missing, Progress(len(wanted), cached=len(wanted) - len(missing)), progress)
         await self._all(work, patience_s=0.0)
         await self._all(work.second_round(), patience_s=LOCK_PATIENCE_S)
