@@ -225,7 +225,7 @@ class Library:
             wanted=self._wanted,
             shelve=self._shelve,
         )
-        if edition.shelf.book.specs and not is_fatal(problems):
+        if not is_fatal(problems):
             problems += edition.shelf.warm()
         return self._bound(edition, self.edition.number + 1), problems
 
@@ -233,7 +233,7 @@ class Library:
         config = self._config
         return Shelf(
             book,
-            self._cache,
+            self._cache if book.specs else None,
             config=config.lightning,
             stats=self._stats.prompts,
             memory_mb=config.prompts.memory_mb,
