@@ -63,14 +63,27 @@ class Files:
         if fatal:
             raise FilesRefused(fatal, command)
 
+    def require_all(self) -> None:
+        """Go on only when a bridge would take the files.
+
+        Raises:
+            FilesRefused: it would not. What is wrong with prompts comes first: flows may only miss them.
+        """
+        of_prompts = self.of_prompts()
+        others = [problem for problem in self.problems if problem not in of_prompts]
+        self.require([*of_prompts, *others], "bridge flows check")
+
     def flow(self, name: str) -> Flow:
         """The flow called `name`.
 
         Raises:
             ConfigError: there is none.
+            FilesRefused: its file could not be read.
         """
         if name in self.flows:
             return self.flows[name]
+        unread = [problem for problem in self.problems if Path(problem.source).stem == name]
+        self.require(unread, f"bridge flows check {name}")
         raise ConfigError(f"there is no flow {name!r}; {nearest(name, self.flows)}", key="FLOW")
 
     def prompt(self, prompt: str) -> str:
@@ -82,6 +95,11 @@ class Files:
         if prompt in self.book.specs:
             return prompt
         raise ConfigError(f"there is no prompt {prompt!r}; {nearest(prompt, self.book.specs)}", key="ID")
+
+
+def counted(number: int, what: str) -> str:
+    """``1 flow``, ``2 flows``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -141,6 +159,19 @@ def show_problems(problems: Sequence[Problem]) -> None:
     """Print them, a line each."""
     for problem in problems:
         print(problem)
+
+
+def settings_for_flows(path: Path | None) -> Config:
+    """The configuration in `path` and the environment; flows beside it count also while no agent of it plays them."""
+    from msgspec.structs import replace
+
+    from bridge.config import load_config
+
+    config = load_config(path)
+    beside = path.parent / "flows" if path else None
+    if beside and not config.flows.folder and beside.is_dir():
+        config = replace(config, flows=replace(config.flows, folder=str(beside)))
+    return config
 
 
 def named_flow(config: Config, named: str) -> tuple[Config, str]:

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from bridge.cli.account import note
-from bridge.cli.edition import files_of, named_flow
+from bridge.cli.edition import files_of, named_flow, settings_for_flows
 from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, reserved, run, writing
 from bridge.errors import ConfigError
 
@@ -88,10 +88,9 @@ def try_flow(
         config: the bridge's TOML file; its folders flows and prompts are beside it unless it names others.
     """
     from bridge.cli.try_options import answers_of, clock_of, message_of, script_of, variables_of
-    from bridge.config import load_config
 
     log_to_stderr("error")
-    settings, name = named_flow(load_config(config), flow)
+    settings, name = named_flow(settings_for_flows(config), flow)
     files = files_of(settings, str(config or ""))
     found = files.flow(name)
     files.require(files.problems, f"bridge flows check {flow}")

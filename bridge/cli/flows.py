@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
 from bridge.cli.account import note, show_json
-from bridge.cli.edition import Files, files_of, named_flow, show_problems
+from bridge.cli.edition import Files, counted, files_of, named_flow, settings_for_flows, show_problems
 from bridge.cli.flow_try import try_flow
 from bridge.cli.local_bridge import local_bridge
 from bridge.cli.running import ConfigPath, Flag, log_to_stderr, run
@@ -27,6 +29,8 @@ flows = App(
 )
 flows.command(try_flow, name="try")
 
+#: How wide a picture is that goes into a file.
+PRINTED_COLUMNS: Final = 100
 #: Prompts are read into memory meanwhile.
 RELOADED_WITHIN_S: Final = 120.0
 
@@ -85,8 +89,12 @@ def draw(
     files, (found,) = _files(config, [flow])
     if not found.whole:
         files.require((p for p in files.problems if p.source == found.source), f"bridge flows check {flow}")
-    picture = drawing.mermaid if format == "mermaid" else drawing.text
-    print(picture(found, files.book).rstrip("\n"))
+    if format == "mermaid":
+        picture = drawing.mermaid(found, files.book)
+    else:
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else PRINTED_COLUMNS
+        picture = drawing.text(found, files.book, width=columns)
+    print(picture.rstrip("\n"))
     return 0
 
 
@@ -120,7 +128,7 @@ async def _reload(config: Config) -> int:
         for problem in _strings(told.get("problems")):
             note(problem)
         if answer.status == 200:
-            counts = f"{told.get('flows')} flows, {told.get('prompts')} prompts"
+            counts = ", ".join(counted(_number(told.get(f"{what}s")), what) for what in ("flow", "prompt"))
             print(f"edition {told.get('edition')} is in service at {bridge.url}: {counts}")
             return 0
         if answer.status == 422:
@@ -135,11 +143,13 @@ def _strings(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
 def _files(config: Path | None, names: list[str], *, agents: bool = False) -> tuple[Files, list[Flow]]:
     """All files, and the flows that are named, by name or by file."""
-    from bridge.config import load_config
-
-    settings = load_config(config)
+    settings = settings_for_flows(config)
     known = []
     for name in names:
         settings, flow = named_flow(settings, name)
@@ -159,7 +169,6 @@ def _as_json(problem: Problem) -> dict[str, object]:
 
 
 def _verdict(flows: int, fatal: int, warnings: int) -> str:
-    checked = f"{flows} flow{'' if flows == 1 else 's'} checked"
-    counts = [(fatal, "error"), (warnings, "warning")]
-    found = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts if count)
-    return f"{checked}: {found or 'nothing is wrong'}"
+    counts = ((fatal, "error"), (warnings, "warning"))
+    found = ", ".join(counted(count, what) for count, what in counts if count)
+    return f"{counted(flows, 'flow')} checked: {found or 'nothing is wrong'}"

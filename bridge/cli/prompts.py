@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from bridge.cli.account import note, show_found
-from bridge.cli.edition import Files, nearest, read_files, show_problems
+from bridge.cli.edition import Files, counted, nearest, read_files, show_problems
 from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, reserved, run, writing
 from bridge.cli.say import STDOUT, target_of
 from bridge.errors import ConfigError
@@ -27,8 +28,6 @@ prompts = App(
     help_epilogue="",
     sort_key=8,
 )
-
-_CHECK: Final = "bridge flows check"
 
 PromptIds = Annotated[list[str] | None, Parameter(negative="", show_default=False)]
 
@@ -56,7 +55,7 @@ def render(
 
     log_to_stderr("error")
     files = read_files(config)
-    files.require(files.problems, _CHECK)
+    files.require_all()
     wanted = [files.prompt(prompt) for prompt in ids or files.book.specs]
     return run(render_pieces(files, wanted, jobs=jobs, source=str(config or "")))
 
@@ -105,10 +104,10 @@ def check(*, rendered: Flag = False, config: ConfigPath = None) -> int:
     missing = sorted({state.id for state in states_of(files) if state.state == MISSING})
     if missing:
         shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
-        note(f"{_count(len(missing), 'prompt')} not rendered yet: {shown}; `bridge prompts render` does it")
+        note(f"{counted(len(missing), 'prompt')} not rendered yet: {shown}; `bridge prompts render` does it")
     failed = any(problem.fatal for problem in problems) or bool(rendered and missing)
     if not failed:
-        note(f"{_count(len(files.book.specs), 'prompt')} in order")
+        note(f"{counted(len(files.book.specs), 'prompt')} in order")
     return 1 if failed else 0
 
 
@@ -138,7 +137,7 @@ def play(
 
     log_to_stderr("error")
     files = read_files(config)
-    files.require(files.of_prompts(), _CHECK)
+    files.require(files.of_prompts(), "bridge prompts check")
     spec = files.book.specs[files.prompt(id)]
     _require_language(spec, language or spec.language)
     target = target_of(out, "wav") if out else None
@@ -146,14 +145,13 @@ def play(
         require_player()
     values = _values(spec, var or (), language or files.config.lightning.language)
     files.shelf.warm()
-    making = rendered_wav(files, id, values, language)
-    if target is None:
-        play_wav(run(making))
-    elif target == STDOUT:
-        sys.stdout.buffer.write(run(making))
-    else:
-        with reserved(target):
-            wav = run(making)
+    with nullcontext() if target in (None, STDOUT) else reserved(target):
+        wav = run(rendered_wav(files, id, values, language))
+        if target is None:
+            play_wav(wav)
+        elif target == STDOUT:
+            sys.stdout.buffer.write(wav)
+        else:
             with writing(target):
                 target.write_bytes(wav)
     return 0
@@ -185,7 +183,7 @@ def prune(
     import time
 
     files = read_files(config)
-    files.require(files.problems, _CHECK)
+    files.require_all()
     needed = files.shelf.needed()
     doomed = list(_doomed(files, needed, time.time() - older_than * 86_400))
 
@@ -193,14 +191,14 @@ def prune(
         return entry.about.get("of", ""), f"{entry.size_bytes / 1000:.0f}", entry.about.get("text", "")[:60]
 
     if doomed:
-        show_found(doomed, "", ("OF", "KB", "TEXT"), row, json=False)
+        show_found(doomed, "", ("KIND", "KB", "TEXT"), row, json=False)
     if dry_run:
         freed_bytes, removed = sum(entry.size_bytes for entry in doomed), len(doomed)
     else:
         pruned = files.cache.prune(needed, older_than_days=older_than)
         freed_bytes, removed = pruned.freed_bytes, pruned.removed
     would = "would be removed" if dry_run else "removed"
-    note(f"{_count(removed, 'file')} {would} from {files.cache.folder}: {freed_bytes / 1000:.0f} KB")
+    note(f"{counted(removed, 'file')} {would} from {files.cache.folder}: {freed_bytes / 1000:.0f} KB")
     return 0
 
 
@@ -247,7 +245,3 @@ def assignment(text: str, option: str) -> tuple[str, str]:
     if not sign or not name:
         raise ConfigError(f"{text!r} is not NAME=VALUE", key=option)
     return name, value
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -79,7 +79,9 @@ def _with_jobs(config: LightningConfig, jobs: int | None) -> LightningConfig:
     if jobs is None:
         return config
     if jobs > config.concurrency:
-        reason = f"is more than lightning.concurrency, {config.concurrency}: raise that, if the account has more"
+        reason = (
+            f"is more than lightning.concurrency, {config.concurrency}: raise that, if the account has more"
+        )
         raise ConfigError(reason, key="--jobs")
     return config.with_changes({"concurrency": jobs})
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 CONFIG: Final = """
+[agent]
+entrypoint = "bridge.agents.ivr:ivr"
 [lightning]
 concurrency = 4
 [prompts]
@@ -43,7 +45,7 @@ days = { mon-fri = ["09:00-17:00"] }
 [steps.menu]
 do = "menu"
 text = "For your balance, press one. For a person, press two."
-choices = { 1 = "pin", 2 = "is_open", 3 = "mail" }
+choices = { 1 = "pin", 2 = "is_open", 3 = "mail", 4 = "tell" }
 tries = 2
 otherwise = "bye"
 

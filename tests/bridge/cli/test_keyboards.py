@@ -41,7 +41,9 @@ def test_a_word_is_keys(word: str, strokes: list[str]) -> None:
     assert strokes_of(word) == strokes
 
 
-@pytest.mark.parametrize("word, sign", [("12x", "'x'"), ("E", "'E'"), ("S", "'S'"), ("1+", "'+'"), ("²", "'²'")])
+@pytest.mark.parametrize(
+    "word, sign", [("12x", "'x'"), ("E", "'E'"), ("S", "'S'"), ("1+", "'+'"), ("²", "'²'")]
+)
 def test_what_is_no_key_is_named(word: str, sign: str) -> None:
     with pytest.raises(ValueError, match="is no key") as error:
         strokes_of(word)

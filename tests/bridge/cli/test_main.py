@@ -40,7 +40,12 @@ TOLD = {
     "flows": ("check", "draw", "try", "reload"),
     "flows check": ("file, line and key", "never reached", "no key and no network", "Exit code 1"),
     "flows draw": ("mermaid for a document",),
-    "flows try": ("each key counts as you press it", "Webhooks are really asked", "told, and not done", "hangs up"),
+    "flows try": (
+        "each key counts as you press it",
+        "Webhooks are really asked",
+        "told, and not done",
+        "hangs up",
+    ),
     "flows reload": ("new ones get the new files", "the old ones stay", "SIGHUP", "exit code is 1"),
     "prompts": ("render", "list", "check", "play", "prune"),
     "prompts render": ("goes on after a Ctrl-C", "SMALLEST_API_KEY", "FLOW.STEP", "Exit code 1"),
@@ -99,8 +104,8 @@ OPTIONS = {
                           "--close-after-complete", "--cancel-keeps-audio", "--old-messages", "--fail-after-ms",
                           "--stall-after-ms", "--error-after-ms", "--garble-after-ms", "--faulty-requests",
                           "--answer-pcm", "--odd-chunks", "--wav-header"),
-    "emulate caller": ("--carrier", "--config -c", "--speak", "--speak-after-s", "--digits", "--in-band", "--hang-up-after-s",
-                       "--auth-token", "--account-sid", "--public-url", "--out -o"),
+    "emulate caller": ("--carrier", "--config -c", "--speak", "--speak-after-s", "--digits", "--in-band",
+                       "--hang-up-after-s", "--auth-token", "--account-sid", "--public-url", "--out -o"),
 }  # fmt: skip
 
 
@@ -118,7 +123,19 @@ def test_the_first_screen(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, argum
     told = plain(done.out)
     order = [
         told.index(f" {name} ")
-        for name in ("demo", "say", "init", "setup", "doctor", "serve", "call Have", "flows", "prompts What", "voices", "emulate")
+        for name in (
+            "demo",
+            "say",
+            "init",
+            "setup",
+            "doctor",
+            "serve",
+            "call Have",
+            "flows",
+            "prompts What",
+            "voices",
+            "emulate",
+        )
     ]
     assert order == sorted(order), "in the order in which one needs them"
     assert "stops the moment the caller talks" in told
