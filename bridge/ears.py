@@ -6,6 +6,7 @@ Strategy:
   detector whether the caller is done.
 - What the caller said or pressed is kept until the agent asks for it, and no more of it than an agent could want.
 - While a message is taken, the caller's audio goes to the recorder as well, and the keys that end it to nobody else.
+- Who has typed all keys of a number often presses # as well, out of habit. That is no answer to what is asked next.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ MAX_DIGITS: Final = 64
 MASK: Final = "•"
 #: After tones of our own, those that we hear may be their echo.
 OWN_TONES_S: Final = 0.4
+#: A finishing key that comes this soon after input that was complete without it belongs to that input.
+HABIT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class Ears:
         self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
         #: Turns that began, by now.
         self._onsets = 0
+        #: Keys that finish input which is complete already, and until when they do.
+        self._habit, self._habit_until_s = "", 0.0
         self._news = asyncio.Event()  # a digit, speech, the end of a message, or of the call
         #: Whether the timeline shows keys as `MASK`.
         self.masked = False
@@ -137,9 +142,21 @@ class Ears:
                 if (key := self._digits.popleft()) in finish_on:
                     return Keys(keys, finished=True)
                 keys, timeout_s = keys + key, next_timeout_s
+            if len(keys) == digits > 1:
+                self._expect_habit(finish_on)
             return Keys(keys)
         finally:
             self._masking -= masked
+
+    def _expect_habit(self, finish_on: str) -> None:
+        """Input is complete: the next key is nobody's if it only finishes that. It may have been typed ahead, too.
+
+        Not after one key alone: an agent may well collect keys one by one, until # comes.
+        """
+        if not self._digits:
+            self._habit, self._habit_until_s = finish_on, self._clock() + HABIT_S
+        elif self._digits[0] in finish_on:
+            self._digits.popleft()
 
     async def record(self, recorder: Recorder, finish_on: str, within_s: float) -> Recording:
         """Have `recorder` take a message, until it is over, or `within_s` are, or the call."""
@@ -217,6 +234,9 @@ class Ears:
         if self._presses is not None and not self._presses.is_new(digit, source, self._clock()):
             return
         self._note(tl.DigitPressed, digit=MASK if self.masked or self._masking else digit)
+        habit, self._habit = self._habit, ""
+        if digit in habit and self._clock() < self._habit_until_s:
+            return
         if self._recorder is not None and digit in self._finish_on:
             self._recorder.by = self._recorder.by or "digit"
         else:

@@ -86,6 +86,58 @@ async def test_keys_left_over_wait_for_the_next_and_can_be_forgotten() -> None:
     assert await scene.call.collect(1, first_timeout_s=1.0) == Keys()
 
 
+@pytest.mark.parametrize(
+    ("after_s", "then", "left"),
+    [
+        (1.5, "#", ""),  # out of habit
+        (2.5, "#", "#"),  # an answer to what is asked by now
+        (1.5, "##", "#"),
+        (1.5, "5#", "5#"),
+        (1.5, "*", "*"),
+    ],
+)
+@virtual
+async def test_a_finishing_key_out_of_habit_is_no_answer_to_what_comes_next(
+    after_s: float, then: str, left: str
+) -> None:
+    scene = build_call()
+    scene.press("1234")
+    assert await scene.call.collect(4) == Keys("1234")
+    playing = asyncio.create_task(scene.call.play(PROMPT))
+    await asyncio.sleep(after_s)
+    for key in then:
+        scene.press(key)
+    assert scene.call.digits == left
+    playing.cancel()
+
+
+@virtual
+async def test_the_habit_is_known_when_it_was_typed_ahead_and_when_the_caller_is_spoken_to() -> None:
+    scene = build_call()
+    scene.press("1234#5")
+    assert await scene.call.collect(4) == Keys("1234")
+    assert scene.call.digits == "5"
+    scene.call.forget_digits()
+    scene.press("1234")
+    assert await scene.call.collect(4) == Keys("1234")
+    playing = asyncio.create_task(scene.call.play(PROMPT))
+    await asyncio.sleep(0.3)
+    scene.press("#")
+    await asyncio.sleep(0.3)
+    assert not playing.done()
+    playing.cancel()
+
+
+@virtual
+async def test_an_agent_may_collect_one_key_after_the_other_until_one_finishes() -> None:
+    scene = build_call()
+    got = []
+    for key in "12#":
+        scene.press(key)
+        got.append(await scene.call.collect(1, first_timeout_s=1.0))
+    assert got == [Keys("1"), Keys("2"), Keys(finished=True)]
+
+
 @virtual
 async def test_a_call_that_ends_ends_it() -> None:
     scene = build_call()
