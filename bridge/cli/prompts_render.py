@@ -88,22 +88,22 @@ def _with_jobs(config: LightningConfig, jobs: int | None) -> LightningConfig:
 
 async def _rendered(files: Files, config: LightningConfig, missing: Sequence[Piece]) -> Report:
     latest = Progress(len(missing))
+    try:
+        with shown(len(missing)) as show:
 
-    def keep(progress: Progress) -> None:
-        nonlocal latest
-        latest = progress
-        show(progress)
+            def keep(progress: Progress) -> None:
+                nonlocal latest
+                latest = progress
+                show(progress)
 
-    with shown(len(missing)) as show:
-        try:
             async with Renderer(config, files.cache, PromptStats(), normalise=files.normalise) as renderer:
                 return await renderer.render(missing, keep)
-        except asyncio.CancelledError:
-            left = len(missing) - latest.rendered
-            note(
-                f"stopped: {latest.rendered} rendered and kept, {left} to go; the same command goes on from here"
-            )
-            raise
+    except asyncio.CancelledError:
+        left = len(missing) - latest.rendered
+        note(
+            f"stopped: {latest.rendered} rendered and kept, {left} to go; the same command goes on from here"
+        )
+        raise
 
 
 def _tell(report: Report, wanted: Wanted, there: int, files: Files) -> int:
