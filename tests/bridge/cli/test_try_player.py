@@ -216,6 +216,27 @@ def test_what_is_collected(keys: str, collected: Collected, shown: str, seconds:
     assert done.seconds == seconds
 
 
+@pytest.mark.parametrize(
+    "keys, outcomes",
+    [
+        ("12# 3", [Collected("12"), Announced(), Collected("3")]),
+        ("12#3", [Collected("12"), Announced("digit"), Collected("3")]),
+        ([(0.0, "1"), (0.1, "2"), (1.0, "#"), (9.0, "3")], [Collected("12"), Announced(), Collected("3")]),
+        (
+            [(0.0, "1"), (0.1, "2"), (2.2, "#")],
+            [Collected("12"), Announced(), Collected("", finished=True)],
+        ),
+    ],
+)
+def test_a_hash_out_of_habit_is_no_answer(
+    keys: str | Sequence[tuple[float, str]], outcomes: list[Outcome]
+) -> None:
+    """As on a call."""
+    announce = Announce(prompt="hello")
+    ask = Collect(digits=1, first_timeout_s=30)
+    assert played(Collect(digits=2), announce, ask, HangUp(), keys=keys).outcomes == outcomes
+
+
 def test_speech_that_nobody_waits_for_is_not_heard() -> None:
     assert played(Collect(digits=1), HangUp(), keys="s1").outcomes == [Collected("1")]
 
