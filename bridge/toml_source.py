@@ -17,6 +17,7 @@ in it.
 from __future__ import annotations
 
 import re
+import stat
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any, Final, TypeAlias
 
 from bridge.config_tree import parse_toml, read_toml_text
 from bridge.errors import ConfigError
+from bridge.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,37 @@ class TomlSource:
     def line_of(self, key: str) -> int:
         """The line of `key`, or of the nearest table that it belongs in; 0 when nothing of it is there."""
         return line_of(self.lines, key)
+
+
+def sources_in(folder: Path) -> tuple[list[TomlSource], list[Problem]]:
+    """The ``*.toml`` of a folder that can be read, in the order of their names, and what is wrong with the others."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if _is_meant(path))
+    except OSError as error:
+        return [], [Problem(str(folder), 0, "", f"the folder cannot be read: {error.strerror}")]
+    sources, problems = [], []
+    for path in paths:
+        try:
+            _require_file(path)
+            sources.append(TomlSource.read(path))
+        except ConfigError as error:
+            problems.append(Problem.of(error))
+    return sources, problems
+
+
+def _is_meant(path: Path) -> bool:
+    """Not what editors leave beside a file that they have open."""
+    return path.suffix == ".toml" and not path.name.startswith(".")
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a pipe, say, which would be waited for."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # told by who reads it
+        return
+    if not stat.S_ISREG(mode):
+        raise ConfigError("is no file", source=str(path))
 
 
 def line_of(lines: dict[str, int], key: str) -> int:

@@ -20,12 +20,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bridge.config_tree import Section, mistakes
-from bridge.errors import ConfigError
 from bridge.flows.model import STEPS, Flow, FlowFile, Speaking, Step
 from bridge.problems import Problem
 from bridge.prompts.book import Defaults, faults_of, merged, specs_of
 from bridge.prompts.spec import Book, PromptSpec
-from bridge.toml_source import TomlSource
+from bridge.toml_source import TomlSource, sources_in
 
 S = TypeVar("S", bound=Section)
 
@@ -39,24 +38,15 @@ def read_flows(folder: Path) -> tuple[dict[str, Flow], Book, list[Problem]]:
     """
     flows: dict[str, Flow] = {}
     books: list[Book] = []
-    problems: list[Problem] = []
-    if not folder.is_dir():
-        problems.append(Problem(str(folder), 0, "", "is no folder"))
-    for path in sorted(folder.glob("*.toml")):
-        flow, book, found = _read_file(path)
+    sources, problems = sources_in(folder)
+    for source in sources:
+        flow, book, found = read_flow(source)
         problems += found
         books.append(book)
         if flow:
             flows[flow.name] = flow
     book, clashes = merged(*books)
-    return flows, book, [*problems, *clashes]
-
-
-def _read_file(path: Path) -> tuple[Flow | None, Book, list[Problem]]:
-    try:
-        return read_flow(TomlSource.read(path))
-    except ConfigError as error:
-        return None, Book(), [Problem.of(error)]
+    return flows, book, sorted([*problems, *clashes])
 
 
 def read_flow(source: TomlSource) -> tuple[Flow | None, Book, list[Problem]]:

@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import stat
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,14 +41,13 @@ from typing import Any, Final
 import msgspec
 
 from bridge.config_tree import Section, mistakes
-from bridge.errors import ConfigError
 from bridge.problems import Problem
 from bridge.prompts.prompt import fault_of_recording
 from bridge.prompts.sounds import SOUNDS
 from bridge.prompts.spec import Book, PromptSpec, Speed, Variant
 from bridge.prompts.spoken_forms import check_kind
 from bridge.prompts.template import faults_in, variables_in
-from bridge.toml_source import TomlSource
+from bridge.toml_source import TomlSource, sources_in
 
 __all__ = [
     "Book",
@@ -100,43 +98,21 @@ def read_book(folder: Path) -> tuple[Book, list[Problem]]:
     A prompt with a fatal problem is in the book as far as it can be read: for checks, not for calls. `file` of a
     spec is a whole path.
     """
-    try:
-        paths = sorted(path for path in folder.iterdir() if _is_prompt_file(path))
-    except OSError as error:
-        return Book(), [Problem(str(folder), 0, "", f"the folder cannot be read: {error.strerror}")]
-    if not paths:
+    sources, problems = sources_in(folder)
+    if not sources and not problems:
         nothing = "holds no prompt files, which end in .toml"
         return Book(), [Problem(str(folder), 0, "", nothing, fatal=False)]
-    read = [_read_file(path) for path in paths]
+    read = [_read_file(source) for source in sources]
     book, clashes = merged(*(book for book, _ in read))
-    return book, sorted([*(problem for _, problems in read for problem in problems), *clashes])
+    return book, sorted([*problems, *(problem for _, found in read for problem in found), *clashes])
 
 
-def _is_prompt_file(path: Path) -> bool:
-    """Not what editors leave beside a file that they have open."""
-    return path.suffix == ".toml" and not path.name.startswith(".")
-
-
-def _read_file(path: Path) -> tuple[Book, list[Problem]]:
-    if _is_no_file(path):
-        return Book(), [Problem(str(path), 0, "", "is no file")]
-    try:
-        source = TomlSource.read(path)
-    except ConfigError as error:
-        return Book(), [Problem.of(error)]
+def _read_file(source: TomlSource) -> tuple[Book, list[Problem]]:
     problems = [_problem(source, key, _told(source.tree, key, why)) for key, why in _mistakes_of_file(source)]
     specs, places, found = specs_of(source, defaults=_defaults(source.tree))
     if not specs and not problems and not found:
         problems.append(Problem(source.path, 0, "", "holds no prompts: write [prompts.NAME]", fatal=False))
     return Book(specs, places), [*problems, *found]
-
-
-def _is_no_file(path: Path) -> bool:
-    """Whether it is a pipe, say, which would be waited for."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:  # told by who reads it
-        return False
 
 
 def _mistakes_of_file(source: TomlSource) -> Iterator[tuple[str, str]]:

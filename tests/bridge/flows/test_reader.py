@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,23 @@ def test_a_prompt_of_two_flows_is_told_with_both_places(tmp_path: Path) -> None:
 
 
 def test_no_folder_is_told(tmp_path: Path) -> None:
-    assert read_flows(tmp_path / "flows")[2] == [Problem(str(tmp_path / "flows"), 0, "", "is no folder")]
+    (problem,) = read_flows(tmp_path / "flows")[2]
+    assert problem.source == str(tmp_path / "flows") and problem.fatal
+    assert "cannot be read" in problem.reason
+
+
+def test_what_is_no_file_of_the_author_is_told_or_left_alone_and_never_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "clinic.toml").write_text(CLINIC, "utf-8")
+    (tmp_path / ".#clinic.toml").symlink_to("somebody@host.4711")  # as Emacs leaves it beside what is open
+    (tmp_path / ".clinic.toml").write_text("half a", "utf-8")
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    flows, _, problems = read_flows(tmp_path)
+    assert list(flows) == ["clinic"]
+    assert [(Path(problem.source).name, problem.reason) for problem in problems] == [
+        ("folder.toml", "is no file"),
+        ("pipe.toml", "is no file"),
+    ]
 
 
 def test_an_empty_folder_holds_no_flows(tmp_path: Path) -> None:
