@@ -14,6 +14,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -152,9 +153,12 @@ def _present(kind: object) -> object:
 def _fields(kind: object) -> dict[str, object]:
     """The fields of the struct that `kind` is or may be; none for anything else."""
     member = _present(kind)
-    if isinstance(member, type) and issubclass(member, Struct):
-        return {field.encode_name: _present(field.type) for field in msgspec.structs.fields(member)}
-    return {}
+    return _fields_of(member) if isinstance(member, type) and issubclass(member, Struct) else {}
+
+
+@cache  # asked of every step of every flow, and slow: annotations are evaluated
+def _fields_of(struct: type[Struct]) -> dict[str, object]:
+    return {field.encode_name: _present(field.type) for field in msgspec.structs.fields(struct)}
 
 
 def _item(kind: object) -> object:
