@@ -8,7 +8,7 @@ Strategy of the detector:
 - How far a tone is off its frequency is read from how its phase moved since the window before. 20 ms are too short to
   tell 697 from 721 Hz by strength; by phase they are 90 degrees apart.
 - A key counts with the second window in a row that is right in share, twist and frequency. It is up when either tone
-  has been gone for two windows: a hole of 10 ms never is, a pause of 40 ms always.
+  has been gone for three windows: a hole of 20 ms, as a lost packet leaves it, never is, a pause of 40 ms always.
 - Whole packets of 20 ms are looked at, whatever the chunks: how the audio is cut makes no difference.
 
 Facts, from ITU-T Q.23 (frequencies) and Q.24, table A-1 (AT&T): tones of 40 ms and pauses of 40 ms count, tones under
@@ -114,13 +114,16 @@ TWIST_DB: Final = (-10.0, 6.0)
 MAX_OFF: Final = 0.024
 #: Windows in a row that are right.
 CONFIRMED_BY: Final = 2
-#: A tone this much softer than just before is gone; so many windows without it, and the key is up.
+#: A tone this much softer than just before is gone; where the window still holds the key and little else, it may only
+#: have been turned down, and is gone when it is much softer. So many windows without it, and the key is up.
 GONE_DB: Final = 9.0
-UP_AFTER: Final = 2
+TURNED_DOWN_DB: Final = 18.0
+UP_AFTER: Final = 3
 
 _MIN_POWER: Final = 10 ** (MIN_DBFS / 10)
 _MIN_TWIST, _MAX_TWIST = (10 ** (db / 10) for db in TWIST_DB)
 _GONE: Final = 10 ** (-GONE_DB / 10)
+_TURNED_DOWN: Final = 10 ** (-TURNED_DOWN_DB / 10)
 _NO_POWERS: Final = (0.0,) * 8
 _MAX_OFF_HZ: Final = tuple(hz * MAX_OFF for hz in _TONES_HZ)
 
@@ -192,7 +195,7 @@ class DtmfDetector:
         return self._take(between) + self._take(window)
 
     def _take(self, window: _Window) -> str:
-        if self._down is not None and not self._is_up(self._down, window.powers):
+        if self._down is not None and not self._is_up(self._down, window):
             return ""
         tones = window.tones
         if tones is None:
@@ -209,10 +212,11 @@ class DtmfDetector:
         self._down, self._strengths, self._missing = tones, (window.low, window.high), 0
         return KEYS[tones[0] * 4 + tones[1] - 4]
 
-    def _is_up(self, down: Tones, powers: Sequence[float]) -> bool:
+    def _is_up(self, down: Tones, window: _Window) -> bool:
         """Whether the key that was down no longer is. Its strength is followed: a line's level may drift."""
-        low, high = powers[down[0]], powers[down[1]]
-        if low < self._strengths[0] * _GONE or high < self._strengths[1] * _GONE:
+        low, high = window.powers[down[0]], window.powers[down[1]]
+        gone = _TURNED_DOWN if window.tones == down else _GONE
+        if low < self._strengths[0] * gone or high < self._strengths[1] * gone:
             self._missing += 1
         else:
             self._strengths, self._missing = (low, high), 0
