@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
@@ -105,13 +106,17 @@ def flow_problems(config: AgentConfig, flows: Mapping[str, Flow], source: str = 
 
 def masked_steps(flow: Flow) -> frozenset[str]:
     """The steps in which a key may be meant for a masked `gather`, there or later."""
-    masked = {name for name, step in flow.steps.items() if isinstance(step, Gather) and step.mask}
-    while more := {
-        name
-        for name, step in flow.steps.items()
-        if name not in masked and any(way.to in masked for way in step.exits())
-    }:
-        masked |= more
+    leading_to: defaultdict[str, list[str]] = defaultdict(list)
+    for name, step in flow.steps.items():
+        for way in step.exits():
+            leading_to[way.to].append(name)
+    waiting = [name for name, step in flow.steps.items() if isinstance(step, Gather) and step.mask]
+    masked: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in masked:
+            masked.add(name)
+            waiting += leading_to[name]
     return frozenset(masked)
 
 

@@ -95,7 +95,7 @@ async def a_message_that_the_disk_does_not_take_is_lost_alone(
     folder = telephone.folder()
     in_the_way(folder / "recordings")
     async with menu("voicemail", telephone.prompts, folder, at=CLOSED) as m:
-        speaks = Utterance.from_wav(caller_voice, Cue(after_bridge_silent_ms=400))
+        speaks = Utterance.from_wav(caller_voice, Cue(after_bridge_silent_ms=700))
         report = await m.stage.call(speaks, Press("#", NOW))
         stats = m.stage.server.runtime.stats
     assert hears(report.heard, "I did not hear anything. Goodbye.")

@@ -27,7 +27,7 @@ LINEAR: Final = "vonage"
 #: As soon as the bridge listens.
 NOW: Final = Cue(at_s=0.0)
 #: When the bridge has said what it has to say, and waits.
-ANSWERING: Final = Cue(after_bridge_silent_ms=700)
+ANSWERING: Final = Cue(after_bridge_silent_ms=1000)
 PIN: Final = "4321"
 
 
@@ -152,7 +152,7 @@ async def who_speaks_instead_gets_a_colleague(telephone: Telephone, caller_voice
 
 # -- the voicemail -----------------------------------------------------------------------------------------------------
 
-AFTER_THE_TONE: Final = Cue(after_bridge_silent_ms=400)
+AFTER_THE_TONE: Final = Cue(after_bridge_silent_ms=700)
 
 
 async def test_the_voicemail(
