@@ -2,8 +2,8 @@
 
 Strategy:
 
-- Data come as an API or a telephone gives them: ISO 8601, a decimal point, no thousands. What may mean two things
-  (``1,234``, ``03/04/2026``) is refused; whoever calls says it as it is then.
+- Data come as an API or a telephone gives them: ISO 8601, a decimal point. What may mean two things (``1,234``,
+  ``03/04/2026``) is refused; whoever calls says it as it is then. ``1,234.50`` can only mean one.
 - They go out as Babel writes them in the language, with Latin digits and names instead of signs: a voice reads
   "12.50 US dollars" the same way everywhere, and ``$12.50`` as it likes.
 - Nothing is rounded that is not money, and no date or time is moved to another zone.
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 _DECIMAL: Final = re.compile(r"([+-]?)([0-9]{1,15})(?:\.([0-9]{0,12}))?")
 _MAX_DIGITS: Final = 64
 _CODE: Final = "write its ISO 4217 code, as in money:USD"
-_BETWEEN_DIGITS: Final = re.compile(r"[\s.()/-]+")
+#: Thousands, lakhs and crores.
+_GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}")
+#: The plus of a telephone number is one of them: nobody says it.
+_BETWEEN_DIGITS: Final = re.compile(r"[\s.()/+-]+")
 _MINUS: Final = {
     "de": "minus", "en": "minus", "es": "menos", "fr": "moins", "hi": "माइनस", "it": "meno", "nl": "min",
     "pl": "minus", "pt": "menos", "ru": "минус", "sv": "minus",
@@ -129,8 +132,8 @@ def _text(value: object, _language: str) -> str:
     """As it is; what JSON has for it, for what is no text."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float) and abs(value) < 1e15:
+        return _plain_float(value + 0.0)  # of a negative zero, too
     if value is None:
         return ""
     return _words_of(value)
@@ -155,9 +158,18 @@ def _digits(value: object, language: str) -> str:
 
 def _decimal(value: object, kind: str) -> Decimal:
     text = _plain_float(value) if isinstance(value, float) else _words_of(value).strip()
+    text = _ungrouped(text)
     if not _DECIMAL.fullmatch(text):
         raise ValueError(f"{kind} wants a number of at most 15 digits, as in -3 or 12.50")
     return Decimal(text)
+
+
+def _ungrouped(text: str) -> str:
+    """Without the commas of thousands, where they cannot be a decimal one: there are more, or a point follows."""
+    whole, point, decimals = text.partition(".")
+    if _GROUPED.fullmatch(whole) and (point or whole.count(",") > 1):
+        return whole.replace(",", "") + point + decimals
+    return text
 
 
 def _plain_float(value: float) -> str:
@@ -186,17 +198,32 @@ def _number(value: object, language: str) -> str:
 def _money(value: object, code: str, language: str) -> str:
     from babel.numbers import format_currency, get_currency_precision
 
-    amount = _decimal(value, f"money:{code}")
+    amount = _decimal(_without_sign(value, code), f"money:{code}")
     amount = amount.quantize(Decimal(1).scaleb(-get_currency_precision(code)))
     whole = amount.to_integral_value()
     if amount == whole:  # "1 US dollar", where its cents would make it "1.00 US dollars"
-        amount, pattern = whole, "#,##0"
+        amount, pattern = whole, _locale(language).decimal_formats[None].pattern.partition(".")[0]
     else:
         pattern = None
     said = format_currency(
         abs(amount), code, pattern, _locale(language), currency_digits=pattern is None, format_type="name"
     )
     return _signed(amount, _without_gaps(said), language)
+
+
+def _without_sign(value: object, code: str) -> object:
+    """``$12.50`` and ``12.50 USD`` without what only says again which money it is."""
+    from babel.numbers import get_currency_symbol
+
+    if not isinstance(value, str):
+        return value
+    amount = value.strip()
+    for sign in (code, get_currency_symbol(code, "en")):
+        if amount != (bare := amount.removeprefix(sign).removesuffix(sign)):
+            return bare
+        if amount.startswith(f"-{sign}"):
+            return f"-{amount[1 + len(sign) :]}"
+    return amount
 
 
 def _moment(value: object) -> str:
