@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -39,11 +40,15 @@ class Messages:
     def __init__(self, folder: Path, stats: BridgeStats) -> None:
         self._folder, self._stats = folder, stats
 
-    async def keep(self, mulaw: bytes, *, call_id: str, step: str, at: datetime) -> str:
-        """Write a message (8 kHz mu-law) in a thread. Returns its path; empty when the disk did not take it."""
+    async def keep(self, mulaw: bytes, *, call_id: str, step: str, at: datetime, instead_of: str = "") -> str:
+        """Write a message (8 kHz mu-law) in a thread. Returns its path; empty when the disk did not take it.
+
+        Args:
+            instead_of: the path of one that this takes the place of: it goes when the new one is there.
+        """
         path = self._folder / name_of(call_id, step, at)
         try:
-            await asyncio.to_thread(_write, path, mulaw)
+            await asyncio.to_thread(_write, path, mulaw, instead_of)
         except OSError as error:
             self._stats.messages_lost += 1
             log.warning("call %s: a message is lost: %s: %s", call_id, path, error.strerror or error)
@@ -52,7 +57,7 @@ class Messages:
         return str(path)
 
 
-def _write(path: Path, mulaw: bytes) -> None:
+def _write(path: Path, mulaw: bytes, instead_of: str) -> None:
     """All of it or nothing: whoever looks into the folder finds no half message."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -62,3 +67,6 @@ def _write(path: Path, mulaw: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+    if instead_of and instead_of != str(path):
+        with suppress(OSError):  # then there are two, and nothing is lost
+            os.unlink(instead_of)

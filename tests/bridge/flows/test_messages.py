@@ -45,6 +45,16 @@ async def test_a_message_is_a_wav_and_there_is_no_half_of_it(tmp_path: Path) -> 
     assert (stats.messages_kept, stats.messages_lost) == (1, 0)
 
 
+async def test_a_message_may_take_the_place_of_another(tmp_path: Path) -> None:
+    messages = Messages(tmp_path, BridgeStats())
+    first = await messages.keep(SOUND, call_id="CA1", step="m", at=AT)
+    later = AT + timedelta(seconds=9)
+    second = await messages.keep(SOUND * 2, call_id="CA1", step="m", at=later, instead_of=first)
+    assert names_in(tmp_path) == [name_of("CA1", "m", later)]
+    again = await messages.keep(SOUND, call_id="CA1", step="m", at=later, instead_of=second)
+    assert (again, names_in(tmp_path)) == (second, [name_of("CA1", "m", later)])
+
+
 async def test_a_disk_that_says_no_is_one_warning_and_one_count(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
