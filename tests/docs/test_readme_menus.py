@@ -45,17 +45,17 @@ def test_each_command_in_its_order(tmp_path: Path) -> None:
             "BRIDGE_SERVER__PUBLIC_URL": f"http://127.0.0.1:{port}",
             "BRIDGE_CARRIERS__TWILIO__AUTH_TOKEN": "an-auth-token-for-tests",
         }
-        done = bridge(*checked, cwd=tmp_path, **env)
+        done = bridge(*checked, cwd=tmp_path, stdin=b"", **env)
         assert (done.returncode, done.stderr) == (0, "3 flows checked: nothing is wrong\n"), done.stdout
-        done = bridge(*drawn, cwd=tmp_path, **env)
+        done = bridge(*drawn, cwd=tmp_path, stdin=b"", **env)
         assert done.returncode == 0 and "press one" in done.stdout, done.stderr
-        done = bridge(*rendered, cwd=tmp_path, **env)
+        done = bridge(*rendered, cwd=tmp_path, stdin=b"", **env)
         assert done.returncode == 0, done.stderr
         done = bridge(*tried, "--pace", "100", cwd=tmp_path, stdin=b"2\n", **env)
         assert "opening hours" in done.stdout and (tmp_path / "flow.wav").exists(), done.stderr
         with started(*served, cwd=tmp_path, **env) as process:
             assert "listening" in next_line(process)
-            done = bridge(*reloaded, cwd=tmp_path, **env)
+            done = bridge(*reloaded, cwd=tmp_path, stdin=b"", **env)
             assert done.returncode == 0, done.stderr
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
