@@ -122,6 +122,7 @@ PURE = (
     "bridge.doctor.findings",
     "bridge.flows.actions",
     "bridge.flows.check",
+    "bridge.flows.check_given",
     "bridge.flows.check_ways",
     "bridge.flows.check_words",
     "bridge.flows.draw",

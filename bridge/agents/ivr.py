@@ -27,12 +27,12 @@ from msgspec import Struct
 from bridge.agents.loader import load_agent
 from bridge.config import AgentConfig, BargeInMode
 from bridge.config_flows import IVR
-from bridge.errors import CallEnded, CarrierError, LightningError
+from bridge.errors import CallEnded, CarrierError, LightningError, PromptError
 from bridge.flows import actions as do
 from bridge.flows.machine import run
 from bridge.flows.model import Flow, Gather
 from bridge.problems import Problem
-from bridge.prompts import apology
+from bridge.prompts import apology, load_prompt
 
 if TYPE_CHECKING:
     from bridge.call import Call
@@ -166,6 +166,8 @@ class FlowOnCall:
                 return await self._announce(action)
             case do.PlaySound():
                 return await self._play_sound(action)
+            case do.PlayMessage():
+                return await self._play_message(action)
             case do.Collect():
                 return await self._collect(action)
             case do.ForgetKeys():
@@ -212,6 +214,17 @@ class FlowOnCall:
         heard = await self._call.play(action.sound, for_s=action.seconds, barge_in=action.barge_in)
         return do.Announced(heard.by)
 
+    async def _play_message(self, action: do.PlayMessage) -> do.Announced:
+        if self._cut_already(action.barge_in):
+            return do.Announced("digit")
+        try:
+            message = await asyncio.to_thread(load_prompt, action.path)
+        except PromptError as error:
+            log.warning("call %s: a message is not heard: %s", self._call.id, error)
+            return do.Announced()
+        heard = await self._call.play(message, barge_in=action.barge_in)
+        return do.Announced(heard.by)
+
     def _cut_already(self, mode: BargeInMode) -> bool:
         return mode in _CUT_BY_KEYS and bool(self._call.digits)
 
@@ -235,7 +248,11 @@ class FlowOnCall:
             return do.Message()
         edition = call.edition
         path = await edition.messages.keep(
-            recording.audio, call_id=call.id, step=self._step, at=edition.now()
+            recording.audio,
+            call_id=call.id,
+            step=self._step,
+            at=edition.now(),
+            instead_of=action.instead_of,
         )
         return do.Message(path, round(recording.ms) if path else 0)
 

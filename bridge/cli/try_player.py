@@ -36,6 +36,7 @@ from bridge.flows.actions import (
     Message,
     NotConnected,
     Outcome,
+    PlayMessage,
     PlaySound,
     RunAgent,
     Running,
@@ -133,6 +134,9 @@ class Player:
                 return self._connect(to)
             case RunAgent(entrypoint):
                 self._screen.told(f"the agent {entrypoint} has the call, and gives it back")
+            case PlayMessage(path=path):
+                self._screen.told(f"the caller hears {path}")
+                return Announced()
             case ForgetKeys():
                 self._ahead.clear()
                 self._keyboard.forget()

@@ -3,6 +3,7 @@
 A flow is a generator: it yields an `Action` and is sent the `Outcome` that belongs to it.
 
     Announce  -> Announced        PlaySound -> Announced      Collect -> Collected     TakeMessage -> Message
+    PlayMessage -> Announced
     Fetch     -> Fetched          Connect   -> NotConnected   RunAgent -> Done         ForgetKeys  -> Done
     HangUp ends it. So does a caller who hangs up: then the generator is closed, whatever it was waiting for.
 """
@@ -51,6 +52,14 @@ class PlaySound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlayMessage:
+    """Play back what `TakeMessage` took; `path` is where that is."""
+
+    path: str
+    barge_in: BargeInMode = "digits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Collect:
     """Wait for keys. Those typed ahead count.
 
@@ -85,12 +94,14 @@ class TakeMessage:
         max_s: no longer than this.
         silence_s: so much silence ends it.
         finish_on: keys that end it.
+        instead_of: the path of the one that it takes the place of, when it was kept; empty is none.
     """
 
     beep: bool = True
     max_s: float = 120.0
     silence_s: float = 4.0
     finish_on: str = "#"
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +147,16 @@ class HangUp:
 
 
 Action: TypeAlias = (
-    Announce | PlaySound | Collect | ForgetKeys | TakeMessage | Fetch | Connect | RunAgent | HangUp
+    Announce
+    | PlaySound
+    | PlayMessage
+    | Collect
+    | ForgetKeys
+    | TakeMessage
+    | Fetch
+    | Connect
+    | RunAgent
+    | HangUp
 )
 
 # -- what came of it ---------------------------------------------------------------------------------------------------
@@ -151,9 +171,9 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The keys; whether a `finish_on` key ended it; whether the caller spoke instead."""
+    """The keys, which `repr` does not show; whether a `finish_on` key ended it; whether the caller spoke instead."""
 
-    keys: str = ""
+    keys: str = field(default="", repr=False)
     finished: bool = False
     spoke: bool = False
 

@@ -18,9 +18,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bridge.flows import hours
+from bridge.flows.check_given import check_given
 from bridge.flows.check_ways import check_ways, did_you_mean
 from bridge.flows.check_words import check_words
-from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Webhook
+from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Play, Record, Webhook
 from bridge.flows.origins import allowed_host
 from bridge.flows.values import variables_in
 from bridge.problems import Problem
@@ -51,8 +52,9 @@ def check(
         webhook_hosts: as in ``[flows]`` of the configuration.
         environ: names of the variables of the environment.
     """
-    problems = [*check_ways(flow), *check_words(flow, book, SOUNDS | _BUNDLED), *_check_hours(flow)]
-    masked = {step.into for step in flow.steps.values() if isinstance(step, Gather) and step.mask}
+    problems = [*check_ways(flow), *check_words(flow, book, SOUNDS | _BUNDLED), *check_given(flow, book)]
+    problems += _check_hours(flow)
+    hidden = _hidden(flow)
     for name, step in flow.steps.items():
         match step:
             case Menu():
@@ -62,13 +64,21 @@ def check(
             case Condition():
                 found = _of_condition(flow, step)
             case Webhook():
-                found = _of_webhook(step, webhook_hosts, environ, masked)
+                found = _of_webhook(step, webhook_hosts, environ, hidden)
             case Agent():
                 found = _of_agent(step, agent_fault)
+            case Play():
+                found = _of_play(flow, step)
             case _:
                 continue
         problems += [flow.problem(f"steps.{name}.{key}", why, fatal=fatal) for key, why, fatal in found]
     return sorted(set(problems))
+
+
+def _hidden(flow: Flow) -> set[str]:
+    """The variables that no log may show, but for those that `set` makes of them."""
+    masked = {step.into for step in flow.steps.values() if isinstance(step, Gather) and step.mask}
+    return masked.union(*(step.private for step in flow.steps.values() if isinstance(step, Webhook)))
 
 
 def _check_hours(flow: Flow) -> Iterator[Problem]:
@@ -114,7 +124,7 @@ def _of_condition(flow: Flow, step: Condition) -> Found:
 
 
 def _of_webhook(
-    step: Webhook, hosts: Sequence[str], environ: Container[str], masked: Container[str]
+    step: Webhook, hosts: Sequence[str], environ: Container[str], hidden: Container[str]
 ) -> Found:
     if reason := allowed_host(step.url, hosts):
         yield "url", reason, True
@@ -126,18 +136,27 @@ def _of_webhook(
             reason = f"`{name}` is not in `take`{did_you_mean(name, step.take)}"
             yield f"private[{number}]", reason, True
     if step.bearer_env and step.bearer_env not in environ:
-        yield "bearer_env", f"{step.bearer_env} is not set here: requests will have no token", False
-    yield from _of_what_is_told(step, masked)
+        yield "bearer_env", f"{step.bearer_env} is not set here: without its token nothing is asked", False
+    yield from _of_what_is_told(step, hidden)
 
 
-def _of_what_is_told(step: Webhook, masked: Container[str]) -> Found:
+def _of_what_is_told(step: Webhook, hidden: Container[str]) -> Found:
     """Addresses end up in the logs of servers and proxies."""
     told = [("url", name) for name in variables_in(step.url)]
     told += [(f"send[{number}]", name) for number, name in enumerate(step.send) if step.method == "GET"]
     for key, name in told:
-        if name in masked:
-            reason = f"puts `{name}`, which is masked, into an address that servers log; send it with POST"
+        if name in hidden:
+            reason = (
+                f"puts `{name}`, which no log may show, into an address that servers log; send it with POST"
+            )
             yield key, reason, False
+
+
+def _of_play(flow: Flow, step: Play) -> Found:
+    messages = [other.into for other in flow.steps.values() if isinstance(other, Record)]
+    if step.message and step.message not in messages:
+        mend = did_you_mean(step.message, messages, "a message is what a `record` keeps")
+        yield "message", f"no `record` has `{step.message}` as its `into`{mend}", True
 
 
 def _of_agent(step: Agent, agent_fault: Callable[[Agent], str]) -> Found:

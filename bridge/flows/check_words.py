@@ -9,11 +9,11 @@ Strategy:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from bridge.flows.check_ways import did_you_mean
-from bridge.flows.model import Condition, Flow, Gather, Record, Set, Speaking, Step, Transfer, Webhook
+from bridge.flows.model import Agent, Condition, Flow, Play, Set, Speaking, Step, Transfer, Webhook
 from bridge.flows.values import variables_in
 from bridge.problems import Problem
 from bridge.prompts.book import Book
@@ -50,14 +50,14 @@ def _unknown_prompts(
 def _unfilled_sounds(flow: Flow, name: str, step: Step, book: Book) -> Iterator[Problem]:
     """What is played and not said is played as it is."""
     for key, prompt in step.prompts():
-        if key in ("sound", "hold") and (names := _variables_of(book, prompt)):
+        if key in ("sound", "hold") and (names := variables_of(book, prompt)):
             reason = (
                 f"`{prompt}` is to be filled in with {{{names[0]}}}, which only a step that says it can do"
             )
             yield flow.problem(f"steps.{name}.{key}", reason)
 
 
-def _variables_of(book: Book, prompt: str) -> list[str]:
+def variables_of(book: Book, prompt: str) -> list[str]:
     """The variables of a prompt, in all its languages."""
     spec = book.specs.get(prompt)
     texts = [variant.text for variant in spec.variants()] if spec else []
@@ -71,7 +71,9 @@ def _unknown_languages(flow: Flow, book: Book) -> Iterator[Problem]:
     there = {*(spec.language for spec in specs), *(code for spec in specs for code in spec.in_)}
     for name, step in flow.steps.items():
         wanted = step.values.get("language") if isinstance(step, Set) else None
-        if isinstance(wanted, str) and wanted and not there & {wanted, wanted.partition("-")[0], ""}:
+        if not isinstance(wanted, str) or not wanted or variables_in(wanted):
+            continue
+        if not there & {wanted, wanted.partition("-")[0], ""}:
             reason = f'nothing that is said here is in "{wanted}"{did_you_mean(wanted, sorted(there))}'
             yield flow.problem(f"steps.{name}.values.language", reason, fatal=False)
 
@@ -88,38 +90,43 @@ def _said(flow: Flow, name: str, step: Step) -> Iterator[str]:
 def _unknown_variables(flow: Flow, book: Book) -> Iterator[Problem]:
     known = {*OF_THE_CALL, *flow.file.variables}
     for step in flow.steps.values():
-        known.update(_given(step))
+        known.update(step.gives())
     for name, step in flow.steps.items():
-        for key, variable in (*_used(step), *_used_in_prompts(flow, name, step, book)):
+        for key, variable in (*used(step), *_used_in_prompts(flow, name, step, book)):
             if variable not in known:
                 mend = did_you_mean(variable, sorted(known), "no step and no [variables] gives it a value")
                 yield flow.problem(f"steps.{name}.{key}", f"there is no variable `{variable}`{mend}")
 
 
-def _given(step: Step) -> Iterable[str]:
-    """The variables that a step gives a value."""
-    match step:
-        case Gather(into=into) | Record(into=into):
-            return [into]
-        case Set(values=values):
-            return values
-        case Webhook(take=take):
-            return take
-    return ()
-
-
-def _used(step: Step) -> Iterator[tuple[str, str]]:
-    """The variables that a step needs, each with the key that names it."""
+def used(step: Step) -> Iterator[tuple[str, str]]:
+    """The variables that a step names besides those of what it says, each with the key."""
     match step:
         case Condition(cases=cases):
             for number, case in enumerate(cases):
                 if case.variable:
                     yield f"cases[{number}].variable", case.variable
+        case Play(message=str(message)):
+            yield "message", message
         case Transfer(to=to):
             yield from (("to", name) for name in variables_in(to))
         case Webhook(url=url, send=send):
             yield from (("url", name) for name in variables_in(url))
             yield from ((f"send[{number}]", name) for number, name in enumerate(send))
+        case Set(values=values):
+            yield from ((f"values.{key}", name) for key, value in values.items() for name in _named_in(value))
+        case Agent(options=options):
+            yield from (
+                (f"options.{key}", name) for key, value in options.items() for name in _named_in(value)
+            )
+
+
+def _named_in(value: object) -> Iterator[str]:
+    """The variables in all text of a value, however deep."""
+    if isinstance(value, str):
+        yield from variables_in(value)
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _named_in(item)
 
 
 def _used_in_prompts(flow: Flow, name: str, step: Step, book: Book) -> Iterator[tuple[str, str]]:
@@ -127,7 +134,7 @@ def _used_in_prompts(flow: Flow, name: str, step: Step, book: Book) -> Iterator[
         return
     texts = [("text", flow.prompt_of(name))] if step.text else []
     for key, prompt in (*texts, *step.prompts()):
-        yield from ((key, variable) for variable in _variables_of(book, prompt))
+        yield from ((key, variable) for variable in variables_of(book, prompt))
 
 
 # -- what nobody uses --------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from bridge.flows.actions import (
     Message,
     NotConnected,
     Outcome,
+    PlayMessage,
     PlaySound,
     RunAgent,
     Running,
@@ -59,7 +60,7 @@ from bridge.flows.model import (
     Value,
     Webhook,
 )
-from bridge.flows.values import Variables, equals, number_of, taken
+from bridge.flows.values import Variables, filled_in, passes, plus, taken
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,6 +120,8 @@ class _Machine:
         self._now = now
         self._note = note
         self._steps_without_wait = 0
+        #: Paths of what was recorded: nothing else is played as a message, or replaced.
+        self._messages: set[str] = set()
 
     def run(self) -> Running:
         """All of it."""
@@ -147,13 +150,14 @@ class _Machine:
             case Condition():
                 return self._decide(step)
             case Set():
-                self._variables |= Variables(step.values)
+                self._set(step)
             case Webhook():
                 return (yield from self._fetch(step))
             case Transfer():
                 return (yield from self._connect(step))
             case Agent():
-                yield from self._told(RunAgent(step.entrypoint, step.options), Done)
+                options = filled_in(step.options, self._variables)
+                yield from self._told(RunAgent(step.entrypoint, options), Done)
         following: str | None = getattr(step, "next", None)  # `hang_up` has none
         return following
 
@@ -173,9 +177,17 @@ class _Machine:
         return (yield from self._told(announce, Announced))
 
     def _play(self, step: Play) -> Next:
-        sound = PlaySound(sound=step.sound, seconds=step.seconds, barge_in=step.barge_in)
-        yield from self._told(sound, Announced)
+        if step.sound:
+            sound = PlaySound(sound=step.sound, seconds=step.seconds, barge_in=step.barge_in)
+            yield from self._told(sound, Announced)
+        elif path := self._message(step.message):
+            yield from self._told(PlayMessage(path=path, barge_in=step.barge_in), Announced)
         return step.next
+
+    def _message(self, name: str | None) -> str:
+        """Where the message of a variable is; empty when that holds none."""
+        path = self._variables.get(name) if name else None
+        return path if isinstance(path, str) and path in self._messages else ""
 
     def _apologise(self, why: str) -> Next:
         self._note(why)
@@ -261,6 +273,8 @@ class _Machine:
     def _answered(self, step: Asking, keys: str) -> str | None:
         """Where `keys` lead; None when they are of no use."""
         if isinstance(step, Menu):
+            if step.into and keys in step.choices:
+                self._variables[step.into] = keys
             return step.choices.get(keys)
         if not isinstance(step, Gather) or len(keys) < step.min_digits:
             return None
@@ -272,13 +286,24 @@ class _Machine:
     def _record(self, step: Record) -> Next:
         yield from self._told(ForgetKeys(), Done)
         take = TakeMessage(
-            beep=step.beep, max_s=step.max_s, silence_s=step.silence_s, finish_on=step.finish_on
+            beep=step.beep,
+            max_s=step.max_s,
+            silence_s=step.silence_s,
+            finish_on=step.finish_on,
+            instead_of=self._message(step.into),
         )
         message = yield from self._told(take, Message)
+        self._messages.add(message.path)
         self._variables[step.into] = message.path
         return step.next if message.path else step.otherwise or step.next
 
     # -- what is decided -----------------------------------------------------------------------------------------------
+
+    def _set(self, step: Set) -> None:
+        for name, value in step.values.items():
+            self._variables.put(name, self._variables.filled(value) if isinstance(value, str) else value)
+        for name, more in step.add.items():
+            self._variables[name] = plus(self._variables.get(name), more)
 
     def _decide(self, step: Condition) -> str:
         return next((case.next for case in step.cases if self._holds(case)), step.otherwise)
@@ -287,17 +312,7 @@ class _Machine:
         if case.hours:
             hours = self._flow.file.hours[case.hours]
             return is_open(hours, self._flow.file.time_zone, self._now())
-        value = self._variables.get(case.variable)
-        if case.present is not None:
-            return bool(value) == case.present
-        if case.equals is not None:
-            return equals(value, case.equals)
-        if case.one_of is not None:
-            return any(equals(value, wanted) for wanted in case.one_of)
-        number = number_of(value)
-        above = case.above is None or (number is not None and number > case.above)
-        below = case.below is None or (number is not None and number < case.below)
-        return above and below
+        return passes(self._variables.get(case.variable), case)
 
     # -- what others are asked -----------------------------------------------------------------------------------------
 

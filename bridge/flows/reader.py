@@ -20,10 +20,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bridge.config_tree import Section, mistakes
-from bridge.flows.model import STEPS, Flow, FlowFile, Speaking, Step
+from bridge.flows.model import STEPS, Flow, FlowFile, Gather, Speaking, Step
 from bridge.problems import Problem
 from bridge.prompts.book import Defaults, faults_of, merged, specs_of
 from bridge.prompts.spec import Book, PromptSpec
+from bridge.prompts.template import variables_in
 from bridge.toml_source import TomlSource, sources_in
 
 S = TypeVar("S", bound=Section)
@@ -159,13 +160,28 @@ def _book(
     specs, places, problems = specs_of(source, defaults=said)
     found.problems += problems
     texts, places_of_texts = {}, {}
+    keys = _typed(file, steps)
     for step_name, step in steps.items():
         if isinstance(step, Speaking) and step.text:
             prompt, key = f"{name}.{step_name}", f"steps.{step_name}.text"
-            spec = PromptSpec(text=step.text, voice=said.voice, language=said.language, speed=said.speed)
-            for _, reason in faults_of(prompt, spec):
-                found.add(key, reason)
+            kinds = {variable: "digits" for variable in variables_in(step.text) if variable in keys}
+            spec = PromptSpec(
+                text=step.text,
+                voice=said.voice,
+                language=said.language,
+                speed=said.speed,
+                variables={**kinds, **step.variables},
+            )
+            for at, reason in faults_of(prompt, spec):
+                found.add(f"steps.{step_name}.{at}" if at.startswith("variables.") else key, reason)
             texts[prompt], places_of_texts[prompt] = spec, (source.path, source.line_of(key))
     book, clashes = merged(Book(specs, places), Book(texts, places_of_texts))
     found.problems += clashes
     return book
+
+
+def _typed(file: FlowFile | None, steps: Mapping[str, Step]) -> set[str]:
+    """The variables that hold what callers typed, and never anything else."""
+    typed = {step.into for step in steps.values() if isinstance(step, Gather)}
+    others = (step.gives() for step in steps.values() if not isinstance(step, Gather))
+    return typed.difference(file.variables if file else (), *others)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 import msgspec
 
 from bridge.config import BargeInMode
 from bridge.config_tree import Section
-from bridge.flows.fields import Count, PromptId, Seconds, StepName
+from bridge.flows.fields import Count, PromptId, Seconds, StepName, VariableName
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -52,6 +52,14 @@ class Step(Section, frozen=True, kw_only=True):
         """Ids of what it says, each with the key that names it."""
         yield from ()
 
+    def gives(self, by: str = "") -> Collection[str]:
+        """The variables that it gives a value; where one of its exits leads, `by` its key: those that have one."""
+        return ()
+
+    def drops(self) -> Collection[str]:
+        """The variables whose value of before is gone, whatever comes of the step."""
+        return ()
+
 
 class Speaking(Step, frozen=True, kw_only=True):
     """A step that says something, at its beginning."""
@@ -60,6 +68,9 @@ class Speaking(Step, frozen=True, kw_only=True):
     prompt: PromptId = ""
     #: Instead of a prompt; may hold {variables}.
     text: str = ""
+    #: How variables of `text` are said, as in a prompt file: `digits`, `number`, `date`, `time`, `money:USD`. What was
+    #: typed in a `gather` is said as digits by default.
+    variables: dict[VariableName, str] = {}
     #: What cuts it short. `off`: nothing does.
     barge_in: BargeInMode = "digits"
     #: Whether it makes no sense without a word.
@@ -74,6 +85,11 @@ class Speaking(Step, frozen=True, kw_only=True):
             yield "text", "is there beside `prompt`, and only one can be said: take one of them out"
         elif self.must_speak and not (self.prompt or self.text):
             yield "", "says nothing: give it a `text`, or a `prompt` by its id"
+        elif self.variables and not self.text:
+            yield (
+                "variables",
+                "say how a `text` is said, which is not there; those of a prompt stand with the prompt",
+            )
 
 
 class Asking(Speaking, frozen=True, kw_only=True):

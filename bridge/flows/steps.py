@@ -11,7 +11,7 @@ Strategy:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta
@@ -39,11 +39,13 @@ class Say(Speaking, frozen=True, kw_only=True):
 
 
 class Play(Step, frozen=True, kw_only=True):
-    """Play a recording or one of the sounds that are always there, once or for a while."""
+    """Play a recording or one of the sounds that are always there, once or for a while; or the caller's own message."""
 
     do: ClassVar[str] = "play"
     #: A recorded prompt by its id, or `hold_music`, `comfort_noise`, `ringback`, `beep`, `silence`.
-    sound: PromptId
+    sound: PromptId = ""
+    #: Instead of a sound: the variable of a `record`, whose message the caller hears again.
+    message: VariableName | None = None
     #: Over and over for so long; 0 is once.
     seconds: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     #: What cuts it short. `off`: nothing does.
@@ -59,7 +61,14 @@ class Play(Step, frozen=True, kw_only=True):
             yield End()
 
     def prompts(self) -> Iterator[tuple[str, str]]:
-        yield "sound", self.sound
+        if self.sound:
+            yield "sound", self.sound
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if bool(self.sound) == bool(self.message):
+            yield "", "needs one of `sound` and `message`"
+        elif self.message and self.seconds:
+            yield "seconds", "are of a `sound`: a message is played once"
 
 
 class Menu(Asking, frozen=True, kw_only=True):
@@ -68,11 +77,16 @@ class Menu(Asking, frozen=True, kw_only=True):
     do: ClassVar[str] = "menu"
     #: Which keys lead where; several keys are a choice, too.
     choices: Annotated[dict[Key, StepName], Meta(min_length=1)]
+    #: The variable that keeps the choice, for those that lead to the same step.
+    into: VariableName | None = None
 
     def exits(self) -> Iterator[Exit]:
         for key, to in self.choices.items():
             yield Exit(f"choices.{key}", to, key)
         yield from self._exits()
+
+    def gives(self, by: str = "choices") -> Collection[str]:
+        return [self.into] if self.into and by.startswith("choices") else ()
 
 
 class Gather(Asking, frozen=True, kw_only=True):
@@ -95,6 +109,9 @@ class Gather(Asking, frozen=True, kw_only=True):
     def exits(self) -> Iterator[Exit]:
         yield Exit("next", self.next, "done")
         yield from self._exits()
+
+    def gives(self, by: str = "next") -> Collection[str]:
+        return [self.into] if by == "next" else ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
         yield from super().faults()
@@ -129,6 +146,9 @@ class Record(Speaking, frozen=True, kw_only=True):
     def ends(self) -> Iterator[End]:
         if not self.next:
             yield End("recorded" if self.otherwise else "")
+
+    def gives(self, by: str = "") -> Collection[str]:
+        return [self.into]
 
 
 class Case(Section, frozen=True, kw_only=True):
@@ -185,18 +205,39 @@ class Condition(Step, frozen=True, kw_only=True):
             if fault := case.fault():
                 yield f"cases[{number}]", fault
 
+    def gives(self, by: str = "") -> Collection[str]:
+        """Nothing, but what was found to have a value has one: by the case that leads on, or by those before it."""
+        asked = [f"cases[{number}].next" for number in range(len(self.cases))]
+        before = self.cases[: asked.index(by)] if by in asked else self.cases if by else []
+        given = {case.variable for case in before if case.present is False}
+        if by in asked and not ((case := self.cases[asked.index(by)]).hours or case.present is False):
+            given.add(case.variable)
+        return given
+
 
 class Set(Step, frozen=True, kw_only=True):
-    """Give variables values. `language` chooses the language of what is said from now on."""
+    """Give variables values, or count. `language` chooses the language of what is said from now on."""
 
     do: ClassVar[str] = "set"
     waits: ClassVar[bool] = False
-    #: Variable = value.
-    values: Annotated[dict[VariableName, Datum], Meta(min_length=1)]
+    #: Variable = value; text may hold {variables}.
+    values: dict[VariableName, Datum] = {}
+    #: Variable = number that is added to it; what is no number before counts as 0.
+    add: dict[VariableName, Annotated[int | float, Meta(description="a number")]] = {}
     next: StepName
 
     def exits(self) -> Iterator[Exit]:
         yield Exit("next", self.next)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if not (self.values or self.add):
+            yield "", 'changes nothing: give it values = { name = "..." }, or add = { name = 1 }'
+        for name in self.add:
+            if name in self.values:
+                yield f"add.{name}", "is in `values`, too: take one of them out"
+
+    def gives(self, by: str = "") -> Collection[str]:
+        return [*self.values, *self.add]
 
 
 class Webhook(Step, frozen=True, kw_only=True):
@@ -245,6 +286,12 @@ class Webhook(Step, frozen=True, kw_only=True):
         if self.hold:
             yield "hold", self.hold
 
+    def gives(self, by: str = "next") -> Collection[str]:
+        return () if by == "otherwise" else self.take
+
+    def drops(self) -> Collection[str]:
+        return self.take
+
 
 class Transfer(Speaking, frozen=True, kw_only=True):
     """Connect the caller elsewhere; what is said before it cannot be interrupted by default."""
@@ -272,7 +319,7 @@ class Agent(Speaking, frozen=True, kw_only=True):
     do: ClassVar[str] = "agent"
     #: An async function of a call.
     entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$", description='"module:function"')]
-    #: What it is told, as `[agent.options]`.
+    #: What it is told, as `[agent.options]`; text may hold {variables}.
     options: dict[str, Any] = {}
     next: StepName | None = None
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from bridge.carriers.markup import plain
-from bridge.flows.model import Value
+from bridge.flows.model import Case, Value
 
 #: What JSON holds, once decoded.
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
@@ -48,6 +48,12 @@ class Variables(dict[str, Value]):
 
     def __repr__(self) -> str:
         return repr({name: Masked() if name in self.private else value for name, value in self.items()})
+
+    def put(self, name: str, value: Value) -> None:
+        """Give `name` a value; what private ones went into is private, too."""
+        if isinstance(value, Masked):
+            self.private.add(name)
+        self[name] = kept(value)
 
     def only(self, names: Iterable[str]) -> Variables:
         """A copy of those among `names` that have a value."""
@@ -81,6 +87,19 @@ class Variables(dict[str, Value]):
         return Masked(text) if name in self.private else text
 
 
+def filled_in(options: Mapping[str, Any], variables: Variables) -> dict[str, Any]:
+    """`options` with the variables of all text in it, however deep."""
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return variables.filled(value)
+        if isinstance(value, list):
+            return [filled(item) for item in value]
+        return filled_in(value, variables) if isinstance(value, dict) else value
+
+    return {key: filled(value) for key, value in options.items()}
+
+
 def kept(value: Value) -> Value:
     """`value` as a variable may have it."""
     return plain(value, MAX_VALUE_CHARS) if isinstance(value, str) else value
@@ -110,6 +129,15 @@ def number_of(value: Value | None) -> int | float | None:
     return None if isinstance(value, bool) else value
 
 
+def plus(value: Value | None, more: int | float) -> int | float:
+    """The sum; what is no number counts as 0, and one that is too large for sums stays as it is."""
+    number = number_of(value) or 0
+    try:
+        return round(number + more, 9)  # 0.1 + 0.2 is 0.3 to whoever compares it
+    except OverflowError:
+        return number
+
+
 def equals(value: Value | None, wanted: Value) -> bool:
     """Whether a variable's value is `wanted`, whose type says how they are compared."""
     if value is None:
@@ -117,6 +145,20 @@ def equals(value: Value | None, wanted: Value) -> bool:
     if isinstance(wanted, int | float) and not isinstance(wanted, bool):
         return number_of(value) == wanted
     return text_of(value).strip() == text_of(wanted).strip()
+
+
+def passes(value: Value | None, case: Case) -> bool:
+    """Whether a variable's value passes the test of `case`."""
+    if case.present is not None:
+        return bool(value) == case.present
+    if case.equals is not None:
+        return equals(value, case.equals)
+    if case.one_of is not None:
+        return any(equals(value, wanted) for wanted in case.one_of)
+    number = number_of(value)
+    above = case.above is None or (number is not None and number > case.above)
+    below = case.below is None or (number is not None and number < case.below)
+    return above and below
 
 
 def taken(body: Json, path: str) -> Value | None:

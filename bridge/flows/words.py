@@ -7,6 +7,7 @@ from bridge.flows.model import (
     Condition,
     Flow,
     Gather,
+    Menu,
     Play,
     Record,
     Set,
@@ -43,7 +44,13 @@ def _said(flow: Flow, name: str, book: Book) -> str:
 def _done(step: Step) -> str:
     match step:
         case Play():
-            return f"{step.sound} for {step.seconds:g} s" if step.seconds else step.sound
+            return (
+                f"{step.sound} for {step.seconds:g} s"
+                if step.seconds
+                else step.sound or f"{{{step.message}}}"
+            )
+        case Menu():
+            return f"into {step.into}" if step.into else ""
         case Gather():
             return f"{_digits(step)} into {step.into}{', masked' if step.mask else ''}"
         case Record():
@@ -51,7 +58,8 @@ def _done(step: Step) -> str:
         case Condition():
             return ""
         case Set():
-            return ", ".join(f"{variable} = {value}" for variable, value in step.values.items())
+            values = [f"{variable} = {value}" for variable, value in step.values.items()]
+            return ", ".join([*values, *(f"{variable} {more:+g}" for variable, more in step.add.items())])
         case Webhook():
             return f"{step.method} {step.url}"
         case Transfer():

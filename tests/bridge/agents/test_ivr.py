@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.agents.ivr import HOLD_AFTER_S, IvrOptions, flow_problems, ivr, masked_steps
+from bridge.agents.ivr import HOLD_AFTER_S, FlowOnCall, IvrOptions, flow_problems, ivr, masked_steps
 from bridge.agents.loader import fault_of, load_agent
 from bridge.call import Call
-from bridge.config import AgentConfig
+from bridge.config import AgentConfig, BargeInMode
 from bridge.errors import CallEnded, ConfigError, LightningError, Unauthorized
-from bridge.flows.actions import Fetch, Fetched
+from bridge.flows.actions import Announced, Fetch, Fetched, PlayMessage
 from bridge.flows.library import Edition
 from bridge.flows.model import Agent, Flow, Gather, HangUp, Menu, Play, Say, Step, Webhook
 from bridge.flows.webhook import WebhookClient
@@ -23,12 +24,15 @@ from bridge.prompts import apology
 from bridge.prompts.book import Book, PromptSpec
 from bridge.prompts.shelf import Shelf
 from bridge.prompts.sounds import sound
+from telephony_codecs.formats import MULAW_8K
+from telephony_codecs.wav import wav_bytes
 from tests.support import agents
 from tests.support.call import Scene, build_call
 from tests.support.flow_script import flow_of
 from tests.support.virtual_time import virtual
 
 END = HangUp()
+SPOKEN = b"\x31" * 480
 FLOWS = {"clinic": flow_of("end", end=END), "bank": flow_of("end", end=END)}
 
 
@@ -182,6 +186,28 @@ async def test_an_agent_of_a_step_has_its_own_options_and_the_flow_goes_on() -> 
     assert agents.log.pop(scene.call.id) == [{"table": 7}]
     assert scene.call.options == before
     assert sound("beep").audio in scene.audio
+
+
+@pytest.mark.parametrize("barge_in, by", [("digits", "digit"), ("off", "")])
+async def test_a_message_that_cannot_be_read_is_not_heard_and_the_flow_goes_on(
+    tmp_path: Path, barge_in: BargeInMode, by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = build_call()
+    scene.press("1")
+    on_it = FlowOnCall(scene.call, FLOWS["clinic"])
+    action = PlayMessage(path=str(tmp_path / "gone.wav"), barge_in=barge_in)
+    assert await on_it._do(action) == Announced(by)
+    assert ("a message is not heard" in caplog.text) == (by == "")
+    scene.close()
+
+
+async def test_a_message_is_heard(tmp_path: Path) -> None:
+    scene = build_call()
+    path = tmp_path / "message.wav"
+    path.write_bytes(wav_bytes(MULAW_8K, SPOKEN))
+    assert await FlowOnCall(scene.call, FLOWS["clinic"])._do(PlayMessage(path=str(path))) == Announced()
+    assert SPOKEN in scene.audio
+    scene.close()
 
 
 def refuses(number: int, synthesis: Synthesis) -> None:

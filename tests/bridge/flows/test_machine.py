@@ -9,6 +9,7 @@ import pytest
 
 from bridge.flows import machine
 from bridge.flows.actions import (
+    Announce,
     Announced,
     Collect,
     Collected,
@@ -20,6 +21,7 @@ from bridge.flows.actions import (
     HangUp,
     Message,
     NotConnected,
+    PlayMessage,
     PlaySound,
     RunAgent,
     TakeMessage,
@@ -28,6 +30,7 @@ from bridge.flows.model import (
     Agent,
     Case,
     Condition,
+    Flow,
     Gather,
     Hours,
     Menu,
@@ -37,6 +40,7 @@ from bridge.flows.model import (
     Set,
     Step,
     Transfer,
+    Value,
     Webhook,
 )
 from bridge.flows.model import HangUp as HangUpStep
@@ -466,6 +470,109 @@ def test_a_transfer_that_fails(otherwise: str | None, script: Script, wanted: li
 
 def test_nobody_is_transferred_to_nowhere() -> None:
     assert reached(Transfer(to="{nobody}", otherwise="back"), [], "back") == "back"
+
+
+# -- counting, keeping, handing on -------------------------------------------------------------------------------------
+
+
+def ended_with(flow: Flow, script: Script, **variables: Value) -> dict[str, str]:
+    """The variables, as text, when a flow says its last prompt ``bye``; its step of that name must say so."""
+    running = machine.run(flow, variables, lambda: NOON, lambda _: None)
+    action = next(running)
+    for wanted, outcome in script:
+        assert action == wanted
+        action = running.send(outcome)
+    assert isinstance(action, Announce) and action.prompt == "bye"
+    return dict(action.variables)
+
+
+BYE = HangUpStep(prompt="bye")
+
+
+@pytest.mark.parametrize(
+    "before, add, after",
+    [
+        (None, 1, "1"),
+        (2, 1, "3"),
+        ("7", -1, "6"),
+        ("007", 1, "8"),
+        (0.1, 0.2, "0.3"),
+        ("seven", 1, "1"),
+        (True, 1, "1"),
+        ("9" * 400, 0.5, "9" * 400),
+    ],
+)
+def test_what_is_counted(before: Value | None, add: float, after: str) -> None:
+    given = {} if before is None else {"x": before}
+    flow = flow_of("it", {"variables": given}, it=Set(add={"x": add}, next="bye"), bye=BYE)
+    assert ended_with(flow, [])["x"] == after
+
+
+def test_so_many_rounds_and_no_more() -> None:
+    flow = flow_of(
+        "ask",
+        ask=Say(prompt="again", next="count"),
+        count=Set(add={"rounds": 1}, next="enough"),
+        enough=Condition(cases=[Case(variable="rounds", below=3, next="ask")], otherwise="bye"),
+        bye=BYE,
+    )
+    rounds = [(say("again", variables={"rounds": str(n)} if n else {}), HEARD) for n in range(3)]
+    assert ended_with(flow, rounds)["rounds"] == "3"
+
+
+def test_a_value_may_be_made_of_others() -> None:
+    step = Set(values={"number": "{caller}", "greeting": "Hi {{{name}}}{nobody}", "n": 7}, next="bye")
+    found = ended_with(flow_of("it", it=step, bye=BYE), [], caller="+1555", name="Ada")
+    assert (found["number"], found["greeting"], found["n"]) == ("+1555", "Hi {Ada}", "7")
+
+
+def test_what_is_made_of_something_private_is_private() -> None:
+    flow = flow_of(
+        "ask",
+        ask=Gather(prompt="pin", into="pin", max_digits=4, mask=True, next="keep"),
+        keep=Set(values={"kept": "{pin}"}, next="agent"),
+        agent=Agent(entrypoint="a:b", options={"text": ["{kept}"], "n": 1}),
+    )
+    running = machine.run(flow, {}, lambda: NOON, lambda _: None)
+    next(running)
+    running.send(HEARD)
+    action = running.send(Collected("9876"))
+    assert action == RunAgent("a:b", {"text": ["9876"], "n": 1})
+    assert "9876" not in repr(action)
+
+
+def test_which_choice_it_was_is_kept() -> None:
+    menu = Menu(prompt="ask", choices={"1": "bye", "2": "bye"}, into="size")
+    script: Script = [ASKED, PRESSED["3"], FORGOTTEN, ASKED, PRESSED["2"]]
+    assert ended_with(flow_of("it", it=menu, bye=BYE), script)["size"] == "2"
+
+
+def test_a_message_is_heard_again_and_taken_again_in_place_of_the_first() -> None:
+    flow = flow_of(
+        "leave",
+        leave=Record(into="note", next="hear"),
+        hear=Play(message="note", barge_in="off", next="leave"),
+    )
+    script: Script = [
+        FORGOTTEN,
+        (TakeMessage(), Message("/m/1.wav", 900)),
+        (PlayMessage(path="/m/1.wav", barge_in="off"), HEARD),
+        FORGOTTEN,
+        (TakeMessage(instead_of="/m/1.wav"), Message("/m/2.wav", 900)),
+        (PlayMessage(path="/m/2.wav", barge_in="off"), HEARD),
+    ]
+    running = machine.run(flow, {}, lambda: NOON, lambda _: None)
+    action = next(running)
+    for wanted, outcome in script:
+        assert action == wanted
+        action = running.send(outcome)
+
+
+@pytest.mark.parametrize("value", ["/etc/motd", "", 7])
+def test_nothing_is_played_or_replaced_that_was_not_recorded(value: Value) -> None:
+    keys = {"variables": {"note": value}}
+    flow = flow_of("hear", keys, hear=Play(message="note", next="leave"), leave=Record(into="note"))
+    follow(flow, [FORGOTTEN, (TakeMessage(), Message())])
 
 
 # -- what must not happen ----------------------------------------------------------------------------------------------
