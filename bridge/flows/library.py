@@ -226,6 +226,8 @@ class Library:
             shelve=self._shelve,
         )
         if not is_fatal(problems):
+            if edition.shelf.book.specs:
+                self._cache.expire()
             problems += edition.shelf.warm()
         return self._bound(edition, self.edition.number + 1), problems
 

@@ -7,7 +7,8 @@ Strategy:
 - A file appears whole or not at all: it is written beside its name and renamed. It is not flushed to the platter:
   after a loss of power it may be empty, and its digest says so.
 - A disk that says no is nobody's end: `get` and `put` do not raise. The first time is a warning, every time is counted.
-- Only files that are named as ours are ever removed.
+- A file is removed only when it is named as ours, and says in its header that it is, or is empty.
+- What a caller's own data filled in has no words in its header, and is removed when it has grown old.
 - Everything here but `lock` reads or writes while it is called: call it in a thread.
 """
 
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 #: Another process's lock is waited for so long; then the piece is rendered a second time.
 LOCK_PATIENCE_S: Final = 60.0
+#: What a caller's own data filled in is kept for so long after it was written.
+SPOKEN_DAYS: Final = 30.0
 #: Older temporary files are those of a process that was killed.
 STALE_TEMP_S: Final = 3600.0
 DAY_S: Final = 86_400.0
@@ -75,13 +78,17 @@ class CachedPrompt:
     written_at_s: float
     about: Mapping[str, str]
 
+    @property
+    def is_spoken(self) -> bool:
+        """Whether a caller's own data filled it in."""
+        return self.about.get("of") == SPOKEN
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What `prune` did: files removed and kept, and room made."""
+    """What `prune` did: files removed, and room made."""
 
     removed: int
-    kept: int
     freed_bytes: int
 
 
@@ -165,15 +172,22 @@ class PromptCache:
 
     def entries(self) -> Iterator[CachedPrompt]:
         """What is there, by key. Headers alone are read: whether the audio can be believed, `get` says."""
+        return (
+            entry
+            for entry, header in self._ours()
+            if header and header.version == FORMAT_VERSION and header.key == entry.key
+        )
+
+    def _ours(self) -> Iterator[tuple[CachedPrompt, _About | None]]:
+        """Files with a header of any version, and empty ones, which were being written when the power went."""
         for file in self._files():
             if match := _WAV.fullmatch(file.name):
                 with contextlib.suppress(OSError):  # removed meanwhile, or not to be read
-                    header = _header_at(Path(file.path))
-                    if header and header.version == FORMAT_VERSION and header.key == match[1]:
-                        status = file.stat()
-                        yield CachedPrompt(
-                            header.key, Path(file.path), status.st_size, status.st_mtime, header.about
-                        )
+                    path, status = Path(file.path), file.stat()
+                    header = _header_at(path)
+                    if header or not status.st_size:
+                        about = header.about if header else {}
+                        yield CachedPrompt(match[1], path, status.st_size, status.st_mtime, about), header
 
     def _files(self) -> list[os.DirEntry[str]]:
         try:
@@ -185,8 +199,17 @@ class PromptCache:
             self._trouble("read_failures", "read", error)
             return []
 
+    def unneeded(
+        self, needed: Collection[str], *, older_than_days: float = SPOKEN_DAYS, now_s: float | None = None
+    ) -> Iterator[CachedPrompt]:
+        """What `prune` removes, told the same."""
+        young_s = (time.time() if now_s is None else now_s) - older_than_days * DAY_S
+        for entry, _ in self._ours():
+            if entry.key not in needed and not (entry.is_spoken and entry.written_at_s > young_s):
+                yield entry
+
     def prune(
-        self, needed: Collection[str], *, older_than_days: float = 30.0, now_s: float | None = None
+        self, needed: Collection[str], *, older_than_days: float = SPOKEN_DAYS, now_s: float | None = None
     ) -> Pruned:
         """Remove what no prompt needs, and what killed processes left behind.
 
@@ -196,22 +219,22 @@ class PromptCache:
             now_s: seconds since the epoch.
         """
         now_s = time.time() if now_s is None else now_s
-        young = {
-            entry.key
-            for entry in self.entries()
-            if entry.about.get("of") == SPOKEN and entry.written_at_s > now_s - older_than_days * DAY_S
-        }
-        removed = kept = freed_bytes = 0
+        unneeded = list(self.unneeded(needed, older_than_days=older_than_days, now_s=now_s))
+        gone = [entry for entry in unneeded if self.remove(entry.key)]
         for file in self._files():
-            match = _WAV.fullmatch(file.name)
             if _LOCK.fullmatch(file.name):
                 clear(Path(file.path))
-            elif match and (match[1] in needed or match[1] in young):
-                kept += 1
-            elif (match or _is_stale_temp(file, now_s)) and (size_bytes := _unlinked(file)) is not None:
-                removed += match is not None
-                freed_bytes += size_bytes
-        return Pruned(removed, kept, freed_bytes)
+            elif _is_stale_temp(file, now_s):
+                with contextlib.suppress(OSError):
+                    os.unlink(file.path)
+        return Pruned(len(gone), sum(entry.size_bytes for entry in gone))
+
+    def expire(self, *, now_s: float | None = None) -> None:
+        """Remove what callers' data filled in and is older than `SPOKEN_DAYS`."""
+        before_s = (time.time() if now_s is None else now_s) - SPOKEN_DAYS * DAY_S
+        for entry in self.entries():
+            if entry.is_spoken and entry.written_at_s <= before_s:
+                self.remove(entry.key)
 
     @contextlib.asynccontextmanager
     async def lock(self, key: str, patience_s: float = LOCK_PATIENCE_S) -> AsyncGenerator[Held, None]:
@@ -311,15 +334,3 @@ def _is_stale_temp(file: os.DirEntry[str], now_s: float) -> bool:
         return bool(_TEMP.fullmatch(file.name)) and file.stat().st_mtime < now_s - STALE_TEMP_S
     except OSError:
         return False
-
-
-def _unlinked(file: os.DirEntry[str]) -> int | None:
-    """Remove `file`. Returns its size; None when it could not be removed."""
-    try:
-        size_bytes = file.stat().st_size
-        os.unlink(file.path)
-    except FileNotFoundError:
-        return 0
-    except OSError:
-        return None
-    return size_bytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from bridge.flows.model import Flow
 from bridge.observe.stats import BridgeStats
 from bridge.problems import FilesRefused, Problem
 from bridge.prompts.book import Book
+from bridge.prompts.cache import DAY_S, SPOKEN, PromptCache
 from bridge.prompts.shelf import Shelf
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.wav import wav_bytes
@@ -201,3 +204,13 @@ async def test_what_the_configuration_wants_must_still_be_there(files: Files) ->
     assert "agent.options.flow" in [problem.key for problem in await library.reload()]
     assert list(library.edition.flows) == ["main"]
     await library.close()
+
+
+def test_what_was_spoken_for_callers_long_ago_is_gone_from_disk(files: Files) -> None:
+    cache = PromptCache(files.folder / "cache")
+    for letter, age_days in (("a", 31), ("b", 29)):
+        cache.put(letter * 64, b"\x80" * 80, {"of": SPOKEN})
+        written_s = time.time() - age_days * DAY_S
+        os.utime(cache.path_of(letter * 64), (written_s, written_s))
+    files.library().load()
+    assert [entry.key for entry in cache.entries()] == ["b" * 64]

@@ -183,7 +183,7 @@ def test_a_folder_in_a_files_place_is_no_audio(cache: PromptCache) -> None:
 
 def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     cache = PromptCache(tmp_path / "none")
-    assert (cache.get(KEY), list(cache.entries()), cache.prune(()).kept) == (None, [], 0)
+    assert (cache.get(KEY), list(cache.entries()), cache.prune(()).removed) == (None, [], 0)
     assert not (tmp_path / "none").exists(), "nobody has written yet"
     assert cache.stats == PromptStats()
 
@@ -208,24 +208,45 @@ def test_what_is_needed_stays_and_so_do_young_values_of_callers(cache: PromptCac
     young = written(cache, "4", SPOKEN, 29 * DAY_S)
     old_and_needed = written(cache, "5", SPOKEN, 31 * DAY_S)
     freed_bytes = sum(cache.path_of(key).stat().st_size for key in (unneeded, old))
+    told = [entry.key for entry in cache.unneeded({needed, old_and_needed, KEY}, now_s=NOW_S)]
+    assert told == [unneeded, old], "nothing is done yet"
     pruned = cache.prune({needed, old_and_needed, KEY}, now_s=NOW_S)
     assert {entry.key for entry in cache.entries()} == {needed, young, old_and_needed, KEY}
-    assert (pruned.removed, pruned.kept, pruned.freed_bytes) == (2, 4, freed_bytes)
+    assert (pruned.removed, pruned.freed_bytes) == (2, freed_bytes)
     cache.prune({KEY}, older_than_days=1, now_s=NOW_S)
     assert [entry.key for entry in cache.entries()] == [KEY]
 
 
 def test_litter_goes_and_what_is_not_ours_stays(cache: PromptCache) -> None:
     now_s = cache.path_of(KEY).stat().st_mtime
-    litter = [f".{KEY}.abc.tmp", f"{KEY}.lock", f"{OTHER}.wav"]
-    not_ours = ["song.wav", "notes.tmp", f"{KEY}.wav.bak", "README", ".hidden.lock"]
+    litter = [f".{KEY}.abc.tmp", f"{KEY}.lock"]
+    not_ours = ["song.wav", "notes.tmp", f"{KEY}.wav.bak", "README", ".hidden.lock", f"{'c' * 64}.wav"]
     for name in litter + not_ours:
-        (cache.folder / name).write_bytes(b"x")
+        (cache.folder / name).write_bytes(wav_bytes(MULAW_8K, AUDIO))
+    cache.path_of(OTHER).touch()
     cache.prune({KEY}, now_s=now_s)
     left = {path.name for path in cache.folder.iterdir()}
     assert left == {f"{KEY}.wav", f".{KEY}.abc.tmp", *not_ours}, "somebody may be writing that file right now"
     cache.prune({KEY}, now_s=now_s + STALE_TEMP_S + 60)
     assert {path.name for path in cache.folder.iterdir()} == {f"{KEY}.wav", *not_ours}
+
+
+def test_what_another_version_wrote_is_unneeded_too(
+    cache: PromptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.prompts.cache.FORMAT_VERSION", 0)
+    cache.put(OTHER, AUDIO, ABOUT)
+    monkeypatch.undo()
+    assert [entry.key for entry in cache.entries()] == [KEY]
+    assert [entry.key for entry in cache.unneeded({KEY})] == [OTHER]
+    assert cache.prune({KEY}).removed == 1
+
+
+def test_only_old_values_of_callers_expire(cache: PromptCache) -> None:
+    fixed, young = written(cache, "1", "fixed", 900 * DAY_S), written(cache, "4", SPOKEN, 29 * DAY_S)
+    written(cache, "3", SPOKEN, 31 * DAY_S)
+    cache.expire(now_s=NOW_S)
+    assert {entry.key for entry in cache.entries()} == {fixed, young, KEY}
 
 
 async def test_a_lock_that_is_held_is_no_litter(cache: PromptCache) -> None:
