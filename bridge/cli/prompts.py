@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from bridge.cli.account import note, show_found
-from bridge.cli.edition import Files, counted, nearest, read_files, show_problems
+from bridge.cli.edition import counted, nearest, read_files, show_problems
 from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, reserved, run, writing
 from bridge.cli.say import STDOUT, target_of
 from bridge.errors import ConfigError
@@ -99,7 +99,9 @@ def check(*, rendered: Flag = False, config: ConfigPath = None) -> int:
     from bridge.cli.prompts_state import MISSING, states_of
 
     files = read_files(config)
-    problems = sorted({*files.of_prompts(), *files.shelf.warm()})
+    problems = files.of_prompts()
+    if not any(problem.fatal for problem in problems):  # what has been told is not told twice
+        problems = sorted({*problems, *files.shelf.warm()})
     show_problems(problems)
     missing = sorted({state.id for state in states_of(files) if state.state == MISSING})
     if missing:
@@ -180,12 +182,10 @@ def prune(
         dry_run: only tell what would be removed.
         config: the bridge's TOML file.
     """
-    import time
-
     files = read_files(config)
     files.require_all()
     needed = files.shelf.needed()
-    doomed = list(_doomed(files, needed, time.time() - older_than * 86_400))
+    doomed = list(files.cache.unneeded(needed, older_than_days=older_than))
 
     def row(entry: CachedPrompt) -> tuple[str, ...]:
         return entry.about.get("of", ""), f"{entry.size_bytes / 1000:.0f}", entry.about.get("text", "")[:60]
@@ -200,15 +200,6 @@ def prune(
     would = "would be removed" if dry_run else "removed"
     note(f"{counted(removed, 'file')} {would} from {files.cache.folder}: {freed_bytes / 1000:.0f} KB")
     return 0
-
-
-def _doomed(files: Files, needed: set[str], before_s: float) -> Iterator[CachedPrompt]:
-    from bridge.prompts.cache import SPOKEN
-
-    for entry in files.cache.entries():
-        young = entry.about.get("of") == SPOKEN and entry.written_at_s > before_s
-        if entry.key not in needed and not young:
-            yield entry
 
 
 def _values(spec: PromptSpec, given: Sequence[str], language: str) -> Mapping[str, str]:

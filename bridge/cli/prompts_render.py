@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from bridge.cli.account import note
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, LightningError
 from bridge.lightning.client import require_usable
 from bridge.observe.stats import PromptStats
 from bridge.prompts.renderer import Progress, Renderer, Report
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: How often it is told how far it is, where nobody watches a bar.
 TOLD_EVERY_S: Final = 5.0
+#: Of those that failed for the same reason, so many are named.
+TOLD_PROMPTS: Final = 5
 
 Told = Callable[[Progress], None]
 
@@ -107,14 +109,27 @@ async def _rendered(files: Files, config: LightningConfig, missing: Sequence[Pie
 
 
 def _tell(report: Report, wanted: Wanted, there: int, files: Files) -> int:
-    for piece, error in report.failures:
-        note(f"{wanted.prompts_of(piece)}: {error}")
+    for error, of in _by_reason(report, wanted).items():
+        more = f" and {len(of) - TOLD_PROMPTS} more" if len(of) > TOLD_PROMPTS else ""
+        note(f"{', '.join(sorted(of)[:TOLD_PROMPTS])}{more}: {error}")
     there += report.cached
     failed = f"; {len(report.failures)} failed" if report.failures else ""
     print(f"{report.rendered} rendered, {report.seconds:.1f} s of audio; {there} were there already{failed}")
     if files.cache.write_error:
         note(f"{files.cache.folder}: cannot be written: {files.cache.write_error}; set prompts.cache")
     return 1 if report.failures or files.cache.write_error else 0
+
+
+def _by_reason(report: Report, wanted: Wanted) -> dict[str, list[str]]:
+    """Prompts that could not be rendered, by why; of the same reason, the request that met it first."""
+    told: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
+    for piece, error in report.failures:
+        reason = told.setdefault(
+            error.message if isinstance(error, LightningError) else str(error), str(error)
+        )
+        found.setdefault(reason, []).append(wanted.prompts_of(piece))
+    return found
 
 
 # -- how far it is -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ Strategy:
   next request waits for the unit that is released; locks, files and trimming are done without one.
 - Whoever renders a piece holds its lock. Pieces that another process is rendering are left for last, and are in the
   cache by then, as a rule.
-- A piece that fails stops no other. A disk that takes nothing stops all, because what is paid for would be lost.
+- A piece that fails stops no other. A disk that takes nothing stops all, because what is paid for would be lost; and
+  so do `VAIN_PIECES`, when the first ones fail for want of a right key or of anybody who answers.
 - What is in the cache is not rendered again: a run that was stopped goes on where it was.
 """
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from bridge.config import LightningConfig
-from bridge.errors import BridgeError, PromptError
+from bridge.errors import BridgeError, LightningError, PromptError, Unauthorized
 from bridge.lightning.door import Door
 from bridge.lightning.limits import Units
 from bridge.lightning.stats import LightningStats
@@ -31,8 +32,12 @@ from bridge.prompts.narrator import Narrator
 from bridge.prompts.template import Piece
 from telephony_codecs.formats import MULAW_8K
 
+#: Codes of an answer that nobody gave.
+NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
 #: Programs on this machine: no account limits them, but its processors do.
 LOCAL_WORKERS: Final = 4
+#: So many that fail before any is rendered, for what is no piece's own fault, are enough.
+VAIN_PIECES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +215,9 @@ class _Work:
         #: What another process is rendering.
         self.theirs: deque[tuple[str, Piece]] = deque()
         self.failures: list[tuple[Piece, BridgeError]] = []
-        self.stopped_by: PromptError | None = None
+        #: Why no more is tried.
+        self.stopped_by: BridgeError | None = None
+        self._vain = 0
         self.progress = progress
         self._tell = tell
         tell(progress)
@@ -228,6 +235,9 @@ class _Work:
         self._note(replace(before, rendered=before.rendered + 1, seconds=before.seconds + seconds))
 
     def failed(self, piece: Piece, error: BridgeError) -> None:
+        self._vain += not self.progress.rendered and _is_everybodys(error)
+        if self._vain == VAIN_PIECES:
+            self.stopped_by = self.stopped_by or error
         self.failures.append((piece, error))
         self._note(replace(self.progress, failed=self.progress.failed + 1))
 
@@ -236,12 +246,18 @@ class _Work:
         self._tell(progress)
 
 
+def _is_everybodys(error: BridgeError) -> bool:
+    """Whether it is likely to be what all others meet, too."""
+    return isinstance(error, Unauthorized) or (
+        isinstance(error, LightningError) and error.code in NO_CONNECTION
+    )
+
+
 def about(piece: Piece, config: LightningConfig) -> dict[str, str]:
-    """What a file of the cache says of itself, for whoever looks into it."""
+    """What a file of the cache says of itself, for whoever looks into it: of a caller's data, not the words."""
     options = piece.options
     return {
-        "of": "fixed" if piece.fixed else SPOKEN,
-        "text": piece.text,
+        **({"of": "fixed", "text": piece.text} if piece.fixed else {"of": SPOKEN}),
         "model": options.get("model", config.model),
         "voice": options.get("voice_id", config.voice_id),
         "language": options.get("language", config.language),

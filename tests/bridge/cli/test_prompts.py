@@ -89,6 +89,21 @@ def test_what_fails_is_told_by_its_prompt_and_the_rest_is_kept(
     assert told.startswith("hello: ")
 
 
+def test_what_fails_for_the_same_reason_is_told_once(
+    invoke: Invoke, config: Path, lightning: EmulatedLightning, tmp_path: Path
+) -> None:
+    many = "".join(f'[prompts.p{n}]\ntext = "Number {n}."\nvoice = "nobody"\n' for n in range(9))
+    (tmp_path / "prompts" / "many.toml").write_text(many)
+    (told,) = invoke("prompts", "render", "-c", config).err.splitlines()
+    assert told.partition(": ")[0] == "p0, p1, p2, p3, p4 and 4 more"
+
+
+def test_what_is_wrong_with_a_recording_is_told_once(invoke: Invoke, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts" / "more.toml").write_text('[prompts.gone]\nfile = "gone.wav"\n')
+    done = invoke("prompts", "check", "-c", config)
+    assert (done.code, done.out.count("gone.wav")) == (1, 1)
+
+
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     invoke: Invoke,
     config: Path,
@@ -354,7 +369,8 @@ def test_what_callers_said_is_kept_by_its_age(
     for path in kept(tmp_path):
         os.utime(path, (0, 0))
     done = invoke("prompts", "prune", "-c", config)
-    assert "12.50 US dollars" in done.out
+    assert "spoken" in done.out
+    assert "12.50" not in done.out, "the words of callers are not kept"
     assert len(kept(tmp_path)) == everything - 1
 
 

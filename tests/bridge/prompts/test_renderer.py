@@ -11,12 +11,12 @@ import pytest
 from bridge.config import LightningConfig, Secret
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
-from bridge.errors import InvalidRequest, PromptError
+from bridge.errors import InvalidRequest, LightningError, PromptError, TimedOut, Unauthorized
 from bridge.lightning.limits import Units
 from bridge.observe.stats import PromptStats
 from bridge.prompts.cache import SPOKEN, PromptCache
 from bridge.prompts.key import key_of
-from bridge.prompts.renderer import Progress, Renderer
+from bridge.prompts.renderer import VAIN_PIECES, Progress, Renderer
 from bridge.prompts.template import Piece
 from telephony_codecs.formats import MULAW_8K
 from tests.support.prompt_door import LOUD, ScriptedDoor
@@ -51,7 +51,7 @@ async def test_what_is_missing_is_rendered_once_and_progress_is_told(cache: Prom
     assert [cache.get(key(piece)) for piece in PIECES] == [LOUD] * 6
 
 
-async def test_files_say_what_they_are(cache: PromptCache) -> None:
+async def test_files_say_what_they_are_and_not_the_words_of_callers(cache: PromptCache) -> None:
     pieces = [Piece("Hello.", {"voice_id": "sophia", "speed": 1.5}), Piece("Anna", {}, fixed=False)]
     await renderer(ScriptedDoor(), cache).render(pieces)
     said = sorted((dict(entry.about) for entry in cache.entries()), key=lambda about: about["of"])
@@ -65,7 +65,7 @@ async def test_files_say_what_they_are(cache: PromptCache) -> None:
             "language": "en",
             "speed": "1.5",
         },
-        {"of": SPOKEN, "text": "Anna", "model": model, "voice": "magnus", "language": "en", "speed": "1"},
+        {"of": SPOKEN, "model": model, "voice": "magnus", "language": "en", "speed": "1"},
     ]
 
 
@@ -84,6 +84,32 @@ async def test_a_piece_that_fails_stops_no_other(cache: PromptCache) -> None:
     again = ScriptedDoor()
     assert (await renderer(again, cache).render(PIECES)).cached == 5
     assert again.texts == [piece.text]
+
+
+@pytest.mark.parametrize(
+    "error, asked",
+    [
+        (Unauthorized("the key is wrong", code="401"), VAIN_PIECES),
+        (TimedOut("no connection within 10 s", code="connect_timeout"), VAIN_PIECES),
+        (InvalidRequest("voice_id: is unknown"), 50),
+    ],
+)
+async def test_what_would_fail_for_all_is_not_asked_for_all(
+    cache: PromptCache, monkeypatch: pytest.MonkeyPatch, error: LightningError, asked: int
+) -> None:
+    monkeypatch.setattr("bridge.prompts.narrator.TRIES", 1)
+    door = ScriptedDoor(script=[error] * 50)
+    report = await renderer(door, cache).render([Piece(f"Number {n}.", {}) for n in range(50)])
+    assert asked <= len(door.texts) <= asked + 3, "others may be under way"
+    assert [failed for _, failed in report.failures] == [error] * 50
+
+
+async def test_what_begins_to_fail_later_is_asked_for(cache: PromptCache) -> None:
+    """It may be over soon: not everything has to be done again because of a minute without credits."""
+    error = Unauthorized("the account's credits are used up", code="402")
+    door = ScriptedDoor(script=[LOUD, *[error] * 10])
+    pieces = [Piece(f"Number {n}.", {}) for n in range(20)]
+    assert (await renderer(door, cache).render(pieces)).rendered == 10
 
 
 async def test_cancelled_it_leaves_what_is_done_and_goes_on_there(cache: PromptCache) -> None:
