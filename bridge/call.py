@@ -300,8 +300,7 @@ class Call(LiveCall):
         except Unsupported:
             if not self._speaker.can_speak:
                 raise
-            with self._ears.own_tones():
-                await self.play(Prompt(digits_audio(digits)), interruptible=False)
+            await self._speaker.press(Prompt(digits_audio(digits)), self._ears.own_tones())
 
     async def _hand_on(self, to: str) -> None:
         by_message = self._control.transfers_by_message

@@ -15,7 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -28,6 +28,7 @@ from bridge.media.vad import Window
 from bridge.mouth import Mouth
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
+from telephony_codecs.dtmf import DtmfDetector
 
 #: What the caller said and nobody asked for is forgotten beyond this.
 MAX_TURNS: Final = 32
@@ -51,7 +52,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What `collect` has collected.
+    """What `collect` has collected. Its `repr` does not show the keys: they may be a secret.
 
     Attributes:
         keys: the keys, without the one that ended them.
@@ -59,7 +60,7 @@ class Keys:
         spoke: whether the caller's speech did.
     """
 
-    keys: str = ""
+    keys: str = field(default="", repr=False)
     finished: bool = False
     spoke: bool = False
 
@@ -215,10 +216,18 @@ class Ears:
 
     # -- what comes in ---------------------------------------------------------------------------------------
 
-    def detect_tones(self, detect: Callable[[bytes], str]) -> None:
-        """From now on, `detect` finds keys in the caller's audio, besides those that the carrier tells of."""
-        self._presses = Presses()
-        self._taps.add(lambda mulaw: self._press_tones(detect(mulaw)))
+    def detect_tones(self, detector: DtmfDetector) -> None:
+        """From now on, `detector` finds keys in the caller's audio, besides those that the carrier tells of."""
+        presses = self._presses = Presses()
+
+        def listen(mulaw: bytes) -> None:
+            if (keys := detector.feed(mulaw)) and self._clock() >= self._own_tones_until_s:
+                for key in keys:
+                    self.press(key, "tones")
+            if detector.down:
+                presses.is_held(detector.down, self._clock())
+
+        self._taps.add(listen)
 
     @contextmanager
     def own_tones(self) -> Iterator[None]:
@@ -244,11 +253,6 @@ class Ears:
         if self._barge_in.digit(talking=self._mouth.utterance is not None) is Verdict.COMMIT:
             self._give_floor("digit", None)
         self._news.set()
-
-    def _press_tones(self, keys: str) -> None:
-        if keys and self._clock() >= self._own_tones_until_s:
-            for key in keys:
-                self.press(key, "tones")
 
     def listen(self, window: Window) -> None:
         """Take one window of the detector: the caller's last 32 ms."""

@@ -123,7 +123,7 @@ class LiveCall:
             note=self._note,
         )
         if in_band_keys == "always" or (in_band_keys == "auto" and not control.tells_keys):
-            self._ears.detect_tones(DtmfDetector().feed)
+            self._ears.detect_tones(DtmfDetector())
         self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
                    from_number=self.from_number, to_number=self.to_number)  # fmt: skip
 
@@ -223,4 +223,4 @@ class LiveCall:
         self._barge_in.reset()
         heard = utterance.heard
         self._note(tl.SpeakingEnded, utterance=utterance.number, heard_ms=heard.ms, total_ms=heard.total_ms,
-                   heard_text=heard.text, by=heard.by)  # fmt: skip
+                   heard_text=utterance.shown, by=heard.by)  # fmt: skip

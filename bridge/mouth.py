@@ -68,6 +68,8 @@ class Utterance:
     script: Script = field(default_factory=Script)
     speech: Speech | None = None
     heard: Heard = Heard()
+    #: The text of that as it may be shown: without what is private.
+    shown: str = ""
     #: Whether any audio has come; all of it may have been taken back.
     sounded: bool = False
     #: Whether any of it has left.
@@ -171,7 +173,7 @@ class Mouth:
         """Silence, in the one right order: see above. Without `clear` when there is no line to send it on."""
         playout, now_s, dialect = self.playout, self._clock(), self._wire.dialect
         heard_ms = playout.clear(now_s) if clear else playout.heard_ms(now_s)
-        utterance.heard = self._heard_of(utterance, heard_ms, by)
+        self._settle(utterance, heard_ms, by)
         if clear and dialect.delivery.clear:
             self._line.send(list(dialect.clear()))
         if utterance.speech is not None:
@@ -209,11 +211,15 @@ class Mouth:
     @property
     def heard(self) -> Heard:
         """What became of the last utterance; of the one that is on, what has been heard so far."""
-        return self.heard_now(self.utterance, "") if self.utterance is not None else self._heard
+        utterance = self.utterance
+        if utterance is None:
+            return self._heard
+        return self._heard_of(utterance, self.playout.heard_ms(self._clock()), "")
 
-    def heard_now(self, utterance: Utterance, by: str) -> Heard:
-        """What has been heard of `utterance`, the one that is on, by now."""
-        return self._heard_of(utterance, self.playout.heard_ms(self._clock()), by)
+    def _settle(self, utterance: Utterance, heard_ms: float, by: str) -> None:
+        """What was heard of it by now is all that will have been."""
+        utterance.heard = self._heard_of(utterance, heard_ms, by)
+        utterance.shown = utterance.script.heard_text(heard_ms, self.playout.written_ms, shown=True)
 
     def _heard_of(self, utterance: Utterance, heard_ms: float, by: str) -> Heard:
         written_ms = self.playout.written_ms
@@ -231,7 +237,7 @@ class Mouth:
         elif isinstance(part, SpokenWord):
             script.add_word(part.word, part.end_ms)
         elif isinstance(part, PieceStarted):
-            script.start_piece(part.text, playout.written_ms)
+            script.start_piece(part.text, playout.written_ms, private=part.private)
         elif isinstance(part, MoreText):
             script.add_text(part.text)
         elif isinstance(part, LessText):
@@ -272,7 +278,7 @@ class Mouth:
 
     def _finish(self, utterance: Utterance, by: str) -> None:
         if not by and self.playout.active:
-            utterance.heard = self.heard_now(utterance, "")
+            self._settle(utterance, self.playout.heard_ms(self._clock()), "")
         self.playout.close()
         self._heard, self.utterance = utterance.heard, None
         self._on_over(utterance)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -65,14 +65,16 @@ class Speaker:
         self._floor = asyncio.Lock()
         #: How many have the floor or wait for it.
         self._wanted = 0
-        #: What is heard while nobody wants it, the newest last; and the utterance of that one while it is heard.
+        #: What is heard while nobody wants it, the newest last.
         self._holds: list[Prompt] = []
+        #: Which of them is heard now, and as which utterance.
+        self._held: Prompt | None = None
         self._hold: Utterance | None = None
 
     def close(self, why: str) -> None:
         """The call is over, and whoever speaks is told `why`. Lets go of it, as the mouth does."""
         self._over, self._note = why, _nobody
-        self._hold = None
+        self._hold = self._held = None
 
     # -- what is asked for -------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class Speaker:
         """See `bridge.call.Call.play`."""
         prompts = [part for part in rendition.parts if isinstance(part, Prompt)]
         async with self._having_the_floor():
-            utterance = self._begin(mode, rendition.text)
+            utterance = self._begin(mode, rendition.shown)
             if len(prompts) < len(rendition.parts):
                 return await self._speak(utterance, partial(recite, self._voice, rendition), mode)
             if for_s and (ready := rendition.ready) and ready.audio:
@@ -97,18 +99,24 @@ class Speaker:
                 )
             return await self._play(utterance, partial(self._mouth.play, utterance, *prompts))
 
+    async def press(self, tones: Prompt, meanwhile: AbstractContextManager[None]) -> None:
+        """Play the tones of keys, `meanwhile` entered: not while somebody else is still speaking."""
+        async with self._having_the_floor():
+            with meanwhile:
+                utterance = self._begin("off", "")
+                await self._play(utterance, partial(self._mouth.play, utterance, tones))
+
     @asynccontextmanager
     async def holding(self, prompt: Prompt) -> AsyncIterator[None]:
         """See `bridge.call.Call.holding`."""
         self._check()
         self._holds.append(prompt)
-        self._go_on_holding()
+        self._hold_or_not()
         try:
             yield
         finally:
-            self._pause_hold()
             self._holds.remove(prompt)
-            self._go_on_holding()
+            self._hold_or_not()
 
     # -- the floor ---------------------------------------------------------------------------------------------
 
@@ -121,19 +129,21 @@ class Speaker:
                 yield
         finally:
             self._wanted -= 1
-            self._go_on_holding()
+            self._hold_or_not()
 
     def _pause_hold(self) -> None:
         if self._hold is not None:
             self._mouth.abandon(self._hold)
-            self._hold = None
+        self._hold = self._held = None
 
-    def _go_on_holding(self) -> None:
-        if self._wanted or self._over or not self._holds:
+    def _hold_or_not(self) -> None:
+        """Let be heard what is to be heard now that nobody wants to speak. Where it is heard already, it goes on."""
+        prompt = None if self._wanted or self._over or not self._holds else self._holds[-1]
+        if prompt == self._held:
             return
-        self._pause_hold()  # of what was asked for before
-        prompt = self._holds[-1]
-        if prompt.audio:
+        self._pause_hold()
+        self._held = prompt
+        if prompt is not None and prompt.audio:
             self._hold = self._begin("off", prompt.text)
             self._mouth.repeat(self._hold, prompt)
 

@@ -30,9 +30,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PieceStarted:
-    """All that follows, up to `PieceEnded`, speaks `text`."""
+    """All that follows, up to `PieceEnded`, speaks `text`; when that is private, the timeline does not show it."""
 
     text: str
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Strategy:
 
 - An utterance is made of pieces, each with its text and its place on the utterance's own clock. Where the caller
   stopped listening is first a piece, then a place inside it.
+- Of a private piece nothing is shown, not even how much of it was heard.
 - Inside a piece, word timestamps decide when Lightning sent any. Else text and time are taken as proportional, and
   the cut falls back to the last whole word: we would rather tell an agent too little than words nobody heard.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
+
+from bridge.observe.timeline import HIDDEN
 
 #: Ordinary speech, used for a piece whose length is not known yet and has none before it to learn from.
 MS_PER_CHARACTER: Final = 65.0
@@ -44,6 +47,7 @@ class _Piece:
     start_ms: float
     end_ms: float | None = None
     words: list[tuple[str, float]] = field(default_factory=list)  # word, end on the utterance's clock
+    private: bool = False
 
 
 class Script:
@@ -52,9 +56,9 @@ class Script:
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
 
-    def start_piece(self, text: str, at_ms: float) -> None:
+    def start_piece(self, text: str, at_ms: float, *, private: bool = False) -> None:
         """A piece begins at `at_ms` of the utterance."""
-        self._pieces.append(_Piece(text, at_ms))
+        self._pieces.append(_Piece(text, at_ms, private=private))
 
     def interject(self, at_ms: float, end_ms: float) -> None:
         """What is none of the text is heard from `at_ms` to `end_ms`; a piece that waits begins after it."""
@@ -88,10 +92,16 @@ class Script:
         """All of it, heard or not."""
         return " ".join(text for piece in self._pieces if (text := piece.text.strip()))
 
-    def heard_text(self, heard_ms: float, written_ms: float) -> str:
-        """The words that fit into the first `heard_ms`, of which `written_ms` have been synthesised so far."""
+    def heard_text(self, heard_ms: float, written_ms: float, *, shown: bool = False) -> str:
+        """The words that fit into the first `heard_ms`, of which `written_ms` have been synthesised so far.
+
+        Args:
+            shown: give them as they may be shown: without what is private.
+        """
         parts = [
-            self._heard_of(piece, heard_ms, written_ms) for piece in self._pieces if piece.start_ms < heard_ms
+            HIDDEN if shown and piece.private else self._heard_of(piece, heard_ms, written_ms)
+            for piece in self._pieces
+            if piece.start_ms < heard_ms
         ]
         return " ".join(part for part in parts if part)
 

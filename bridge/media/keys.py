@@ -5,6 +5,7 @@ Strategy:
 - Either may come first, and either may be missing. So the first that tells of a press counts at once.
 - The other one's word for the same key, soon enough, is taken for the same press and belongs to it alone: who presses a
   key twice is told of four times, and pressed it twice.
+- A carrier may tell of a press when it is over, so "soon enough" begins when the tones end.
 """
 
 from __future__ import annotations
@@ -34,3 +35,11 @@ class Presses:
                 return False
         alone.append((key, source, now_s))
         return True
+
+    def is_held(self, key: str, now_s: float) -> None:
+        """The tones of `key` go on: the press that they told of is not over yet."""
+        for known in reversed(self._alone):
+            if known[:2] == (key, "tones"):
+                self._alone.remove(known)
+                self._alone.append((key, "tones", now_s))
+                return

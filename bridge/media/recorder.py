@@ -72,10 +72,12 @@ class Recorder:
             self.by = "silence"
 
     def take(self, by: EndedBy) -> Recording:
-        """What has been recorded; `by` is what ended it, where nothing has yet."""
-        audio = bytes(self._audio[: self._kept_bytes()])
-        self._audio.clear()
-        return Recording(audio, round(MULAW_8K.ms_in(len(audio))), self.by or by)
+        """What has been recorded; `by` is what ended it, where nothing has yet. Nothing is kept after this."""
+        self.by = self.by or by
+        del self._audio[self._kept_bytes() :]
+        audio = bytes(self._audio)
+        self._audio = bytearray()
+        return Recording(audio, round(MULAW_8K.ms_in(len(audio))), self.by)
 
     def _kept_bytes(self) -> int:
         spoken_ms = self._turns.last_speech_ms + TAIL_MS - self._start_ms if self._spoke else 0.0

@@ -6,7 +6,8 @@ Strategy:
   nothing else taps the call.
 - Entries are plain data and serialise as they stand (``msgspec.json.encode``); the tag ``kind`` names them.
 - It is bounded: a call of four hours keeps its newest entries and counts what it forgot.
-- It may hold what was said. It lives in memory and is never logged at info or above.
+- It may hold what was said, but nothing that was declared private: `HIDDEN` stands in for that. It lives in memory and
+  is never logged at info or above.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 MAX_ENTRIES: Final = 2000
+#: What is shown instead of words that are private, however many.
+HIDDEN: Final = "•••"
 
 
 class _Entry(Struct, frozen=True, kw_only=True, tag_field="kind", tag=True):

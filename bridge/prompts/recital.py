@@ -91,15 +91,18 @@ class _Recital(Speech):
             return None
         audio: list[bytes] = []
         inner = self._inner = self._voice.speak(part.text, **part.options)
-        inner.hand_over(partial(self._take, inner, audio), lambda: self.backlog_ms, self.take_back)
+        take = partial(self._take, inner, audio, part.private)
+        inner.hand_over(take, lambda: self.backlog_ms, self.take_back)
         await inner.finished()
         return b"".join(audio) if inner.as_asked else None
 
-    def _take(self, inner: Speech, audio: list[bytes], part: SpeechPart) -> None:
+    def _take(self, inner: Speech, audio: list[bytes], private: bool, part: SpeechPart) -> None:
         if isinstance(part, SpeechAudio):
             audio.append(part.payload)
             if not self._sounded:  # the caller waits for Lightning, and for nothing else
                 self.requested_at_s, self.first_audio_at_s = inner.requested_at_s, inner.first_audio_at_s
+        elif private and isinstance(part, PieceStarted):
+            part = PieceStarted(part.text, private=True)
         self._hand_on(part)
 
     def _hand_on(self, part: SpeechPart) -> None:

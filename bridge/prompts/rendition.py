@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bridge.lightning.entries import VoiceOptions
+from bridge.observe.timeline import HIDDEN
 from bridge.prompts.prompt import Prompt
 
 
@@ -19,11 +20,13 @@ class ToSpeak:
         options: in which voice.
         on_spoken: given all of its audio, 8 kHz mu-law, when it was spoken whole and in the voice that was asked for;
             given None when it was not: interrupted, or spoken by a fallback.
+        private: its words are shown to nobody but the caller and the agent.
     """
 
-    text: str
+    text: str = field(repr=False)
     options: VoiceOptions = field(default_factory=VoiceOptions)
     on_spoken: Callable[[bytes | None], None] = field(default=lambda _audio: None, compare=False)
+    private: bool = False
 
 
 Part: TypeAlias = Prompt | ToSpeak
@@ -39,6 +42,12 @@ class Rendition:
     def text(self) -> str:
         """What is said, all of it."""
         return " ".join(part.text for part in self.parts if part.text)
+
+    @property
+    def shown(self) -> str:
+        """The same, as it may be shown: without what is private."""
+        texts = (HIDDEN if isinstance(part, ToSpeak) and part.private else part.text for part in self.parts)
+        return " ".join(text for text in texts if text)
 
     @property
     def ready(self) -> Prompt | None:

@@ -178,6 +178,11 @@ class DtmfDetector:
         """The keys that `mulaw` confirms, one for each press; mostly none. Chunks may be of any size."""
         return "".join(map(self._packet, self._reframer.feed(mulaw)))
 
+    @property
+    def down(self) -> str:
+        """The key that is being pressed; empty when none is."""
+        return _key_of(self._down) if self._down is not None else ""
+
     def flush(self) -> str:
         """The keys that are confirmed by what was left at the end. What is fed next is another stream."""
         rest = self._reframer.flush(MULAW_8K.silent_sample)
@@ -210,7 +215,7 @@ class DtmfDetector:
     def _press(self, window: _Window, tones: Tones) -> str:
         self._tones = None
         self._down, self._strengths, self._missing = tones, (window.low, window.high), 0
-        return KEYS[tones[0] * 4 + tones[1] - 4]
+        return _key_of(tones)
 
     def _is_up(self, down: Tones, window: _Window) -> bool:
         """Whether the key that was down no longer is. Its strength is followed: a line's level may drift."""
@@ -224,6 +229,10 @@ class DtmfDetector:
             return False
         self._down = None
         return True
+
+
+def _key_of(tones: Tones) -> str:
+    return KEYS[tones[0] * 4 + tones[1] - 4]
 
 
 def _off_hz(tones: Tones, before: tuple[float, float], now: tuple[float, float]) -> tuple[float, float]:

@@ -9,6 +9,8 @@ from typing import Any, Unpack
 
 import pytest
 
+from bridge.carriers.dialect import Delivery
+from bridge.carriers.twilio import TwilioDialect
 from bridge.errors import CallEnded, ListenOnly, PromptError, Unauthorized, Unavailable
 from bridge.flows.library import Edition
 from bridge.lightning.entries import VoiceOptions
@@ -370,6 +372,37 @@ async def test_the_caller_is_on_hold_until_the_block_ends_and_no_longer() -> Non
     assert len(scene.trace) == sent
     assert scene.call.digits == "1", "keys are kept"
     assert scene.stats.barge_ins == {}
+
+
+class Large(TwilioDialect):
+    """What Genesys, Exotel and Asterisk have in common: 200 ms in a message."""
+
+    delivery = Delivery(message_ms=200)
+
+
+class LargeForGood(TwilioDialect):
+    """What FreeSWITCH may be set to: what it has been sent is heard."""
+
+    delivery = Delivery(message_ms=200, marks=False, clear=False)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "longest_ms"),
+    [(TwilioDialect(), 0), (Large(), 0), (LargeForGood(), 380)],
+    ids=lambda d: type(d).__name__,
+)
+@virtual
+async def test_when_the_block_ends_music_is_heard_no_longer_than_the_carrier_makes_it(
+    dialect: TwilioDialect, longest_ms: float
+) -> None:
+    scene = build_call(dialect=dialect)
+    for n in range(20):
+        async with scene.call.holding():
+            await asyncio.sleep(0.5 + 0.017 * n)
+        sent = len(scene.audio)
+        assert scene.line.left_ms() <= longest_ms
+        await asyncio.sleep(1)
+        assert len(scene.audio) == sent
 
 
 @virtual

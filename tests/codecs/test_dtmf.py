@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.emulators.espeak import EspeakEngine
-from telephony_codecs import MULAW_8K, PCM16_8K, AudioFormat, Encoding, Transcoder, tones
+from telephony_codecs import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding, Transcoder, tones
 from telephony_codecs.dtmf import COLUMNS_HZ, KEYS, ROWS_HZ, DtmfDetector, digits_audio, frequencies_of
 from telephony_codecs.g711 import mulaw_decode
 from telephony_codecs.pcm import level_dbfs
@@ -345,7 +345,24 @@ def test_a_key_is_one_character(key: str) -> None:
         frequencies_of(key)
 
 
-def test_linear_audio_is_heard_as_well() -> None:
-    """Of a carrier whose audio is not mu-law: what the transcoder makes of it."""
-    pcm = mulaw_decode(digits_audio("147*"))
-    assert DtmfDetector().feed(run(Transcoder(PCM16_8K, MULAW_8K), iter([pcm]))) == "147*"
+@pytest.mark.parametrize(
+    "carriers",
+    [
+        ALAW_8K,
+        PCM16_8K,
+        *(AudioFormat(Encoding.PCM16, hz) for hz in (11025, 16000, 22050, 24000, 44100, 48000)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "how", [{}, {"twist_db": -8.0, "off": (-0.015, 0.015)}, {"twist_db": 4.0, "dbfs": -25.0}], ids=str
+)
+def test_keys_are_heard_in_every_format_that_a_carrier_may_send(carriers: AudioFormat, how: Any) -> None:
+    """What the transcoder makes of it, packet by packet: the resampler's slope must not look like twist."""
+    keys = [np.concatenate([pressed(key, 45, **how), speech.silence(0.0455)]) for key in KEYS]
+    audio = run(
+        Transcoder(MULAW_8K, carriers), iter([to_mulaw(np.concatenate([speech.silence(0.1), *keys]))])
+    )
+    inbound, detector = Transcoder(carriers, MULAW_8K), DtmfDetector()
+    told = [detector.feed(inbound.feed(packet)) for packet in cut(audio, [carriers.bytes_in(20)])]
+    assert "".join(told) + detector.feed(inbound.flush()) == KEYS

@@ -140,6 +140,10 @@ class PlayedLine:
         if self.answer is not None:
             self._loop.call_soon(self.answer, name)
 
+    def left_ms(self) -> float:
+        """How much of what it has been sent it has yet to play."""
+        return max(0.0, self._until_s - self._loop.time()) * 1000
+
     def hang_up(self, code: int, reason: str, *, patient: bool = False) -> None:
         self._trace.append(("wait for goodbye", code) if patient else ("close", code))
         self.closes.append((code, reason))

@@ -46,6 +46,17 @@ def test_text_that_another_piece_speaks_is_not_heard_twice() -> None:
     assert told.heard_text(400, 1000) == "One"
 
 
+@pytest.mark.parametrize(
+    ("heard_ms", "shown"), [(0, ""), (500, "One two."), (510, "One two. •••"), (2000, "One two. •••")]
+)
+def test_of_a_private_piece_nothing_is_shown(heard_ms: float, shown: str) -> None:
+    told = script(("One two.", 0, 500))
+    told.start_piece("Three four five.", 500, private=True)
+    told.end_piece(2000)
+    assert told.heard_text(heard_ms, 2000, shown=True) == shown
+    assert "•" not in told.heard_text(heard_ms, 2000)
+
+
 def test_a_piece_of_which_nothing_was_said_leaves_nothing() -> None:
     told = script(("One two.", 0, None))
     told.drop_text("One two.")

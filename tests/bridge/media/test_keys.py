@@ -47,6 +47,25 @@ def test_a_second_witness_who_misses_nothing_adds_nothing(keys: list[tuple[int, 
     assert sorted(counted) == sorted(key for _, key in keys)
 
 
+def test_a_press_lasts_as_long_as_its_tones() -> None:
+    """A carrier may tell of it at its end; what comes later than that is another one."""
+    presses = Presses()
+    assert presses.is_new("1", "tones", 0.0)
+    for n in range(100):
+        presses.is_held("1", n * 0.02)
+    assert not presses.is_new("1", "carrier", 2.3)
+    presses.is_held("1", 2.4)
+    assert presses.is_new("1", "carrier", 2.5), "of that press both have told"
+
+
+@pytest.mark.parametrize(("key", "source"), [("2", "tones"), ("1", "carrier")])
+def test_only_the_press_that_the_tones_told_of_is_held(key: str, source: Source) -> None:
+    presses = Presses()
+    presses.is_new(key, source, 0.0)
+    presses.is_held("1", 0.3)
+    assert presses.is_new(key, "carrier" if source == "tones" else "tones", 0.5)
+
+
 def test_nothing_is_kept_for_longer_than_it_matters() -> None:
     presses = Presses()
     for n in range(1000):

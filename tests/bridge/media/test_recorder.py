@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,3 +120,28 @@ def test_it_is_a_beginning_of_what_came_and_never_too_long(stretches: list[Stret
     assert recording.ms == round(len(recording.audio) / 8)
     if recording.by == "hang_up":
         assert sum(n for _, n in stretches) == windows
+
+
+def test_what_is_taken_is_over_and_nothing_more_is_kept() -> None:
+    """A socket that was replaced may still deliver what it has."""
+    taken = recorder()
+    fed(taken, [(SPEECH, 20)])
+    assert taken.take("hang_up").by == "hang_up"
+    fed(taken, [(SPEECH, 20)])
+    taken.feed(sound(1))
+    assert taken.by == "hang_up"
+    assert taken.take("limit") == Recording(b"", 0, "hang_up")
+
+
+def test_ten_minutes_are_ten_minutes_of_memory_and_no_more() -> None:
+    taken = recorder(max_s=600.0)
+    more, size = bytes(MULAW_8K.bytes_in(660_000)), MULAW_8K.bytes_in(600_000)
+    taken.window(SPEECH, -20.0, WINDOW_MS)
+    tracemalloc.start()
+    try:
+        for at in range(0, len(more), 1600):
+            taken.feed(more[at : at + 1600])
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * size
+    finally:
+        tracemalloc.stop()
+    assert taken.by == "limit"
