@@ -365,6 +365,7 @@ def test_the_wheel_holds_all_that_is_needed(wheel: zipfile.ZipFile) -> None:
         "bridge/sounds/apology.wav",
         "bridge/sounds/one_moment.wav",
         "bridge/cli/bridge.toml",
+        "bridge/cli/hello.toml",
         "bridge/py.typed",
         "telephony_codecs/py.typed",
     )

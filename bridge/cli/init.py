@@ -3,34 +3,63 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from bridge.cli.running import Flag
 from bridge.errors import ConfigError
 
+#: Who talks, in bridge.toml: the last of it.
+_AGENT: Final = re.compile(r"^\[agent\]\n.*", re.MULTILINE | re.DOTALL)
+_MENU_TALKS: Final = """\
+[agent]
+# Who talks: the phone menus of the folder `flows` beside this file. See docs/flows.md.
+entrypoint = "bridge.agents.ivr:ivr"
 
-def init(directory: Path = Path(), /, *, force: Flag = False) -> int:
+[agent.options]
+# Who calls another number than these gets this flow.
+flow = "hello"
+
+# The number that was called = the flow.
+#[agent.options.numbers]
+#"+15550100001" = "hello"
+"""
+
+
+def init(directory: Path = Path(), /, *, menu: Flag = False, force: Flag = False) -> int:
     """Write a commented bridge.toml, ready to be filled in.
 
     It shows every setting with its default, and what must be filled in.
 
     Args:
         directory: where to put it; made if it is not there.
-        force: overwrite one that is there.
+        menu: a phone menu talks: flows/hello.toml is written as well.
+        force: overwrite what is there.
     """
-    target = directory / "bridge.toml"
-    if os.path.lexists(target) and not force:
-        raise ConfigError("is there already; --force overwrites it", source=str(target))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _write(target, files("bridge.cli").joinpath("bridge.toml").read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", source=str(target)) from error
-    print(
-        f"Wrote {target}. Fill in server.public_url, lightning.api_key and carriers.twilio.auth_token, then:"
-    )
-    print(f"  bridge serve --config {target}")
+    packaged = files("bridge.cli")
+    config = directory / "bridge.toml"
+    contents = {config: packaged.joinpath("bridge.toml").read_bytes()}
+    if menu:
+        contents[config] = _AGENT.sub(_MENU_TALKS, contents[config].decode()).encode()
+        contents[directory / "flows" / "hello.toml"] = packaged.joinpath("hello.toml").read_bytes()
+    for target in contents:
+        if os.path.lexists(target) and not force:
+            raise ConfigError("is there already; --force overwrites it", source=str(target))
+    for target, content in contents.items():
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, content)
+        except OSError as error:
+            raise ConfigError(f"cannot be written: {error.strerror}", source=str(target)) from error
+    if menu:
+        print(f"Wrote {' and '.join(map(str, contents))}. Try the menu, without a phone or an account:")
+        print(f"  bridge flows try hello --config {config}")
+    else:
+        print(f"Wrote {config}.")
+    print("Fill in server.public_url, lightning.api_key and carriers.twilio.auth_token, then:")
+    print(f"  bridge serve --config {config}")
     return 0
 
 

@@ -14,7 +14,7 @@ import pytest
 from bridge.agents.greeter import GreeterOptions
 from bridge.carriers.registry import carrier_types
 from bridge.carriers.twilio import TwilioConfig
-from bridge.config import AgentConfig, CarriersConfig, Config, load_config
+from bridge.config import AgentConfig, CarriersConfig, Config, FlowsConfig, load_config
 from tests.support.cli import ROOT, Invoke
 
 TEMPLATE = files("bridge.cli").joinpath("bridge.toml").read_text("utf-8")
@@ -41,6 +41,7 @@ def test_what_is_commented_out_is_what_holds_anyway(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(SETTING.sub("", TEMPLATE), "utf-8")
     assert load_config(path, {}) == Config(
+        flows=FlowsConfig(recordings=str(tmp_path / "recordings")),  # beside the file
         carriers=CarriersConfig(**{name: carrier.section() for name, carrier in carrier_types().items()}),
         agent=AgentConfig(options=msgspec.structs.asdict(GreeterOptions())),
     )
@@ -61,7 +62,10 @@ def test_every_setting_is_in_it(tmp_path: Path) -> None:
 def test_as_it_stands_it_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(TEMPLATE, "utf-8")
-    assert load_config(path, {}) == Config(carriers=CarriersConfig(twilio=TwilioConfig()))
+    assert load_config(path, {}) == Config(
+        flows=FlowsConfig(recordings=str(tmp_path / "recordings")),
+        carriers=CarriersConfig(twilio=TwilioConfig()),
+    )
 
 
 @pytest.mark.parametrize("name", list(carrier_types()))
@@ -109,6 +113,35 @@ def test_it_overwrites_nothing_unless_told_to(invoke: Invoke, tmp_path: Path) ->
     assert path.read_text() == "mine"
     assert invoke("init", "--force").code == 0
     assert path.read_text("utf-8") == TEMPLATE
+
+
+def test_with_a_menu_it_can_be_tried_at_once(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("init", "--menu")
+    assert (done.code, done.err) == (0, "")
+    assert "bridge flows try hello --config bridge.toml" in done.out
+    changes = {
+        key: getattr(load_config(tmp_path / "bridge.toml", {}).agent, key)
+        for key in ("entrypoint", "options")
+    }
+    assert changes == {"entrypoint": "bridge.agents.ivr:ivr", "options": {"flow": "hello"}}
+    told = invoke(
+        "flows", "try", "hello", "--config", "bridge.toml", "--silent", "--pace", "100", "--keys", "0"
+    )
+    assert told.code == 0
+    assert "the caller is transferred to +15550100010" in told.out
+    assert invoke("flows", "check", "--config", "bridge.toml").code == 0
+
+
+def test_a_menu_that_is_there_is_not_overwritten_and_nothing_half_written(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    menu = tmp_path / "flows" / "hello.toml"
+    menu.parent.mkdir()
+    menu.write_text("mine")
+    done = invoke("init", "--menu")
+    assert (done.code, done.err) == (2, "bridge: flows/hello.toml: is there already; --force overwrites it\n")
+    assert menu.read_text() == "mine"
+    assert not (tmp_path / "bridge.toml").exists()
 
 
 def test_a_link_that_leads_nowhere_counts_as_there(invoke: Invoke, tmp_path: Path) -> None:
