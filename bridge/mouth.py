@@ -65,6 +65,8 @@ class Utterance:
     generation: int
     asked_s: float
     over: asyncio.Future[str]
+    #: Whether it is no answer to anything, as music on hold is.
+    aside: bool = False
     script: Script = field(default_factory=Script)
     speech: Speech | None = None
     heard: Heard = Heard()
@@ -112,13 +114,17 @@ class Mouth:
         #: The one that is on.
         self.utterance: Utterance | None = None
 
-    def begin(self) -> Utterance:
-        """Open an utterance; `speak` or `play` it next, and `abandon` it when nobody waits for it any more."""
+    def begin(self, *, aside: bool = False) -> Utterance:
+        """Open an utterance; `speak` or `play` it next, and `abandon` it when nobody waits for it any more.
+
+        Args:
+            aside: `heard` does not tell of it.
+        """
         self._count += 1
         self._stats.utterances += 1
         self._wire.begin()
         over = asyncio.get_running_loop().create_future()
-        utterance = Utterance(self._count, self.playout.begin(), self._clock(), over)
+        utterance = Utterance(self._count, self.playout.begin(), self._clock(), over, aside)
         self.utterance = utterance
         return utterance
 
@@ -212,7 +218,7 @@ class Mouth:
     def heard(self) -> Heard:
         """What became of the last utterance; of the one that is on, what has been heard so far."""
         utterance = self.utterance
-        if utterance is None:
+        if utterance is None or utterance.aside:
             return self._heard
         return self._heard_of(utterance, self.playout.heard_ms(self._clock()), "")
 
@@ -280,7 +286,7 @@ class Mouth:
         if not by and self.playout.active:
             self._settle(utterance, self.playout.heard_ms(self._clock()), "")
         self.playout.close()
-        self._heard, self.utterance = utterance.heard, None
+        self._heard, self.utterance = self._heard if utterance.aside else utterance.heard, None
         self._on_over(utterance)
         utterance.over.set_result(by)
 

@@ -144,7 +144,7 @@ class Speaker:
         self._pause_hold()
         self._held = prompt
         if prompt is not None and prompt.audio:
-            self._hold = self._begin("off", prompt.text)
+            self._hold = self._begin("off", prompt.text, aside=True)
             self._mouth.repeat(self._hold, prompt)
 
     # -- speaking ----------------------------------------------------------------------------------------------
@@ -157,11 +157,11 @@ class Speaker:
                 f"call {self._call_id}: the carrier only listens in, nothing can be played to it"
             )
 
-    def _begin(self, mode: BargeInMode, text: str) -> Utterance:
+    def _begin(self, mode: BargeInMode, text: str, *, aside: bool = False) -> Utterance:
         self._check()
         self._barge_in.set_mode(mode)
         self._barge_in.reset()
-        utterance = self._mouth.begin()
+        utterance = self._mouth.begin(aside=aside)
         self._note(tl.SpeakingAsked, utterance=utterance.number, text=text)
         return utterance
 

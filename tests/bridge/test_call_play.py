@@ -424,6 +424,18 @@ async def test_what_is_said_on_hold_is_heard_and_then_the_music_again() -> None:
 
 
 @virtual
+async def test_what_was_heard_is_what_was_said_and_not_the_music() -> None:
+    scene = build_call()
+    said = await scene.call.play(HELLO)
+    async with scene.call.holding():
+        await asyncio.sleep(0.5)
+        assert scene.call.heard == said
+        welcome = await scene.call.play(WELCOME)
+        await asyncio.sleep(0.5)
+    assert scene.call.heard == welcome
+
+
+@virtual
 async def test_holding_waits_until_what_is_being_said_has_been_said() -> None:
     scene = build_call()
     saying = asyncio.create_task(scene.call.play(HELLO))
