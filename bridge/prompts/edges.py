@@ -5,7 +5,8 @@ Strategy:
 - Pieces of one prompt are played one right after the other: with half a second of silence at every seam, "your balance
   is ... five dollars" sounds broken. So silence is cut when a piece is rendered, once, and counts in the key's
   `FORMAT_VERSION`. A piece may be a whole prompt here and part of one there: it is cut the same in both.
-- `KEPT_MS` stay at each end, and after the end of a sentence more, because there a speaker breathes.
+- `KEPT_MS` stay at each end, and after the end of a sentence more, because there a speaker breathes. A voice that stops
+  sooner, as programs on this machine do, is given the rest of `KEPT_MS` at the end: words must not run into each other.
 - Silence is what is so far below the piece's own loudest sound that no speech is. A quiet voice keeps its quiet sounds;
   noise is not taken for silence. What is silent all through stays as it is, and so do recordings.
 
@@ -35,7 +36,7 @@ _SENTENCE_ENDS: Final = tuple(".!?…।॥。！？؟۔")
 
 
 def trimmed(audio: bytes, text: str) -> bytes:
-    """`audio`, 8 kHz mu-law, which says `text`, without most of the silence at its ends."""
+    """`audio`, 8 kHz mu-law, which says `text`, without most of the silence at its ends, and never without any."""
     energies = _frame_energies(audio)
     if not energies.size or not (loudest := float(energies.max())):
         return audio
@@ -43,8 +44,10 @@ def trimmed(audio: bytes, text: str) -> bytes:
     ends_sentence = text.rstrip().rstrip(_CLOSERS).endswith(_SENTENCE_ENDS)
     after_ms = KEPT_AFTER_SENTENCE_MS if ends_sentence else KEPT_MS
     begin = int(heard[0]) * _FRAME - MULAW_8K.bytes_in(KEPT_MS)
-    end = (int(heard[-1]) + 1) * _FRAME + MULAW_8K.bytes_in(after_ms)
-    return audio[max(0, begin) : end]
+    heard_to = (int(heard[-1]) + 1) * _FRAME
+    part = audio[max(0, begin) : heard_to + MULAW_8K.bytes_in(after_ms)]
+    missing = heard_to + MULAW_8K.bytes_in(KEPT_MS) - len(audio)
+    return part + MULAW_8K.silent_sample * missing  # none, where it is less
 
 
 def _frame_energies(audio: bytes) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

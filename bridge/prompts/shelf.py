@@ -26,7 +26,7 @@ from bridge.observe.stats import PromptStats
 from bridge.problems import Problem
 from bridge.prompts.background import Background
 from bridge.prompts.book import Book, PromptSpec, Variant
-from bridge.prompts.cache import SPOKEN, PromptCache
+from bridge.prompts.cache import PromptCache
 from bridge.prompts.edges import trimmed
 from bridge.prompts.key import Keys, Normaliser, key_of_file
 from bridge.prompts.memory import Memory
@@ -153,7 +153,7 @@ class Shelf:
     def _read_spoken(self) -> None:
         """What callers' data filled in: as much as there is room for, the newest first to stay."""
         entries = self._cache.entries() if self._cache else ()
-        found = [each for each in entries if each.about.get("of") == SPOKEN and each.key not in self._memory]
+        found = [each for each in entries if each.is_spoken and each.key not in self._memory]
         found.sort(key=lambda entry: entry.written_at_s, reverse=True)
         room_bytes, newest = self._memory.left_bytes, []
         for entry in found:
@@ -163,7 +163,7 @@ class Shelf:
             newest.append(entry)
         for entry in reversed(newest):
             if (audio := self._on_disk(entry.key)) is not None:
-                self._memory.keep(entry.key, Prompt(audio, entry.about.get("text", "")))
+                self._memory.keep(entry.key, Prompt(audio))
 
     # -- recordings ------------------------------------------------------------------------------------
 
@@ -264,11 +264,11 @@ class Shelf:
     def _part(self, piece: Piece) -> Part:
         if piece.private:
             self.stats.misses += 1
-            return ToSpeak(piece.text, piece.options)
+            return ToSpeak(piece.text, piece.options, private=True)
         key = self._keys.of(piece.text, piece.options)
         if (kept := self._memory.get(key)) is not None:
             self.stats.hits += 1
-            return kept
+            return kept if kept.text == piece.text else Prompt(kept.audio, piece.text)
         self.stats.misses += 1
         return ToSpeak(piece.text, piece.options, partial(self._spoken, key, piece))
 

@@ -13,12 +13,13 @@ from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.speech import PartSink, Synthesis
 from bridge.lightning.watched import WatchedSynthesis
+from bridge.prompts.edges import KEPT_MS
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.g711 import mulaw_encode
 
-#: A second of something loud all through, so that nothing of it is cut away.
-LOUD = mulaw_encode(b"\x00\x40\x00\xc0" * 4000)
 SILENCE = MULAW_8K.silent_sample
+#: A second of something loud with just the silence at its end that a piece has: nothing is cut away, nothing added.
+LOUD = mulaw_encode(b"\x00\x40\x00\xc0" * 4 * (1000 - KEPT_MS)) + SILENCE * 8 * KEPT_MS
 
 
 class ScriptedDoor(Door):

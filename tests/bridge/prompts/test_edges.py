@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.prompts.edges import KEPT_AFTER_SENTENCE_MS, KEPT_MS, trimmed
+from bridge.prompts.edges import FRAME_MS, KEPT_AFTER_SENTENCE_MS, KEPT_MS, trimmed
 from telephony_codecs.g711 import mulaw_encode
 
 
@@ -40,8 +40,14 @@ def test_some_silence_stays_and_more_of_it_after_a_sentence(text: str, after_ms:
 
 
 def test_what_has_no_more_silence_than_that_stays_as_it_is() -> None:
-    audio = silence(KEPT_MS) + SPEECH + silence(30)
-    assert trimmed(audio, "Hello") == audio
+    audio = silence(20) + SPEECH + silence(KEPT_MS)
+    assert trimmed(audio, "Hello") == trimmed(audio, "Hello.") == audio
+
+
+@pytest.mark.parametrize("text", ["Your balance is", "Hello."])
+@pytest.mark.parametrize("there_ms", [0, 30])
+def test_a_voice_that_stops_at_once_is_parted_from_what_follows(text: str, there_ms: int) -> None:
+    assert trimmed(SPEECH + silence(there_ms), text) == SPEECH + silence(KEPT_MS)
 
 
 @pytest.mark.parametrize("dbfs", [-15.0, -35.0])
@@ -55,7 +61,7 @@ def test_quiet_sounds_at_the_ends_are_speech(dbfs: float) -> None:
 def test_the_noise_of_a_line_is_silence_when_it_is_far_below() -> None:
     audio = noise(300, -65) + SPEECH + noise(300, -65)
     assert len(trimmed(audio, "Hello")) == 8 * (400 + 2 * KEPT_MS)
-    loud = noise(300, -55) + SPEECH
+    loud = noise(300, -55) + SPEECH + silence(KEPT_MS)
     assert trimmed(loud, "Hello") == loud
 
 
@@ -65,7 +71,7 @@ def test_where_nothing_is_heard_nothing_is_cut(audio: bytes) -> None:
 
 
 @given(st.binary(max_size=2000), st.sampled_from(["", "and", "Done."]))
-def test_what_is_left_is_a_part_of_it_and_stays(audio: bytes, text: str) -> None:
+def test_nothing_is_added_but_silence_and_what_is_left_stays(audio: bytes, text: str) -> None:
     once = trimmed(audio, text)
-    assert once in audio
+    assert once in audio + silence(KEPT_MS + FRAME_MS)
     assert trimmed(once, text) == once

@@ -145,11 +145,14 @@ def test_what_is_rendered_and_has_no_room_is_not_missing(
 
 def test_what_callers_data_filled_in_is_there_after_a_restart_the_newest_first(cache: PromptCache) -> None:
     for age_s, value in enumerate("6789"):
-        cache.put(key(f"{value}."), bytes(300_000), {"of": SPOKEN, "text": f"{value}."})
+        cache.put(key(f"{value}."), bytes(300_000), {"of": SPOKEN})
         os.utime(cache.path_of(key(f"{value}.")), (10_000 - age_s, 10_000 - age_s))
     shelf = warmed(BOOK, cache, memory_mb=1)
     ready = [not texts(shelf.rendition("balance", {"amount": n}))[1:] for n in (6, 7, 8, 9)]
     assert ready == [True, True, True, False]
+    assert shelf.rendition("balance", {"amount": 6}).text == "Your balance is 6.", (
+        "though the file has no words"
+    )
 
 
 # -- recordings --------------------------------------------------------------------------------------------------------
@@ -231,6 +234,7 @@ async def test_what_is_private_leaves_no_trace(private: tuple[str, ...], cache: 
     secret.on_spoken(LOUD)
     secret.on_spoken(None)
     await shelf.close()
+    assert secret.private
     assert texts(shelf.rendition(prompt, {variable: "4711"}, private=private))[-1] == secret.text
     assert not [path for path in cache.folder.glob("*") if b"4711" in path.read_bytes()]
     assert shelf.stats.kept == 0
