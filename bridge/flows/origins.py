@@ -124,7 +124,8 @@ def judge(text: str, rules: Sequence[Rule]) -> tuple[URL, Rule]:
         if rule[:3] == origin:
             return url, rule
     scheme, host, port = origin
-    entry = host if port == _PORTS["https"] and scheme == "https" else f"{scheme}://{url.authority}"
+    public = scheme == "https" and port == _PORTS["https"] and _is_name(host) and "." in host
+    entry = host if public else f"{scheme}://{url.raw_authority}"
     raise ValueError(f"is not allowed: add {entry!r} to flows.webhook_hosts if it is your own API")
 
 

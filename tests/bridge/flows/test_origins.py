@@ -85,6 +85,23 @@ def test_an_entry_that_is_none_lets_nothing_through(entry: str, reason: str) -> 
 @pytest.mark.parametrize(
     "url",
     [
+        "https://api.example.com/x",
+        "https://api.example.com:8443/{x}",
+        "https://crm/x",
+        "https://10.0.0.1/",
+        "http://crm.example/",
+        "http://[::1]:9/x",
+        "https://[2606:4700::1]/",
+    ],
+)
+def test_the_mend_that_is_told_mends_it(url: str) -> None:
+    entry = allowed_host(url, []).split("'")[1]
+    assert (problem_of_entry(entry), allowed_host(url, [entry])) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "https://api.example.com",
         "https://api.example.com:443/{account}?q={q}",
         "HTTPS://API.example.COM/x",
@@ -105,7 +122,7 @@ def test_what_may_be_asked(url: str) -> None:
     "url, reason",
     [
         ("https://evil.example", "add 'evil.example' to flows.webhook_hosts"),
-        ("http://api.example.com/", "add 'http://api.example.com:80'"),
+        ("http://api.example.com/", "add 'http://api.example.com'"),
         ("https://api.example.com:8443/", "add 'https://api.example.com:8443'"),
         ("https://crm.example:8080/", "is not allowed"),
         ("http://crm.example/", "is not allowed"),
