@@ -5,7 +5,8 @@ Strategy:
 - What happens next is the flow's business (`bridge.flows.machine`). Here is one small function for each of its
   actions, and each answers with what came of it.
 - Whatever the caller has to wait for is waited for no longer than the caller stays. A caller who hangs up ends the
-  flow where it is; a message that was begun is kept.
+  flow where it is; a message that was begun is kept, and webhooks that follow it at once are still asked: most callers
+  end a message by hanging up, and somebody must learn of it.
 - A voice that fails does not end a menu: the caller has heard the apology, keys go on working, and what is recorded is
   heard. Only when it has failed too often in a row, the call ends.
 - Keys are masked from the first step that may lead to a masked `gather`: callers type ahead.
@@ -128,6 +129,8 @@ class FlowOnCall:
         self._step = ""
         self._masked = masked_steps(flow)
         self._voice_failures = 0
+        #: Whether a message was kept, and nothing was done since but to tell somebody of it.
+        self._telling = False
 
     async def play(self) -> None:
         """Play it to its end.
@@ -147,18 +150,26 @@ class FlowOnCall:
             action = next(running, None)
             while action is not None:
                 outcome = await self._do(action)
-                if call.ended:
-                    return
                 try:
-                    action = running.send(outcome)
+                    following = running.send(outcome)
                 except StopIteration:
                     return
+                self._note_message(action, outcome)
+                if call.ended and not (self._telling and isinstance(following, do.Fetch)):
+                    return
+                action = following
 
     def _note(self, step: str) -> None:
         if step in self._flow.steps:  # and not why it ends
             self._step = step
             self._call.digits_masked = step in self._masked
         log.info("call %s: step %s.%s", self._call.id, self._flow.name, step)
+
+    def _note_message(self, action: do.Action, outcome: do.Outcome) -> None:
+        if isinstance(outcome, do.Message):
+            self._telling = bool(outcome.path)
+        elif not isinstance(action, do.Fetch):
+            self._telling = False
 
     async def _do(self, action: do.Action) -> do.Outcome:
         match action:
@@ -260,6 +271,8 @@ class FlowOnCall:
         webhooks = self._call.edition.webhooks
         if webhooks is None:
             return do.Fetched(error="flows.webhook_hosts is empty")
+        if self._call.ended:  # `Limits.agent_grace_s` bounds it
+            return await webhooks.fetch(action, call_id=self._call.id)
         answer = asyncio.create_task(webhooks.fetch(action, call_id=self._call.id))
         try:
             if not await self._has_come(answer, HOLD_AFTER_S) and action.hold:
@@ -267,6 +280,10 @@ class FlowOnCall:
                     await self._has_come(answer)
             await self._has_come(answer)
             return answer.result()
+        except CallEnded:
+            if not self._telling:
+                raise
+            return await answer
         finally:
             answer.cancel()
             await asyncio.wait({answer})

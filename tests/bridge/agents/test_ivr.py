@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ from bridge.config import AgentConfig, BargeInMode
 from bridge.errors import CallEnded, ConfigError, LightningError, Unauthorized
 from bridge.flows.actions import Announced, Fetch, Fetched, PlayMessage
 from bridge.flows.library import Edition
-from bridge.flows.model import Agent, Flow, Gather, HangUp, Menu, Play, Say, Step, Webhook
+from bridge.flows.messages import Messages
+from bridge.flows.model import Agent, Flow, Gather, HangUp, Menu, Play, Record, Say, Step, Webhook
 from bridge.flows.webhook import WebhookClient
 from bridge.lightning.speech import Synthesis
-from bridge.observe.stats import FlowStats
+from bridge.observe.stats import BridgeStats, FlowStats
 from bridge.prompts import apology
 from bridge.prompts.book import Book, PromptSpec
 from bridge.prompts.shelf import Shelf
@@ -137,11 +141,17 @@ def test_without_a_secret_nothing_is_masked() -> None:
 # -- on a call ---------------------------------------------------------------------------------------------------------
 
 
-def on_call(texts: Mapping[str, str] = {}, webhooks: WebhookClient | None = None, **steps: Step) -> Scene:
+def on_call(
+    texts: Mapping[str, str] = {},
+    webhooks: WebhookClient | None = None,
+    messages: Messages | None = None,
+    **steps: Step,
+) -> Scene:
     """A call that plays a flow of these steps, and of these prompts besides the sounds that are always there."""
     book = Book({name: PromptSpec(text=text) for name, text in texts.items()})
     flow = flow_of(next(iter(steps)), **steps)
-    return build_call(edition=Edition(Shelf(book), {"f": flow}, webhooks=webhooks))
+    edition = Edition(Shelf(book), {"f": flow}, webhooks=webhooks)
+    return build_call(edition=replace(edition, messages=messages) if messages else edition)
 
 
 async def until_over(scene: Scene) -> None:
@@ -246,7 +256,7 @@ class Api(WebhookClient):
 
     def __init__(self, after_s: float) -> None:
         super().__init__([], {}, FlowStats())
-        self.after_s, self.given_up = after_s, 0
+        self.after_s, self.given_up, self.answered = after_s, 0, 0
 
     async def fetch(self, action: Fetch, *, call_id: str = "") -> Fetched:
         try:
@@ -254,6 +264,7 @@ class Api(WebhookClient):
         except asyncio.CancelledError:
             self.given_up += 1
             raise
+        self.answered += 1
         return Fetched(200, {})
 
 
@@ -283,6 +294,48 @@ async def test_who_hangs_up_in_a_webhook_is_not_waited_for() -> None:
         await playing
     scene.close()
     assert api.given_up == 1
+
+
+class NoDisk(Messages):
+    """Keeps messages nowhere, and says that it does."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), BridgeStats())
+
+    async def keep(self, mulaw: bytes, *, call_id: str, step: str, at: datetime, instead_of: str = "") -> str:
+        return "message.wav"
+
+
+TELLS = Webhook(url="https://api.example/x", send=["message"], next="again")
+TELLS_AGAIN = Webhook(url="https://api.example/y", next="thanks")
+
+
+@pytest.mark.parametrize(
+    "talks_ms, hangs_up_after_ms, told",
+    [(2000, 0, 2), (2000, 1600, 2), (0, 0, 0)],
+    ids=["while it is taken", "while somebody is told", "without a word"],
+)
+def test_of_a_message_somebody_is_told_though_the_caller_hangs_up(
+    talks_ms: int, hangs_up_after_ms: int, told: int
+) -> None:
+    @virtual
+    async def hangs_up() -> None:
+        api = Api(after_s=1.0)
+        leave = Record(beep=False, silence_s=1.0, next="tell")
+        scene = on_call(webhooks=api, messages=NoDisk(), leave=leave, tell=TELLS, again=TELLS_AGAIN,
+                        thanks=Play(sound="hold_music"))  # fmt: skip
+        playing = asyncio.create_task(ivr(scene.call))
+        await asyncio.sleep(0.1)
+        await scene.talk(talks_ms)
+        await scene.be_silent(hangs_up_after_ms)
+        scene.call.end("carrier")
+        with contextlib.suppress(CallEnded):
+            await playing
+        assert (api.answered, api.given_up) == (told, 0)
+        assert sound("hold_music").audio[:160] not in scene.audio
+        scene.close()
+
+    hangs_up()
 
 
 @virtual
