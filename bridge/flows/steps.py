@@ -120,7 +120,7 @@ class Gather(Asking, frozen=True, kw_only=True):
 
 
 class Record(Speaking, frozen=True, kw_only=True):
-    """Take a message. It is kept also when the caller just hangs up, and the webhooks that follow it are still asked."""
+    """Take a message. It is kept also when the caller just hangs up, and webhooks right behind it are still asked."""
 
     do: ClassVar[str] = "record"
     #: The variable that holds the path of the WAV.
