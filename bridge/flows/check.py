@@ -21,7 +21,7 @@ from bridge.flows import hours
 from bridge.flows.check_given import check_given
 from bridge.flows.check_ways import check_ways, did_you_mean
 from bridge.flows.check_words import check_words
-from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Play, Record, Webhook
+from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Play, Record, Transfer, Webhook
 from bridge.flows.origins import allowed_host
 from bridge.flows.values import variables_in
 from bridge.problems import Problem
@@ -69,6 +69,8 @@ def check(
                 found = _of_agent(step, agent_fault)
             case Play():
                 found = _of_play(flow, step)
+            case Transfer():
+                found = _of_transfer(flow, step)
             case _:
                 continue
         problems += [flow.problem(f"steps.{name}.{key}", why, fatal=fatal) for key, why, fatal in found]
@@ -150,6 +152,16 @@ def _of_what_is_told(step: Webhook, hidden: Container[str]) -> Found:
                 f"puts `{name}`, which no log may show, into an address that servers log; send it with POST"
             )
             yield key, reason, False
+
+
+def _of_transfer(flow: Flow, step: Transfer) -> Found:
+    typed = [other.into for other in flow.steps.values() if isinstance(other, Gather)]
+    if names := [
+        name for name in variables_in(step.to) if name in typed and step.to.startswith(f"{{{name}}}")
+    ]:
+        reason = f"has callers dial whatever they type into `{names[0]}`, at your cost"
+        mend = "ask your own API whether they may, or begin it yourself, as in +1555{extension}"
+        yield "to", f"{reason}; {mend}", False
 
 
 def _of_play(flow: Flow, step: Play) -> Found:

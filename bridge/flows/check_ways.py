@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from bridge.flows.graph import Graph, loops, reachable, reversed_graph, within
-from bridge.flows.model import Condition, Flow, Step, Webhook
+from bridge.flows.model import STEPS, Condition, Flow, Step, Webhook
 from bridge.problems import Problem
 
 #: So many names are told, where none is near.
@@ -70,7 +70,8 @@ def _missing(flow: Flow) -> Iterator[Problem]:
     for name, step in flow.steps.items():
         for exit in step.exits():
             if exit.to not in known:
-                why = f"there is no step `{exit.to}`{did_you_mean(exit.to, known)}"
+                mend = f'write [steps.{exit.to}] with do = "{exit.to}" in it' if exit.to in STEPS else ""
+                why = f"there is no step `{exit.to}`{did_you_mean(exit.to, known, mend)}"
                 yield flow.problem(f"steps.{name}.{exit.key}", why)
 
 

@@ -14,6 +14,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from datetime import date, time
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -57,13 +58,23 @@ def read_flow(source: TomlSource) -> tuple[Flow | None, Book, list[Problem]]:
     if not _NAME.fullmatch(name):
         name = _mended(name)
         found.add("", f'is no name for a flow: call the file a-z, 0-9, _ and - only, such as "{name}.toml"')
-    file = found.struct("", source.tree, FlowFile)
-    steps = dict(_steps(source.tree.get("steps"), found))
+    tree = {key: _dates_as_text(value) for key, value in source.tree.items()}
+    file = found.struct("", tree, FlowFile)
+    steps = dict(_steps(tree.get("steps"), found))
     book = _book(name, file, steps, source, found)
     if file is None:
         return None, book, found.sorted()
     flow = Flow(name=name, source=source.path, file=file, steps=steps, lines=source.lines, whole=found.whole)
     return flow, book, found.sorted()
+
+
+def _dates_as_text(value: Any) -> Any:
+    """A date is text to a flow, and TOML knows one without quotes, too."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(item) for item in value]
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def _mended(name: str) -> str:
@@ -181,7 +192,7 @@ def _book(
 
 
 def _typed(file: FlowFile | None, steps: Mapping[str, Step]) -> set[str]:
-    """The variables that hold what callers typed, and never anything else."""
-    typed = {step.into for step in steps.values() if isinstance(step, Gather)}
+    """The variables that hold what callers typed, or telephone numbers, and never anything else."""
+    typed = {"caller", "called", *(step.into for step in steps.values() if isinstance(step, Gather))}
     others = (step.gives() for step in steps.values() if not isinstance(step, Gather))
     return typed.difference(file.variables if file else (), *others)

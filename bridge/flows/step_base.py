@@ -69,7 +69,7 @@ class Speaking(Step, frozen=True, kw_only=True):
     #: Instead of a prompt; may hold {variables}.
     text: str = ""
     #: How variables of `text` are said, as in a prompt file: `digits`, `number`, `date`, `time`, `money:USD`. What was
-    #: typed in a `gather` is said as digits by default.
+    #: typed in a `gather`, and the numbers `caller` and `called`, are said as digits by default.
     variables: dict[VariableName, str] = {}
     #: What cuts it short. `off`: nothing does.
     barge_in: BargeInMode = "digits"

@@ -75,7 +75,7 @@ class Menu(Asking, frozen=True, kw_only=True):
     """Ask for a choice."""
 
     do: ClassVar[str] = "menu"
-    #: Which keys lead where; several keys are a choice, too.
+    #: Which keys lead where; several keys are a choice, too. `"*"` and `"#"` are written in quotes.
     choices: Annotated[dict[Key, StepName], Meta(min_length=1)]
     #: The variable that keeps the choice, for those that lead to the same step.
     into: VariableName | None = None
