@@ -37,7 +37,8 @@ _date = st.dates(FIRST, date(YEAR, 12, 31)).map(date.isoformat)
 @st.composite
 def _hours(draw: st.DrawFn) -> Hours:
     """Hours with nothing wrong in them; each weekday stands in one range at most."""
-    days, left = {}, list(range(7))
+    days: dict[str, list[str]] = {}
+    left = list(range(7))
     while left and draw(st.booleans()):
         begin = draw(st.sampled_from(left))
         run = [begin]
