@@ -30,7 +30,7 @@ from bridge.config import AgentConfig, BargeInMode
 from bridge.config_flows import IVR
 from bridge.errors import CallEnded, CarrierError, LightningError, PromptError
 from bridge.flows import actions as do
-from bridge.flows.machine import run
+from bridge.flows.machine import FAILED, GAVE_UP, STUCK, run
 from bridge.flows.model import Flow, Gather
 from bridge.problems import Problem
 from bridge.prompts import apology, load_prompt
@@ -46,6 +46,10 @@ T = TypeVar("T")
 MUTE_AFTER: Final = 3
 #: An answer that comes sooner is waited for in silence: music that stops as it begins sounds like a fault.
 HOLD_AFTER_S: Final = 0.3
+#: Why a flow ended that no step of it had end, as `FlowStats.ended` counts it.
+_UNMEANT: Final = {GAVE_UP: "gave_up", FAILED: "failed", STUCK: "stuck"}
+#: `Call.ended` = how the flow did; all else is a caller who left.
+_MEANT: Final = {"": "hung_up", "agent": "hung_up", "transferred": "transferred"}
 #: What cuts short is what a key of before would have cut short, too.
 _CUT_BY_KEYS: Final[frozenset[BargeInMode]] = frozenset({"digits", "both"})
 
@@ -131,6 +135,7 @@ class FlowOnCall:
         self._voice_failures = 0
         #: Whether a message was kept, and nothing was done since but to tell somebody of it.
         self._telling = False
+        self._why = ""
 
     async def play(self) -> None:
         """Play it to its end.
@@ -139,6 +144,18 @@ class FlowOnCall:
             CallEnded: the caller has hung up.
             LightningError: the voice has failed `MUTE_AFTER` times in a row.
         """
+        stats, how = self._call.edition.stats, "error"
+        stats.started += 1
+        try:
+            await self._play()
+            how = self._how()
+        finally:
+            stats.ended[self._how() if self._call.ended else how] += 1
+
+    def _how(self) -> str:
+        return self._why or _MEANT.get(self._call.ended, "caller_left")
+
+    async def _play(self) -> None:
         call = self._call
         known = {
             "caller": call.from_number,
@@ -162,7 +179,10 @@ class FlowOnCall:
     def _note(self, step: str) -> None:
         if step in self._flow.steps:  # and not why it ends
             self._step = step
+            self._call.edition.stats.steps += 1
             self._call.digits_masked = step in self._masked
+        else:
+            self._why = _UNMEANT[step]
         log.info("call %s: step %s.%s", self._call.id, self._flow.name, step)
 
     def _note_message(self, action: do.Action, outcome: do.Outcome) -> None:

@@ -28,7 +28,7 @@ from bridge.flows.model import Agent, Flow
 from bridge.flows.reader import read_flows
 from bridge.flows.webhook import WebhookClient
 from bridge.lightning.voice import normaliser
-from bridge.observe.stats import BridgeStats
+from bridge.observe.stats import BridgeStats, FlowStats
 from bridge.problems import FilesRefused, Problem
 from bridge.prompts.book import Book, merged, read_book
 from bridge.prompts.cache import PromptCache, default_folder
@@ -68,6 +68,8 @@ class Edition:
     webhooks: WebhookClient | None = None
     #: What time it is, for business hours; aware.
     now: Callable[[], datetime] = utc_now
+    #: Counts what became of flows.
+    stats: FlowStats = field(default_factory=FlowStats)
 
 
 def read_edition(
@@ -246,7 +248,12 @@ class Library:
     def _bound(self, edition: Edition, number: int) -> Edition:
         """`edition` as one of this process's."""
         return replace(
-            edition, number=number, messages=self._messages, webhooks=self._webhooks, now=lambda: self.now()
+            edition,
+            number=number,
+            messages=self._messages,
+            webhooks=self._webhooks,
+            now=lambda: self.now(),
+            stats=self._stats.flows,
         )
 
     def _take(self, edition: Edition, warnings: list[Problem]) -> None:

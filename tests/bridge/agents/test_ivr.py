@@ -20,7 +20,20 @@ from bridge.errors import CallEnded, ConfigError, LightningError, Unauthorized
 from bridge.flows.actions import Announced, Fetch, Fetched, PlayMessage
 from bridge.flows.library import Edition
 from bridge.flows.messages import Messages
-from bridge.flows.model import Agent, Flow, Gather, HangUp, Menu, Play, Record, Say, Step, Webhook
+from bridge.flows.model import (
+    Agent,
+    Flow,
+    Gather,
+    HangUp,
+    Menu,
+    Play,
+    Record,
+    Say,
+    Set,
+    Step,
+    Transfer,
+    Webhook,
+)
 from bridge.flows.webhook import WebhookClient
 from bridge.lightning.speech import Synthesis
 from bridge.observe.stats import BridgeStats, FlowStats
@@ -165,6 +178,35 @@ async def test_a_number_without_a_flow_hears_the_apology() -> None:
     await until_over(scene)
     assert apology().audio in scene.audio
     assert scene.call.ended == "agent"
+
+
+@pytest.mark.parametrize(
+    "step, how, steps",
+    [
+        (Say(prompt="beep", next="end"), "hung_up", 2),
+        (Menu(prompt="beep", choices={"1": "end"}, tries=1, timeout_s=1.0), "gave_up", 1),
+        (Transfer(to="{nobody}"), "failed", 1),
+        (Set(values={"x": 1}, next="step"), "stuck", 1001),
+        (Agent(entrypoint=f"{__name__}:fails"), "error", 1),
+        (Agent(entrypoint=f"{__name__}:sees_the_caller_leave"), "caller_left", 1),
+    ],
+)
+@virtual
+async def test_what_became_of_a_flow_is_counted(step: Step, how: str, steps: int) -> None:
+    scene = on_call(step=step, end=END)
+    with contextlib.suppress(RuntimeError, CallEnded):
+        await ivr(scene.call)
+    stats = scene.call.edition.stats
+    assert (stats.started, stats.steps, stats.ended) == (1, steps, {how: 1})
+    scene.close()
+
+
+async def fails(call: Call) -> None:
+    raise RuntimeError("of the agent")
+
+
+async def sees_the_caller_leave(call: Call) -> None:
+    call.end("carrier")
 
 
 @virtual

@@ -39,7 +39,7 @@ def _hours(draw: st.DrawFn) -> Hours:
     """Hours with nothing wrong in them; each weekday stands in one range at most."""
     days: dict[str, list[str]] = {}
     left = list(range(7))
-    while left and draw(st.booleans()):
+    while draw(st.booleans()) and left:
         begin = draw(st.sampled_from(left))
         run = [begin]
         while (run[-1] + 1) % 7 in left and (run[-1] + 1) % 7 != begin and draw(st.booleans()):
