@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import logging
 import socket
 import ssl
@@ -433,7 +432,11 @@ async def test_no_log_and_no_error_holds_what_was_sent(
     caplog.set_level(logging.DEBUG)
     action = post("/of/9876?pin=9876", body={"pin": "9876"}, bearer_env="API_TOKEN")
     fetched, _, _ = await answer_to(action, handler)
-    told = [json.dumps(vars(record), default=repr) for record in caplog.records if "flows" in record.name]
+    told = [  # times and numbers of threads may hold the same figures
+        repr((record.getMessage(), record.args, record.exc_info, record.exc_text))
+        for record in caplog.records
+        if "flows" in record.name
+    ]
     assert told
     assert TOKEN not in f"{told}{fetched}"
     assert "9876" not in f"{told}{fetched}"
