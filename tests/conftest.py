@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from hypothesis import settings
 
 # An example's time says how busy the machine is and nothing about the code.
@@ -9,3 +11,9 @@ settings.register_profile("bridge", deadline=None)
 # The second Python: what it does otherwise shows in few examples.
 settings.register_profile("again", deadline=None, max_examples=20)
 settings.load_profile("bridge")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no collection of garbage need walk it again and again."""
+    gc.collect()
+    gc.freeze()

@@ -367,4 +367,4 @@ class CallMachine(RuleBasedStateMachine):
 
 
 TestCallMachine = CallMachine.TestCase
-TestCallMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestCallMachine.settings = settings(stateful_step_count=40, deadline=None)

@@ -25,6 +25,7 @@ from tests.support.dialect_checks import (
     spoiled,
     verdict,
 )
+from tests.support.example_counts import at_most
 
 TABLES = all_cases()
 every_carrier = pytest.mark.parametrize("cases", TABLES.values(), ids=TABLES.keys())
@@ -232,7 +233,7 @@ class Carrier(RuleBasedStateMachine):
 def test_no_order_of_messages_breaks_the_order_of_events(cases: Cases) -> None:
     machine = type(f"{cases.name}Machine", (Carrier,), {"cases": cases})
     run_state_machine_as_test(
-        machine, settings=settings(deadline=None, max_examples=60, stateful_step_count=30)
+        machine, settings=settings(deadline=None, max_examples=at_most(60), stateful_step_count=30)
     )
 
 

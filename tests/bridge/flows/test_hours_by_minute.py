@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.flows.hours import DAYS, is_open, problems
 from bridge.flows.model import Hours
+from tests.support.example_counts import at_most
 
 YEAR = 2026
 #: Clocks that change at midnight, by half an hour, not at all, and as most do.
@@ -101,7 +102,7 @@ def _times(zone: str) -> list[datetime]:
     return [*near, *every]
 
 
-@settings(max_examples=15)
+@settings(max_examples=at_most(15))
 @given(_hours(), st.sampled_from(ZONES))
 def test_it_is_open_at_every_minute_at_which_its_clock_says_so(hours: Hours, zone: str) -> None:
     assert problems(hours, zone) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.flows import machine
@@ -158,7 +158,6 @@ def _faults(action: Action) -> Iterator[str]:
                 yield "a body with GET, or none with POST"
 
 
-@settings(max_examples=100)
 @given(_flows, st.data())
 def test_whatever_is_answered_a_flow_goes_on_or_ends_and_wants_nothing_that_nobody_can_do(
     flow: Flow, data: st.DataObject
@@ -189,7 +188,6 @@ def _at_once(action: Action) -> Outcome:
     return Done()
 
 
-@settings(max_examples=100)
 @given(_flows)
 def test_a_flow_in_which_no_time_passes_ends(flow: Flow) -> None:
     running = machine.run(flow, {}, lambda: NOON, lambda _: None)

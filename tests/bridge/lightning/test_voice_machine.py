@@ -38,6 +38,7 @@ from bridge.lightning.speech import (
 )
 from bridge.lightning.voice import CallVoice, Voice
 from telephony_codecs.formats import MULAW_8K
+from tests.support.example_counts import at_most
 from tests.support.played_door import (
     LETTER_MS,
     PlayedDoor,
@@ -430,13 +431,13 @@ BACK_MEANWHILE: Final = Case(
 
 
 @example(BACK_MEANWHILE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_most(60))
 @given(cases(DEEDS, PLANS))
 def test_a_voice_keeps_its_promises(case: Case) -> None:
     run_virtually(lambda: live_through(case))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_most(60))
 @given(cases(TOLD_DEEDS, st.builds(replace, PLANS, form=st.sampled_from(["str", "tokens", "plain"]))))
 def test_every_word_is_heard_once(case: Case) -> None:
     for plan, ear, error in run_virtually(lambda: live_through(case)):
