@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 from hypothesis import settings
 
@@ -11,6 +12,10 @@ settings.register_profile("bridge", deadline=None)
 # The second Python: what it does otherwise shows in few examples.
 settings.register_profile("again", deadline=None, max_examples=20)
 settings.load_profile("bridge")
+
+# What a shell starts in the background ignores Ctrl-C, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
