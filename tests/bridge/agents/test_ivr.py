@@ -234,6 +234,7 @@ async def test_an_agent_of_a_step_has_its_own_options_and_the_flow_goes_on() -> 
     step = Agent(entrypoint=f"{__name__}:notes_its_options", options={"table": 7}, next="tone")
     scene = on_call(step=step, tone=Play(sound="beep"))
     before = scene.call.options
+    agents.log.pop(scene.call.id, None)  # what another test's call of that id has left
     await until_over(scene)
     assert agents.log.pop(scene.call.id) == [{"table": 7}]
     assert scene.call.options == before
