@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -109,19 +109,21 @@ class Shelf:
         """The fixed pieces that are neither in memory nor, when it was read, on disk: what is to be rendered."""
         return [
             piece
-            for key, piece in self._fixed().items()
+            for key, piece in self._fixed.items()
             if key not in self._memory and key not in self._without_room
         ]
 
     def needed(self) -> set[str]:
         """Keys of all fixed pieces and recordings: what `PromptCache.prune` must keep. Reads the recordings."""
-        keys = set(self._fixed())
+        keys = set(self._fixed)
         for _, _, variant in self._recordings():
             with contextlib.suppress(OSError):
                 keys.add(key_of_file(Path(variant.file).read_bytes()))
         return keys
 
+    @cached_property
     def _fixed(self) -> dict[str, Piece]:
+        """By key. `warm` works it out, in its thread: the loop need not when it asks what is `missing`."""
         pieces = (piece for spec in self.book.specs.values() for piece in fixed_pieces(spec))
         return {self._keys.of(piece.text, piece.options): piece for piece in pieces}
 
@@ -141,7 +143,7 @@ class Shelf:
         return variant.language or self._keys.config.language
 
     def _read_fixed(self) -> None:
-        for key, piece in self._fixed().items():
+        for key, piece in self._fixed.items():
             if (audio := self._on_disk(key)) is None:
                 continue
             if not self._memory.keep(key, Prompt(audio, piece.text), fixed=True):
