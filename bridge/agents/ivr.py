@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
@@ -30,6 +29,8 @@ from bridge.config import AgentConfig, BargeInMode
 from bridge.config_flows import IVR
 from bridge.errors import CallEnded, CarrierError, LightningError, PromptError
 from bridge.flows import actions as do
+from bridge.flows.check_ways import graph_of
+from bridge.flows.graph import reachable, reversed_graph
 from bridge.flows.machine import FAILED, GAVE_UP, STUCK, run
 from bridge.flows.model import Flow, Gather
 from bridge.problems import Problem
@@ -111,18 +112,8 @@ def flow_problems(config: AgentConfig, flows: Mapping[str, Flow], source: str = 
 
 def masked_steps(flow: Flow) -> frozenset[str]:
     """The steps in which a key may be meant for a masked `gather`, there or later."""
-    leading_to: defaultdict[str, list[str]] = defaultdict(list)
-    for name, step in flow.steps.items():
-        for way in step.exits():
-            leading_to[way.to].append(name)
-    waiting = [name for name, step in flow.steps.items() if isinstance(step, Gather) and step.mask]
-    masked: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in masked:
-            masked.add(name)
-            waiting += leading_to[name]
-    return frozenset(masked)
+    secret = [name for name, step in flow.steps.items() if isinstance(step, Gather) and step.mask]
+    return frozenset(reachable(reversed_graph(graph_of(flow)), secret))
 
 
 class FlowOnCall:

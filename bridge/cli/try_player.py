@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.cli.keyboards import ENTER, LEAVES, NOTHING, SPEAKS, Keyboard
 from bridge.cli.try_screen import Screen
 from bridge.cli.try_world import BYTES_PER_S, Silent, Speaker, Track, World, over_and_over, silence
-from bridge.ears import HABIT_S
+from bridge.ears import HABIT_S, MASK
 from bridge.errors import LightningError, PromptError
 from bridge.flows.actions import (
     Action,
@@ -250,7 +250,7 @@ class Player:
                     return Collected(keys, spoke=True)
                 continue  # heard by nobody
             finishes = key in asked.finish_on
-            self._screen.pressed("•" if asked.masked and not finishes else key)
+            self._screen.pressed(MASK if asked.masked and not finishes else key)
             if finishes:
                 return Collected(keys, finished=True)
             keys += key
@@ -313,7 +313,7 @@ class Player:
         if self._world.transfers:
             raise _Over(f"the caller is transferred to {to}")
         self._screen.told(f"the transfer to {to} does not work")
-        return NotConnected("bridge flows try --no-transfers")
+        return NotConnected("bridge flows try --transfers-fail")
 
 
 def _keys_cut(barge_in: BargeInMode) -> bool:

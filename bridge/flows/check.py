@@ -23,10 +23,10 @@ from bridge.flows.check_ways import check_ways, did_you_mean
 from bridge.flows.check_words import check_words
 from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Play, Record, Transfer, Webhook
 from bridge.flows.origins import allowed_host
-from bridge.flows.values import variables_in
 from bridge.problems import Problem
 from bridge.prompts.book import Book
 from bridge.prompts.sounds import SOUNDS
+from bridge.prompts.template import variables_in
 
 #: Key below the step, what is wrong with it, and whether that is fatal.
 Found: TypeAlias = Iterator[tuple[str, str, bool]]

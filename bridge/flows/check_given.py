@@ -19,10 +19,11 @@ from typing import TypeAlias
 
 from bridge.flows.check_words import OF_THE_CALL, used, variables_of
 from bridge.flows.model import Condition, Flow, Set, Speaking, Step
-from bridge.flows.values import text_of, variables_in
+from bridge.flows.values import text_of
 from bridge.problems import Problem
 from bridge.prompts.book import Book
 from bridge.prompts.spoken_forms import check_kind, say
+from bridge.prompts.template import variables_in
 
 #: Of each step that is reached: variables that have a value for sure when it begins.
 Given: TypeAlias = dict[str, frozenset[str]]

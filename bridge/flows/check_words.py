@@ -14,10 +14,9 @@ from typing import Final
 
 from bridge.flows.check_ways import did_you_mean
 from bridge.flows.model import Agent, Condition, Flow, Play, Set, Speaking, Step, Transfer, Webhook
-from bridge.flows.values import variables_in
 from bridge.problems import Problem
 from bridge.prompts.book import Book
-from bridge.prompts.template import variables_in as variables_of_text
+from bridge.prompts.template import variables_in
 
 #: What every call brings along, and what chooses the language.
 OF_THE_CALL: Final = ("caller", "called", "carrier", "language")
@@ -61,7 +60,7 @@ def variables_of(book: Book, prompt: str) -> list[str]:
     """The variables of a prompt, in all its languages."""
     spec = book.specs.get(prompt)
     texts = [variant.text for variant in spec.variants()] if spec else []
-    return list(dict.fromkeys(name for text in texts for name in variables_of_text(text)))
+    return list(dict.fromkeys(name for text in texts for name in variables_in(text)))
 
 
 def _unknown_languages(flow: Flow, book: Book) -> Iterator[Problem]:

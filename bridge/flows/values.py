@@ -18,14 +18,13 @@ from urllib.parse import quote
 
 from bridge.carriers.markup import plain
 from bridge.flows.model import Case, Value
+from bridge.observe.timeline import HIDDEN
+from bridge.prompts.template import BRACES
 
 #: What JSON holds, once decoded.
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 
 MAX_VALUE_CHARS: Final = 1000
-_HIDDEN: Final = "•••"
-#: As in prompts: ``{name}``, and two braces for one.
-_FIELD: Final = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]{0,63})\}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 _INDEX: Final = re.compile(r"[0-9]{1,6}")
 
@@ -36,7 +35,7 @@ class Masked(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"'{_HIDDEN}'"
+        return f"'{HIDDEN}'"
 
 
 class Variables(dict[str, Value]):
@@ -79,7 +78,7 @@ class Variables(dict[str, Value]):
             text = self._text(name)
             return _as_part(text) if percent_encoded else text
 
-        text = _FIELD.sub(text_for, template)
+        text = BRACES.sub(text_for, template)
         return Masked(text) if names & self.private else text
 
     def _text(self, name: str) -> str:
@@ -103,11 +102,6 @@ def filled_in(options: Mapping[str, Any], variables: Variables) -> dict[str, Any
 def kept(value: Value) -> Value:
     """`value` as a variable may have it."""
     return plain(value, MAX_VALUE_CHARS) if isinstance(value, str) else value
-
-
-def variables_in(template: str) -> list[str]:
-    """Names of the ``{variables}`` in a URL or a number."""
-    return [found[1] for found in _FIELD.finditer(template) if found[1]]
 
 
 def text_of(value: Value) -> str:

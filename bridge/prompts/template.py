@@ -87,13 +87,14 @@ def _options(variant: Variant) -> VoiceOptions:
 # -- variables ---------------------------------------------------------------------------------------------------------
 
 _NAME: Final = "[a-z][a-z0-9_]{0,63}"
-_BRACES: Final = re.compile(r"\{\{|\}\}|\{(" + _NAME + r")\}")
+#: A variable, or two braces that stand for one.
+BRACES: Final = re.compile(r"\{\{|\}\}|\{(" + _NAME + r")\}")
 _ANY_BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def variables_in(text: str) -> list[str]:
     """The names of the variables of `text`, each once, in order. Braces that are none are passed over."""
-    return list(dict.fromkeys(found[1] for found in _BRACES.finditer(text) if found[1]))
+    return list(dict.fromkeys(found[1] for found in BRACES.finditer(text) if found[1]))
 
 
 def faults_in(text: str) -> list[str]:
@@ -120,7 +121,7 @@ def _filled(words: str, values: Mapping[str, str]) -> str:
     names = variables_in(words)
     if names and not any(values.get(name) for name in names):
         return ""
-    return _BRACES.sub(lambda found: values.get(found[1], "") if found[1] else found[0][0], words)
+    return BRACES.sub(lambda found: values.get(found[1], "") if found[1] else found[0][0], words)
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from bridge.flows.values import (
     number_of,
     taken,
     text_of,
-    variables_in,
 )
+from bridge.prompts.template import variables_in
 
 
 @pytest.mark.parametrize(
