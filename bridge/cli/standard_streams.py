@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
-from bridge.errors import ConfigError
+from bridge.errors import BridgeError, ConfigError
 
 _STDIN: Final = "standard input"
 _STDOUT: Final = "standard output"
@@ -80,6 +80,8 @@ async def _read(fd: int) -> bytes:
 class PipeWriter:
     """Bytes on their way to a descriptor; used as ``async with``, which waits at its end until they are written.
 
+    So it does when an error of ours ends it, but not when it is cancelled.
+
     Args:
         most_bytes: whoever writes waits while more than this is unwritten.
 
@@ -102,7 +104,7 @@ class PipeWriter:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
         self._chunks.put(b"")
-        if kind is None:
+        if kind is None or issubclass(kind, BridgeError):  # what came before an error is heard
             await self._until_at_most(0)
 
     async def write(self, data: bytes) -> None:

@@ -30,7 +30,7 @@ class ScriptedHttp:
     async def note(self, request: web.Request) -> None:
         self.paths.append(f"{request.method} {request.path}")
         self.headers.append(dict(request.headers))
-        self.connections.add(id(request.transport))
+        self.connections.add(request.transport)  # itself: the number of one that is gone is given anew
         raw = await request.read()
         self.bodies.append(json.loads(raw) if raw[:1] == b"{" else raw)
 

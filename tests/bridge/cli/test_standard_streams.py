@@ -200,10 +200,14 @@ async def test_whoever_writes_waits_for_a_slow_player_and_nobody_else_does(pipe:
         await taken(pipe.reader, BIG - 1000)
 
 
-async def test_at_its_end_it_waits_until_all_is_written(pipe: Pipe) -> None:
+@pytest.mark.parametrize("error", [None, ConfigError("of what comes next")])
+async def test_at_its_end_it_waits_until_all_is_written(pipe: Pipe, error: ConfigError | None) -> None:
     async def write() -> None:
-        async with PipeWriter(pipe.writer, most_bytes=BIG) as out:
-            await out.write(bytes(BIG))
+        with contextlib.suppress(ConfigError):
+            async with PipeWriter(pipe.writer, most_bytes=BIG) as out:
+                await out.write(bytes(BIG))
+                if error:
+                    raise error
 
     async with asyncio.timeout(PATIENCE_S):
         writing = asyncio.create_task(write())
