@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions
+from tests.support.in_thread import in_thread
 
 
 @contextmanager
 def lightning_in_thread(options: EmulatorOptions | None = None) -> Iterator[EmulatedLightning]:
     """Listens while the block runs. Its options may be changed meanwhile."""
-    emulator = EmulatedLightning(options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(emulator.start(), loop).result()
+    with in_thread(EmulatedLightning(options)) as emulator:
         yield emulator
-        asyncio.run_coroutine_threadsafe(emulator.stop(), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
