@@ -65,6 +65,26 @@ class Keys:
     spoke: bool = False
 
 
+class Habit:
+    """Tells a key that only finishes input which was complete without it. Clock-free."""
+
+    def __init__(self) -> None:
+        #: The keys that do, and until when.
+        self._keys, self._until_s = "", 0.0
+
+    def expect(self, finish_on: str, ahead: deque[str], now_s: float) -> None:
+        """Input is complete: the next key is nobody's if it only finishes that. It may have been typed ahead, too."""
+        if not ahead:
+            self._keys, self._until_s = finish_on, now_s + HABIT_S
+        elif ahead[0] in finish_on:
+            ahead.popleft()
+
+    def explains(self, key: str, now_s: float) -> bool:
+        """Whether `key`, the next one that was pressed, is nobody's."""
+        keys, self._keys = self._keys, ""
+        return key in keys and now_s < self._until_s
+
+
 class Ears:
     """What one call hears.
 
@@ -93,8 +113,7 @@ class Ears:
         self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
         #: Turns that began, by now.
         self._onsets = 0
-        #: Keys that finish input which is complete already, and until when they do.
-        self._habit, self._habit_until_s = "", 0.0
+        self._habit = Habit()
         self._news = asyncio.Event()  # a digit, speech, the end of a message, or of the call
         #: Whether the timeline shows keys as `MASK`.
         self.masked = False
@@ -143,21 +162,11 @@ class Ears:
                 if (key := self._digits.popleft()) in finish_on:
                     return Keys(keys, finished=True)
                 keys, timeout_s = keys + key, next_timeout_s
-            if len(keys) == digits > 1:
-                self._expect_habit(finish_on)
+            if len(keys) == digits > 1:  # an agent may well collect keys one by one, until # comes
+                self._habit.expect(finish_on, self._digits, self._clock())
             return Keys(keys)
         finally:
             self._masking -= masked
-
-    def _expect_habit(self, finish_on: str) -> None:
-        """Input is complete: the next key is nobody's if it only finishes that. It may have been typed ahead, too.
-
-        Not after one key alone: an agent may well collect keys one by one, until # comes.
-        """
-        if not self._digits:
-            self._habit, self._habit_until_s = finish_on, self._clock() + HABIT_S
-        elif self._digits[0] in finish_on:
-            self._digits.popleft()
 
     async def record(self, recorder: Recorder, finish_on: str, within_s: float) -> Recording:
         """Have `recorder` take a message, until it is over, or `within_s` are, or the call."""
@@ -243,8 +252,7 @@ class Ears:
         if self._presses is not None and not self._presses.is_new(digit, source, self._clock()):
             return
         self._note(tl.DigitPressed, digit=MASK if self.masked or self._masking else digit)
-        habit, self._habit = self._habit, ""
-        if digit in habit and self._clock() < self._habit_until_s:
+        if self._habit.explains(digit, self._clock()):
             return
         if self._recorder is not None and digit in self._finish_on:
             self._recorder.by = self._recorder.by or "digit"

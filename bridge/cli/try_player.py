@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.cli.keyboards import ENTER, LEAVES, NOTHING, SPEAKS, Keyboard
 from bridge.cli.try_screen import Screen
 from bridge.cli.try_world import BYTES_PER_S, Silent, Speaker, Track, World, over_and_over, silence
-from bridge.ears import HABIT_S, MASK
+from bridge.ears import MASK, Habit
 from bridge.errors import LightningError, PromptError
 from bridge.flows.actions import (
     Action,
@@ -90,8 +90,7 @@ class Player:
         self._step = ""
         #: Whether the next key would belong to those before: the flow asks for a long choice key by key.
         self._goes_on = False
-        #: As on a call (`bridge.ears`): keys that finish input which is complete already, and until when they do.
-        self._habit, self._habit_until_s = "", 0.0
+        self._habit = Habit()
 
     def entered(self, step: str) -> None:
         """Note that the flow has come to `step`, or why it ends: what `machine.run` is given as `note`."""
@@ -207,7 +206,7 @@ class Player:
             raise _Over("the caller hung up")
         if key == SPEAKS:
             return "speech" if barge_in in ("speech", "both") else ""
-        if key in _PATIENCE or self._is_habit(key):
+        if key in _PATIENCE or self._habit.explains(key, self.track.seconds):
             return ""
         self._ahead.append(key)
         return "digit" if _keys_cut(barge_in) else ""
@@ -243,7 +242,7 @@ class Player:
             )
             if key in _PATIENCE:
                 break
-            if self._is_habit(key):
+            if self._habit.explains(key, self.track.seconds):
                 continue
             if key == SPEAKS:
                 if asked.until_speech:
@@ -255,19 +254,8 @@ class Player:
                 return Collected(keys, finished=True)
             keys += key
         if len(keys) == asked.digits > 1:
-            self._expect_habit(asked.finish_on)
+            self._habit.expect(asked.finish_on, self._ahead, self.track.seconds)
         return Collected(keys)
-
-    def _expect_habit(self, finish_on: str) -> None:
-        if not self._ahead:
-            self._habit, self._habit_until_s = finish_on, self.track.seconds + HABIT_S
-        elif self._ahead[0] in finish_on:
-            self._ahead.popleft()
-
-    def _is_habit(self, key: str) -> bool:
-        """Whether `key` is pressed out of habit, and nobody's."""
-        habit, self._habit = self._habit, ""
-        return key in habit and self.track.seconds < self._habit_until_s
 
     async def _awaited(self, within_s: float, *, first: bool = True, patience_s: float = 0.0) -> str:
         """The next key. Whoever lets time pass lets `patience_s` pass, by default all of it."""
