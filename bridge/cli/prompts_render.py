@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,7 @@ from bridge.cli.account import note
 from bridge.errors import ConfigError, LightningError
 from bridge.lightning.client import require_usable
 from bridge.observe.stats import PromptStats
-from bridge.prompts.renderer import Progress, Renderer, Report
+from bridge.prompts.renderer import Progress, Renderer, Report, missing_in
 from bridge.prompts.template import Piece, fixed_pieces
 
 if TYPE_CHECKING:
@@ -47,10 +47,6 @@ class Wanted:
                 self._ids.setdefault(key, []).append(prompt)
         self._keys = keys
 
-    def missing_in(self, files: Files) -> list[Piece]:
-        """Those that are not kept yet."""
-        return [piece for key, piece in self.pieces.items() if files.cache.get(key) is None]
-
     def prompts_of(self, piece: Piece) -> str:
         """The ids of the prompts that `piece` belongs to."""
         return ", ".join(self._ids.get(self._keys.of(piece.text, piece.options), ["?"]))
@@ -63,7 +59,7 @@ async def render_pieces(files: Files, ids: Sequence[str], *, jobs: int | None, s
         ConfigError: there is no key, or `jobs` is more than the account has.
     """
     wanted = Wanted(files, ids)
-    missing = await asyncio.to_thread(wanted.missing_in, files)
+    missing = await asyncio.to_thread(missing_in, files.cache, wanted.pieces)
     there = len(wanted.pieces) - len(missing)
     if not missing:
         print(f"nothing to render: all {there} parts of {len(ids)} prompts are there")
@@ -88,7 +84,7 @@ def _with_jobs(config: LightningConfig, jobs: int | None) -> LightningConfig:
     return config.with_changes({"concurrency": jobs})
 
 
-async def _rendered(files: Files, config: LightningConfig, missing: Sequence[Piece]) -> Report:
+async def _rendered(files: Files, config: LightningConfig, missing: Mapping[str, Piece]) -> Report:
     latest = Progress(len(missing))
     try:
         with shown(len(missing)) as show:
@@ -99,7 +95,7 @@ async def _rendered(files: Files, config: LightningConfig, missing: Sequence[Pie
                 show(progress)
 
             async with Renderer(config, files.cache, PromptStats(), normalise=files.normalise) as renderer:
-                return await renderer.render(missing, keep)
+                return await renderer.render_missing(missing, keep)
     except asyncio.CancelledError:
         left = len(missing) - latest.rendered
         note(

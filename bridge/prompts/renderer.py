@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
@@ -118,18 +118,20 @@ class Renderer:
             progress: told at the beginning, and whenever a piece is done.
         """
         wanted = {self._keys.of(piece.text, piece.options): piece for piece in pieces if not piece.private}
+        missing = await asyncio.to_thread(missing_in, self._cache, wanted)
+        return await self.render_missing(missing, progress, cached=len(wanted) - len(missing))
+
+    async def render_missing(
+        self, missing: Mapping[str, Piece], progress: Callable[[Progress], None], *, cached: int = 0
+    ) -> Report:
+        """As `render`, of what `missing_in` has found; `cached` others are there already."""
         # The longest first: what is begun last is soon over, and no unit waits long for another at the end.
-        longest_first = dict(sorted(wanted.items(), key=lambda item: len(item[1].text), reverse=True))
-        missing = await asyncio.to_thread(self._missing, longest_first)
-        work = _Work(missing, Progress(len(wanted), cached=len(wanted) - len(missing)), progress)
+        longest_first = dict(sorted(missing.items(), key=lambda item: len(item[1].text), reverse=True))
+        work = _Work(longest_first, Progress(cached + len(missing), cached=cached), progress)
         await self._all(work, patience_s=0.0)
         await self._all(work.second_round(), patience_s=LOCK_PATIENCE_S)
         done = work.progress
         return Report(done.total, done.cached, done.rendered, done.seconds, work.failures)
-
-    def _missing(self, wanted: dict[str, Piece]) -> dict[str, Piece]:
-        cache = self._cache
-        return {key: piece for key, piece in wanted.items() if cache is None or cache.get(key) is None}
 
     # -- many ------------------------------------------------------------------------------------------
 
@@ -251,6 +253,11 @@ def _is_everybodys(error: BridgeError) -> bool:
     return isinstance(error, Unauthorized) or (
         isinstance(error, LightningError) and error.code in NO_CONNECTION
     )
+
+
+def missing_in(cache: PromptCache | None, wanted: Mapping[str, Piece]) -> dict[str, Piece]:
+    """Those of `wanted`, by key, that are not in `cache`. Reads files: call it in a thread."""
+    return {key: piece for key, piece in wanted.items() if cache is None or cache.get(key) is None}
 
 
 def about(piece: Piece, config: LightningConfig) -> dict[str, str]:
