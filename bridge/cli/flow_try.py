@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -162,17 +162,16 @@ def _keyboard(trial: Trial) -> Iterator[Keyboard]:
     """Whoever types: the script, whoever sits at the terminal, or whatever comes through the pipe."""
     from bridge.cli.keyboards import Terminal, Typed, lines_of, raw, words_of
 
-    with ExitStack() as stack:
-        if trial.script is not None:
-            yield Typed(words_of(trial.script))
-        elif sys.stdin is None:
-            yield Typed(words_of(()))
-        elif sys.stdin.isatty():
-            note(HELP_AT_TERMINAL)
-            stack.enter_context(raw(sys.stdin.fileno()))
+    if trial.script is not None:
+        yield Typed(words_of(trial.script))
+    elif sys.stdin is None:
+        yield Typed(words_of(()))
+    elif sys.stdin.isatty():
+        note(HELP_AT_TERMINAL)
+        with raw(sys.stdin.fileno()):
             yield Terminal(sys.stdin.fileno(), trial.pace)
-        else:
-            yield Typed(lines_of(sys.stdin.fileno()))
+    else:
+        yield Typed(lines_of(sys.stdin.fileno()))
 
 
 @asynccontextmanager

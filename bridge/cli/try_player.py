@@ -148,11 +148,9 @@ class Player:
 
     async def _play_sound(self, asked: PlaySound) -> Announced:
         rendition = self._rendition(Announce(prompt=asked.sound))
+        audio, text = await self._audio(rendition), rendition.text or f"♪ {asked.sound}"
         if asked.seconds:
-            audio = over_and_over(await self._audio(rendition), asked.seconds)
-            text = f"{rendition.text or f'♪ {asked.sound}'} ({asked.seconds:g} s)"
-        else:
-            audio, text = await self._audio(rendition), rendition.text or f"♪ {asked.sound}"
+            audio, text = over_and_over(audio, asked.seconds), f"{text} ({asked.seconds:g} s)"
         return await self._perform(Rendition((Prompt(audio, text),)), asked.barge_in)
 
     async def _perform(self, rendition: Rendition, barge_in: BargeInMode) -> Announced:

@@ -42,9 +42,9 @@ class Screen:
         """A key of that line."""
         self._write(key)
 
-    def waited(self, why: str = "") -> None:
+    def waited(self, why: str) -> None:
         """That line is over, because of `why`."""
-        self.close_line(self._aside(f"({why})") if why else "")
+        self.close_line(self._aside(f"({why})"))
 
     def close_line(self, text: str = "") -> None:
         """End a line that is open, as it is."""
