@@ -112,8 +112,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"there is {', '.join(there[:10])}{more}" if there else "there are none"
 
 
-def read_files(path: Path | None, *, agents: bool = False) -> Files:
-    """What the configuration in `path` and the environment names; reads all files.
+def read_files(path: Path | None) -> Files:
+    """What the configuration in `path` and the environment names; see `files_of`."""
+    from bridge.config import load_config
+
+    return files_of(load_config(path), str(path or ""))
+
+
+def files_of(config: Config, source: str, *, agents: bool = False) -> Files:
+    """What `config` names; reads all files.
 
     Args:
         agents: whether agents that flows name are imported, to know whether they can be.
@@ -121,13 +128,6 @@ def read_files(path: Path | None, *, agents: bool = False) -> Files:
     Raises:
         ConfigError: it names no folder of either; or it is wrong.
     """
-    from bridge.config import load_config
-
-    return files_of(load_config(path), str(path or ""), agents=agents)
-
-
-def files_of(config: Config, source: str, *, agents: bool = False) -> Files:
-    """What `config` names; see `read_files`."""
     from bridge.agents.ivr import flow_problems
     from bridge.agents.loader import fault_of
     from bridge.flows.library import read_edition
