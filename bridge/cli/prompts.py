@@ -209,9 +209,9 @@ def _values(spec: PromptSpec, given: Sequence[str], language: str) -> Mapping[st
         ConfigError: it is not NAME=VALUE, there is no such variable, or its kind wants something else.
     """
     from bridge.prompts.spoken_forms import say
-    from bridge.prompts.template import variables_in
+    from bridge.prompts.template import all_variables
 
-    known = dict.fromkeys(name for variant in spec.variants() for name in variables_in(variant.text))
+    known = all_variables(spec)
     values = dict(assignment(each, "--var") for each in given)
     for name, value in values.items():
         if name not in known:

@@ -41,12 +41,13 @@ from typing import Any, Final
 import msgspec
 
 from bridge.config_tree import Section, mistakes
+from bridge.lightning.pieces import is_spoken
 from bridge.problems import Problem
 from bridge.prompts.prompt import fault_of_recording
 from bridge.prompts.sounds import SOUNDS
 from bridge.prompts.spec import Book, PromptSpec, Speed, Variant
 from bridge.prompts.spoken_forms import check_kind
-from bridge.prompts.template import faults_in, variables_in
+from bridge.prompts.template import all_variables, faults_in, variables_in
 from bridge.toml_source import TomlSource, sources_in
 
 __all__ = [
@@ -274,7 +275,7 @@ def _faults_of_text(text: str) -> Iterator[str]:
     yield from faults_in(text)
     if len(text) > MAX_TEXT_CHARS:
         yield f"has {len(text)} characters, {MAX_TEXT_CHARS} are the most: make several prompts of it"
-    if not any(map(str.isalnum, text)):
+    if not is_spoken(text):
         yield "is blank: nothing in it can be said"
     if any(unicodedata.category(sign) in ("Cc", "Cs") and not sign.isspace() for sign in text):
         yield "holds a control character: take it out"
@@ -282,7 +283,7 @@ def _faults_of_text(text: str) -> Iterator[str]:
 
 def _faults_of_variables(spec: PromptSpec) -> Iterator[tuple[str, str]]:
     used = variables_in(spec.text)
-    anywhere = list(dict.fromkeys(name for variant in spec.variants() for name in variables_in(variant.text)))
+    anywhere = all_variables(spec)
     for name, kind in spec.variables.items():
         if name not in anywhere:
             yield f"variables.{name}", _unused(name, anywhere)

@@ -45,7 +45,7 @@ LEAST_TIMEOUT_S: Final = 10.0
 #: How often is looked whether a call waits for a unit.
 YIELD_POLL_S: Final = 0.02
 #: What is kept for a text of which nothing is spoken (an emoji, a rule).
-NOTHING: Final = MULAW_8K.silent_sample * MULAW_8K.bytes_in(20)
+NOTHING: Final = MULAW_8K.silence(20)
 
 
 class Narrator:

@@ -40,7 +40,7 @@ from telephony_codecs.formats import MULAW_8K
 log = logging.getLogger(__name__)
 
 #: What is played for a prompt that has nothing to say, because none of its variables has a value.
-_NOTHING: Final = Prompt(MULAW_8K.silent_sample * MULAW_8K.bytes_in(20))
+_NOTHING: Final = Prompt(MULAW_8K.silence(20))
 _BUNDLED: Final[Mapping[str, Callable[[], Prompt]]] = {"apology": apology, "one_moment": one_moment}
 
 

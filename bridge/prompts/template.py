@@ -21,6 +21,7 @@ from typing import Final
 
 from bridge.lightning.entries import VoiceOptions
 from bridge.lightning.markup import closed, visible, without_html
+from bridge.lightning.pieces import is_spoken
 from bridge.prompts.spec import PromptSpec, Variant
 
 #: Of one value. Nobody listens to a longer one, and somebody pays for it.
@@ -58,7 +59,7 @@ def cut(variant: Variant, values: Mapping[str, str], private: Collection[str] = 
     for words in _groups(variant.text):
         names = variables_in(" ".join(words))
         text = " ".join(filled for word in words if (filled := _filled(word, clean)))
-        if _is_said(text):
+        if is_spoken(text):
             pieces.append(Piece(text, options, not set(names).isdisjoint(private), fixed=not names))
     return pieces
 
@@ -95,6 +96,11 @@ _ANY_BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 def variables_in(text: str) -> list[str]:
     """The names of the variables of `text`, each once, in order. Braces that are none are passed over."""
     return list(dict.fromkeys(found[1] for found in BRACES.finditer(text) if found[1]))
+
+
+def all_variables(spec: PromptSpec) -> list[str]:
+    """The names of the variables of a prompt, in all its languages, each once, in order."""
+    return list(dict.fromkeys(name for variant in spec.variants() for name in variables_in(variant.text)))
 
 
 def faults_in(text: str) -> list[str]:
@@ -145,7 +151,7 @@ def _words(text: str) -> list[str]:
     """The words of `text`, each with the marks that stand alone after it. A variable holds no blank."""
     words: list[str] = []
     for word in _split(text):
-        if words and (not _is_said(word) or not _is_said(words[-1])):
+        if words and (not is_spoken(word) or not is_spoken(words[-1])):
             words[-1] = f"{words[-1]} {word}"
         else:
             words.append(word)
@@ -161,11 +167,6 @@ def _go_together(word: str, following: str) -> bool:
     if bool(variables_in(word)) != bool(variables_in(following)):
         return False
     return not variables_in(word) or word.endswith("}") or word[-1].isalnum()
-
-
-def _is_said(text: str) -> bool:
-    """Whether there is more to `text` than marks."""
-    return any(map(str.isalnum, text))
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
