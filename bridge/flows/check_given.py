@@ -27,6 +27,8 @@ from bridge.prompts.template import variables_in
 
 #: Of each step that is reached: variables that have a value for sure when it begins.
 Given: TypeAlias = dict[str, frozenset[str]]
+#: Of each step that is reached: those that lead to it, each with what has a value on that way.
+Before: TypeAlias = dict[str, list[tuple[str, frozenset[str]]]]
 
 
 def check_given(flow: Flow, book: Book) -> Iterator[Problem]:
@@ -57,12 +59,13 @@ def _onward(step: Step, given: frozenset[str]) -> Iterator[tuple[str, frozenset[
 
 def _perhaps_unset(flow: Flow, book: Book) -> Iterator[Problem]:
     given = given_at(flow)
+    before = _before(flow, given)
     somewhere = {variable for step in flow.steps.values() for variable in step.gives()}
     for name, there in given.items():
         for key, variable in _needed(flow, name, book):
             if variable in somewhere and variable not in there:
                 mend = f'give it one in [variables], or ask before: {{ variable = "{variable}", present = true }}'
-                reason = f"`{variable}` may have no value here: {_why(flow, name, variable, given)}; {mend}"
+                reason = f"`{variable}` may have no value here: {_why(flow, name, variable, before)}; {mend}"
                 yield flow.problem(f"steps.{name}.{key}", reason, fatal=False)
 
 
@@ -82,18 +85,28 @@ def _says(flow: Flow, name: str, step: Step) -> Iterator[tuple[str, str]]:
     yield from step.prompts()
 
 
-def _why(flow: Flow, name: str, variable: str, given: Given) -> str:
+def _before(flow: Flow, given: Given) -> Before:
+    before: Before = {name: [] for name in given}
+    for name, there in given.items():
+        for to, onward in _onward(flow.steps[name], there):
+            if to in before:
+                before[to].append((name, onward))
+    return before
+
+
+def _why(flow: Flow, name: str, variable: str, before: Before) -> str:
     """What is behind it: the nearest step before that gives the variable a value, but not on every way out."""
-    ways = [name]  # against the edges, as long as there is no value on them
-    for at in ways:
-        for before, there in given.items():
-            lacks = any(
-                to == at and variable not in onward for to, onward in _onward(flow.steps[before], there)
-            )
-            if lacks and before not in ways:
-                ways.append(before)
-    giver = next((before for before in ways[1:] if variable in flow.steps[before].gives()), "")
-    return f"`{giver}` may be left without one" if giver else "a way from the start gives it none"
+    ways = {name}
+    waiting = deque(ways)
+    while waiting:  # against the edges, as long as there is no value on them
+        for other, there in before[waiting.popleft()]:
+            if variable in there or other in ways:
+                continue
+            if variable in flow.steps[other].gives():
+                return f"`{other}` may be left without one"
+            ways.add(other)
+            waiting.append(other)
+    return "a way from the start gives it none"
 
 
 # -- kinds -------------------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.flows.check_given import given_at
+from bridge.flows.check_given import check_given, given_at
 from bridge.flows.check_words import OF_THE_CALL
 from bridge.flows.draw import mermaid, text
 from bridge.flows.model import Case, Condition, Flow, Gather, HangUp, Menu, Record, Set, Step, Webhook
 from bridge.flows.reader import read_flow
+from bridge.prompts.spec import Book
 from bridge.toml_source import TomlSource
 from tests.bridge.flows.test_check import told
 from tests.support.flows import flow_of
@@ -101,6 +102,18 @@ def test_a_long_flow_takes_no_long() -> None:
         for name, after in zip(names, [*names[1:], names[0]], strict=True)
     }
     assert set(given_at(flow_of(steps, start="s0"))) == set(names)
+
+
+def test_nor_does_a_long_one_in_which_all_may_be_without_a_value() -> None:
+    names = [f"s{number}" for number in range(1, 500)]
+    steps: dict[str, Step] = {"s0": Gather(text="?", into="x", next="s1", otherwise="s1")}
+    steps |= {
+        name: Set(values={"y": "{x}"}, next=after)
+        for name, after in zip(names, [*names[1:], "end"], strict=True)
+    }
+    problems = list(check_given(flow_of({**steps, "end": HangUp()}, start="s0"), Book()))
+    assert [problem.key for problem in problems] == [f"steps.{name}.values.y" for name in names]
+    assert all("`s0` may be left without one" in problem.reason for problem in problems)
 
 
 @pytest.mark.parametrize(
