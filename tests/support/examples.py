@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from bridge.call import Call
@@ -144,7 +145,8 @@ async def menu(
         sections, changes: as of `stage`.
     """
     made_up = made_up_api()
-    async with _serving(api or made_up.app()) as address:
+    async with TestServer(api or made_up.app()) as server:  # one that hangs is over when nobody waits
+        address = f"{server.host}:{server.port}"
         copied(folder, {API_ADDRESS: address, **(edits or {})})
         wanted: dict[str, dict[str, Any]] = {
             "lightning": prompts.voice | {"hedge_after_s": 0.0},
@@ -161,17 +163,6 @@ async def menu(
         async with stage("bridge.agents.ivr:ivr", sections=wanted, **changes) as s:
             s.server.runtime.library.now = lambda: at
             yield Menu(s, made_up, folder)
-
-
-@asynccontextmanager
-async def _serving(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, handler_cancellation=True)  # one that hangs is over when nobody waits
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def copied(folder: Path, edits: Mapping[str, str]) -> None:
