@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import wave
 from pathlib import Path
 from typing import Final
 
+from telephony_codecs.formats import AudioFormat, Encoding
+from telephony_codecs.wav import wav_bytes
+
+PCM16_16K: Final = AudioFormat(Encoding.PCM16, 16_000)
 CONFIG: Final = """
 [agent]
 entrypoint = "bridge.agents.ivr:ivr"
@@ -106,8 +109,4 @@ def write_menus(folder: Path, *, prompts: str = PROMPTS, desk: str = DESK, confi
 
 def write_recording(path: Path, seconds: float = 0.5) -> None:
     """A WAV of somebody who says nothing."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(bytes(int(32_000 * seconds)))
+    path.write_bytes(wav_bytes(PCM16_16K, PCM16_16K.silence(seconds * 1000)))
