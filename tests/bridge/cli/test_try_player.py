@@ -128,10 +128,11 @@ def played(
             return Fetched(error=f"{step} asked {asked.url}")
 
         world = World(fetch=answered(answers or {}, unreachable), message=message, transfers=transfers)
-        typed = (
-            Typed(words_of([strokes_of(word) for word in keys.split()])) if isinstance(keys, str) else None
+        keyboard = (
+            Typed(words_of([strokes_of(word) for word in keys.split()]))
+            if isinstance(keys, str)
+            else Fingers(keys)
         )
-        keyboard = typed or Fingers(list(keys) if not isinstance(keys, str) else [])
         player = Player(SHELF, keyboard, speaker or Talks(), Screen(shown.append), world)
         outcomes: list[Outcome] = []
         ended = await player.play(asks(actions, outcomes, player.entered, note))
