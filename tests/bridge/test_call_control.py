@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -22,11 +23,10 @@ from bridge.errors import CallEnded, CarrierError, Unsupported
 from bridge.media.heard import Heard
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
-from bridge.wire import Wire
 from telephony_codecs.dtmf import DtmfDetector, digits_audio
-from tests.support.call import INCOMING, PlayedLine, Scene, build_call
+from tests.support.call import INCOMING, Scene, build_call
 from tests.support.rest import PlayedRest
-from tests.support.twilio_frames import ACCOUNT_ID, frame
+from tests.support.twilio_frames import ACCOUNT_ID
 from tests.support.virtual_time import virtual
 
 TEXT = "One two three four five six."
@@ -364,16 +364,11 @@ async def test_a_call_goes_on_over_another_socket_and_the_agent_notices_nothing(
     sent = len(scene.audio)
     await asyncio.sleep(2)
     assert len(scene.audio) == sent
-    dialect = TwilioDialect()
-    dialect.receive(frame("start"))
-    loop = asyncio.get_running_loop()
-    trace: list[tuple[str, object]] = []
-    other = PlayedLine(loop, trace)
-    other.answer = scene.line.answer
-    scene.call.move(other, Wire(dialect))
+    trace: list[tuple[str, Any]] = []
+    other = scene.move(trace)
     heard = await saying
     assert (heard.text, heard.by) == (TEXT, "")
-    rest = sum(len(value) for kind, value in trace if kind == "audio" and isinstance(value, bytes))
+    rest = sum(len(value) for kind, value in trace if kind == "audio")
     assert sent + rest == len(TEXT) * 50 * 8, "nothing was sent twice"
     assert [
         type(entry) for entry in scene.call.timeline if isinstance(entry, tl.LineLost | tl.LineResumed)

@@ -10,16 +10,13 @@ from contextlib import suppress
 import pytest
 
 from bridge.call import Call, Keys
-from bridge.carriers.twilio import TwilioDialect
 from bridge.errors import CallEnded, Unsupported
 from bridge.observe import timeline as tl
 from bridge.prompts import Prompt, Rendition, ToSpeak
 from bridge.prompts.sounds import sound as bundled
-from bridge.wire import Wire
 from telephony_codecs.dtmf import DtmfDetector, digits_audio
 from telephony_codecs.formats import MULAW_8K
-from tests.support.call import PlayedLine, Scene, build_call
-from tests.support.twilio_frames import frame
+from tests.support.call import Scene, build_call
 from tests.support.virtual_time import virtual
 
 HELLO = Prompt(b"\x31" * 2400, "Hello.")
@@ -103,11 +100,7 @@ async def _moved_in_the_moment(at_ms: int) -> None:
     before = len(scene.audio)
     await asyncio.sleep(0.5)
     assert len(scene.audio) == before, at_ms
-    dialect = TwilioDialect()
-    dialect.receive(frame("start"))
-    line = PlayedLine(asyncio.get_running_loop(), scene.trace)
-    line.answer = scene.line.answer
-    scene.call.move(line, Wire(dialect))
+    scene.move(scene.trace)
     assert await agent == "limit", at_ms
     assert left_nothing(scene), at_ms
 

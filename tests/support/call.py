@@ -212,6 +212,15 @@ class Scene:
         """The caller says nothing for so long."""
         await self.send(MULAW_8K.silence(ms))
 
+    def move(self, trace: list[tuple[str, Any]]) -> PlayedLine:
+        """The call goes on over another socket of its carrier; what happens there comes into `trace`."""
+        line = PlayedLine(asyncio.get_running_loop(), trace)
+        line.answer = self.line.answer
+        dialect = TwilioDialect()
+        dialect.receive(frame("start"))
+        self.call.move(line, Wire(dialect))
+        return line
+
     def close(self) -> None:
         """Leave the loop."""
         self.pacer.stop()
