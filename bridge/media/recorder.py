@@ -44,8 +44,8 @@ class Recorder:
 
     def __init__(self, *, start_ms: float, max_s: float, silence_s: float) -> None:
         self._start_ms, self._max_bytes = start_ms, MULAW_8K.bytes_in(max_s * 1000)
-        self._silence_ms = self._silent_ms = silence_s * 1000
-        self._turns = TurnDetector(TurnPolicy(hangover_ms=self._silence_ms))
+        self._silent_ms = silence_s * 1000
+        self._turns = TurnDetector(TurnPolicy(hangover_ms=self._silent_ms))
         self._audio = bytearray()
         self._spoke = False
         #: What has ended it; None while it goes on. Whoever knows better than audio does may set it.
