@@ -43,7 +43,7 @@ import msgspec
 from bridge.config_tree import Section, mistakes
 from bridge.lightning.pieces import is_spoken
 from bridge.problems import Problem
-from bridge.prompts.prompt import fault_of_recording
+from bridge.prompts.prompt import BUNDLED, fault_of_recording
 from bridge.prompts.sounds import SOUNDS
 from bridge.prompts.spec import Book, PromptSpec, Speed, Variant
 from bridge.prompts.spoken_forms import check_kind
@@ -65,7 +65,7 @@ __all__ = [
 #: Two minutes and more; who has more to say, says it in several prompts.
 MAX_TEXT_CHARS: Final = 2000
 #: Names that the bridge itself gives to recordings.
-_TAKEN: Final = SOUNDS | {"apology", "one_moment"}
+_TAKEN: Final = SOUNDS.union(BUNDLED)
 #: Settings without which nothing can be said of the others.
 _ABOUT_TEXTS: Final = frozenset({"text", "file", "in", "variables", "private"})
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")

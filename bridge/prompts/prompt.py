@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -41,9 +42,7 @@ def load_prompt(source: Path | str | bytes, text: str = "") -> Prompt:
     """
     name = "prompt" if isinstance(source, bytes) else str(source)
     try:
-        return Prompt(
-            _mulaw(read_wav(source if isinstance(source, bytes) else Path(source).read_bytes())), text
-        )
+        return Prompt(mulaw_in(source if isinstance(source, bytes) else Path(source).read_bytes()), text)
     except OSError as error:
         raise PromptError(f"{name}: cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -64,7 +63,13 @@ def fault_of_recording(path: Path) -> str:
     return ""
 
 
-def _mulaw(wav: Wav) -> bytes:
+def mulaw_in(content: bytes) -> bytes:
+    """The audio of a WAV file that holds `content`, as 8 kHz mu-law.
+
+    Raises:
+        ValueError: it is no such file as `load_prompt` takes.
+    """
+    wav = read_wav(content)
     transcoder = _way_to_mulaw(wav)
     return transcoder.feed(wav.audio) + transcoder.flush()
 
@@ -75,6 +80,9 @@ def _way_to_mulaw(wav: Wav) -> Transcoder:
     if not wav.audio:
         raise ValueError("holds no audio")
     return Transcoder(wav.format, MULAW_8K)
+
+
+# -- bundled -----------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -91,3 +99,7 @@ def apology() -> Prompt:
 
 def _bundled(file: str, text: str) -> Prompt:
     return load_prompt(files("bridge").joinpath("sounds", file).read_bytes(), text)
+
+
+#: By the names that they are always played under.
+BUNDLED: Final[Mapping[str, Callable[[], Prompt]]] = {"apology": apology, "one_moment": one_moment}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,7 @@ from bridge.prompts.cache import PromptCache
 from bridge.prompts.edges import trimmed
 from bridge.prompts.key import Keys, Normaliser, key_of_file
 from bridge.prompts.memory import Memory
-from bridge.prompts.prompt import Prompt, apology, load_prompt, one_moment
+from bridge.prompts.prompt import BUNDLED, Prompt, mulaw_in
 from bridge.prompts.rendition import Part, Rendition, ToSpeak
 from bridge.prompts.sounds import SOUNDS, sound
 from bridge.prompts.spoken_forms import prepare, spoken
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 #: What is played for a prompt that has nothing to say, because none of its variables has a value.
 _NOTHING: Final = Prompt(MULAW_8K.silence(20))
-_BUNDLED: Final[Mapping[str, Callable[[], Prompt]]] = {"apology": apology, "one_moment": one_moment}
 
 
 class Shelf:
@@ -94,7 +93,7 @@ class Shelf:
         Returns:
             What is wrong with recordings, which nothing else can stand in for.
         """
-        for bundled in _BUNDLED.values():
+        for bundled in BUNDLED.values():
             bundled()
         for name in SOUNDS:
             sound(name)
@@ -191,7 +190,10 @@ class Shelf:
             raise PromptError(f"{variant.file}: cannot be read: {error.strerror}") from error
         key = key_of_file(content)
         if (audio := self._on_disk(key)) is None:
-            audio = _converted(content, variant.file)
+            try:
+                audio = mulaw_in(content)
+            except ValueError as error:
+                raise PromptError(f"{variant.file}: {error}") from error
             if self._cache:
                 self._cache.put(key, audio, {"of": "recorded", "file": variant.file, "text": variant.text})
         self._recorded[variant.file] = key
@@ -298,13 +300,6 @@ class Shelf:
 
 def _always(prompt: str) -> Prompt | None:
     """What is always there under that name."""
-    if prompt in _BUNDLED:
-        return _BUNDLED[prompt]()
+    if prompt in BUNDLED:
+        return BUNDLED[prompt]()
     return sound(prompt) if prompt in SOUNDS else None
-
-
-def _converted(content: bytes, name: str) -> bytes:
-    try:
-        return load_prompt(content).audio
-    except PromptError as error:
-        raise PromptError(f"{name}: {error.__cause__}") from error
