@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 
 import msgspec
 from msgspec import Struct, UnsetType
+from msgspec.structs import FieldInfo
 
 from bridge.errors import ConfigError
 from bridge.secret import Secret
@@ -153,12 +154,14 @@ def _present(kind: object) -> object:
 def _fields(kind: object) -> dict[str, object]:
     """The fields of the struct that `kind` is or may be; none for anything else."""
     member = _present(kind)
-    return _fields_of(member) if isinstance(member, type) and issubclass(member, Struct) else {}
+    if isinstance(member, type) and issubclass(member, Struct):
+        return {field.encode_name: _present(field.type) for field in _declared(member)}
+    return {}
 
 
 @cache  # asked of every step of every flow, and slow: annotations are evaluated
-def _fields_of(struct: type[Struct]) -> dict[str, object]:
-    return {field.encode_name: _present(field.type) for field in msgspec.structs.fields(struct)}
+def _declared(struct: type[Struct]) -> tuple[FieldInfo, ...]:
+    return msgspec.structs.fields(struct)
 
 
 def _item(kind: object) -> object:
@@ -305,7 +308,7 @@ def _mistakes_below(value: object, kind: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
         kinds = _fields(kind)
         yield from ((key, _unknown([key], kind)) for key in value if key not in kinds)
-        for field in msgspec.structs.fields(kind):
+        for field in _declared(kind):
             if field.encode_name in value:
                 yield from _below(field.encode_name, value[field.encode_name], field.type)
             elif field.required:
