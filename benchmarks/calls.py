@@ -37,7 +37,7 @@ from benchmarks.contenders import (
     bridge_called_by,
     serving,
 )
-from benchmarks.process import SpeedProbe
+from benchmarks.process import SpeedProbe, pin
 from benchmarks.report import Figures, figures, is_sound, markdown
 from benchmarks.scenario import QUICK, Meter, Timings, observe, short_calls
 
@@ -59,8 +59,7 @@ class Results:
 def main() -> int:
     """Run what the command line asks for; the exit status."""
     options = _options()
-    if (os.cpu_count() or 1) > OWN_CORE:
-        os.sched_setaffinity(0, {OWN_CORE})
+    pin(OWN_CORE)
     gc.disable()  # a collection over 500 lines would be a pause that looks like the server's
     results = Results()
     with ExitStack() as stack:

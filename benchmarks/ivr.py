@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import random
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from benchmarks import sound
 from benchmarks.contenders import ROOT, serving
 from benchmarks.menu import WHENS, Answered, MenuLine, menu_of_the_bridge
 from benchmarks.metered_lightning import Seen
-from benchmarks.process import SpeedProbe
+from benchmarks.process import SpeedProbe, pin
 from benchmarks.report import percentile
 from benchmarks.scenario import Meter, Usage
 from bridge.config import LightningConfig, Secret
@@ -228,21 +227,16 @@ def main() -> int:
     sound_so_far = True
     with tempfile.TemporaryDirectory() as folder:
         if asked.only != "rendering":
-            _pin(OTHER_CORE)
+            pin(OTHER_CORE)
             gc.disable()  # a collection over 100 lines would be a pause that looks like the bridge's
             sound_so_far = uvloop.run(key_to_prompt(calls, seconds, Path(folder))).is_sound
             gc.enable()
         if asked.only != "keys":
-            _pin(BRIDGE_CORE)
+            pin(BRIDGE_CORE)
             print(f"Rendering {prompts} prompts over HTTP")
             for count in units:
                 sound_so_far &= uvloop.run(rendering(count, prompts, Path(folder))).is_sound
     return 0 if sound_so_far else 1
-
-
-def _pin(core: int) -> None:
-    if (os.cpu_count() or 1) > core:
-        os.sched_setaffinity(0, {core})
 
 
 if __name__ == "__main__":

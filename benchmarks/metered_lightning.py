@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
+from benchmarks.process import pin
 from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 
@@ -75,8 +75,7 @@ def busy_percent(changes: Sequence[tuple[float, int]], units: int) -> float:
 
 async def main(units: int, first_byte_ms: float, factor: float, core: int) -> None:
     """Serve until the input ends."""
-    if (os.cpu_count() or 1) > core:
-        os.sched_setaffinity(0, {core})
+    pin(core)
     stats = MeteredStats()
     options = EmulatorOptions(concurrency=units, first_byte_ms=first_byte_ms, realtime_factor=factor)
     async with EmulatedLightning(options, stats=stats) as emulator:

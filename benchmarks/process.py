@@ -133,6 +133,12 @@ class SpeedProbe:
         return statistics.median(taken) if taken else math.nan
 
 
+def pin(core: int) -> None:
+    """Have this process run on `core` alone, where the machine has it."""
+    if (os.cpu_count() or 1) > core:
+        os.sched_setaffinity(0, {core})
+
+
 def core_busy_s(core: int) -> float:
     """Time that `core` has not been idle so far, whoever used it.
 
