@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -25,14 +25,12 @@ from bridge.flows.model import Agent, Condition, Flow, Gather, Menu, Play, Recor
 from bridge.flows.origins import allowed_host
 from bridge.problems import Problem
 from bridge.prompts.book import Book
+from bridge.prompts.prompt import BUNDLED
 from bridge.prompts.sounds import SOUNDS
 from bridge.prompts.template import variables_in
 
 #: Key below the step, what is wrong with it, and whether that is fatal.
 Found: TypeAlias = Iterator[tuple[str, str, bool]]
-
-#: Prompts that are always there, besides the sounds.
-_BUNDLED: Final = frozenset({"apology", "one_moment"})
 
 
 def check(
@@ -52,7 +50,7 @@ def check(
         webhook_hosts: as in ``[flows]`` of the configuration.
         environ: names of the variables of the environment.
     """
-    problems = [*check_ways(flow), *check_words(flow, book, SOUNDS | _BUNDLED), *check_given(flow, book)]
+    problems = [*check_ways(flow), *check_words(flow, book, SOUNDS.union(BUNDLED)), *check_given(flow, book)]
     problems += _check_hours(flow)
     hidden = _hidden(flow)
     for name, step in flow.steps.items():

@@ -16,7 +16,7 @@ from bridge.flows.check_ways import did_you_mean
 from bridge.flows.model import Agent, Condition, Flow, Play, Set, Speaking, Step, Transfer, Webhook
 from bridge.problems import Problem
 from bridge.prompts.book import Book
-from bridge.prompts.template import variables_in
+from bridge.prompts.template import all_variables, variables_in
 
 #: What every call brings along, and what chooses the language.
 OF_THE_CALL: Final = ("caller", "called", "carrier", "language")
@@ -57,10 +57,9 @@ def _unfilled_sounds(flow: Flow, name: str, step: Step, book: Book) -> Iterator[
 
 
 def variables_of(book: Book, prompt: str) -> list[str]:
-    """The variables of a prompt, in all its languages."""
+    """The variables of a prompt, in all its languages; none when it is not there."""
     spec = book.specs.get(prompt)
-    texts = [variant.text for variant in spec.variants()] if spec else []
-    return list(dict.fromkeys(name for text in texts for name in variables_in(text)))
+    return all_variables(spec) if spec else []
 
 
 def _unknown_languages(flow: Flow, book: Book) -> Iterator[Problem]:
