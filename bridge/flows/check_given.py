@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from bridge.flows.check_words import OF_THE_CALL, used, variables_of
-from bridge.flows.model import Condition, Flow, Set, Speaking, Step
+from bridge.flows.check_words import OF_THE_CALL, says, used, variables_of
+from bridge.flows.model import Condition, Flow, Set, Step
 from bridge.flows.values import text_of
 from bridge.problems import Problem
 from bridge.prompts.book import Book
@@ -72,17 +72,8 @@ def _perhaps_unset(flow: Flow, book: Book) -> Iterator[Problem]:
 def _needed(flow: Flow, name: str, book: Book) -> Iterable[tuple[str, str]]:
     step = flow.steps[name]
     told = [] if isinstance(step, Condition) else [use for use in used(step) if not use[0].startswith("send")]
-    said = [
-        (key, variable) for key, prompt in _says(flow, name, step) for variable in variables_of(book, prompt)
-    ]
+    said = [(key, variable) for key, prompt in says(flow, name) for variable in variables_of(book, prompt)]
     return dict.fromkeys([*told, *said])
-
-
-def _says(flow: Flow, name: str, step: Step) -> Iterator[tuple[str, str]]:
-    """What it says, its own text too, each with the key of it."""
-    if isinstance(step, Speaking) and step.text:
-        yield "text", flow.prompt_of(name)
-    yield from step.prompts()
 
 
 def _before(flow: Flow, given: Given) -> Before:
@@ -116,8 +107,8 @@ def _unsayable(flow: Flow, book: Book) -> Iterator[Problem]:
     """Values in the file that a prompt wants to say as something that they are not."""
     kinds = {
         (variable, kind): prompt
-        for name, step in flow.steps.items()
-        for _, prompt in _says(flow, name, step)
+        for name in flow.steps
+        for _, prompt in says(flow, name)
         if (spec := book.specs.get(prompt))
         for variable, kind in spec.variables.items()
         if _is_kind(kind)

@@ -64,7 +64,7 @@ def variables_of(book: Book, prompt: str) -> list[str]:
 
 def _unknown_languages(flow: Flow, book: Book) -> Iterator[Problem]:
     """A language that is chosen, and that nothing said here has."""
-    said = {prompt for name, step in flow.steps.items() for prompt in _said(flow, name, step)}
+    said = {prompt for name in flow.steps for _, prompt in says(flow, name)}
     specs = [book.specs[prompt] for prompt in said if prompt in book.specs]
     there = {*(spec.language for spec in specs), *(code for spec in specs for code in spec.in_)}
     for name, step in flow.steps.items():
@@ -76,10 +76,12 @@ def _unknown_languages(flow: Flow, book: Book) -> Iterator[Problem]:
             yield flow.problem(f"steps.{name}.values.language", reason, fatal=False)
 
 
-def _said(flow: Flow, name: str, step: Step) -> Iterator[str]:
-    yield from (prompt for _, prompt in step.prompts())
-    if own := flow.prompt_of(name):
-        yield own
+def says(flow: Flow, name: str) -> Iterator[tuple[str, str]]:
+    """Ids of what the step `name` says, its own text too, each with the key of it."""
+    step = flow.steps[name]
+    if isinstance(step, Speaking) and step.text:
+        yield "text", flow.prompt_of(name)
+    yield from step.prompts()
 
 
 # -- variables ---------------------------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ def _unknown_variables(flow: Flow, book: Book) -> Iterator[Problem]:
     for step in flow.steps.values():
         known.update(step.gives())
     for name, step in flow.steps.items():
-        for key, variable in (*used(step), *_used_in_prompts(flow, name, step, book)):
+        for key, variable in (*used(step), *_used_in_prompts(flow, name, book)):
             if variable not in known:
                 mend = did_you_mean(variable, sorted(known), "no step and no [variables] gives it a value")
                 yield flow.problem(f"steps.{name}.{key}", f"there is no variable `{variable}`{mend}")
@@ -127,12 +129,10 @@ def _named_in(value: object) -> Iterator[str]:
             yield from _named_in(item)
 
 
-def _used_in_prompts(flow: Flow, name: str, step: Step, book: Book) -> Iterator[tuple[str, str]]:
-    if not isinstance(step, Speaking):
-        return
-    texts = [("text", flow.prompt_of(name))] if step.text else []
-    for key, prompt in (*texts, *step.prompts()):
-        yield from ((key, variable) for variable in variables_of(book, prompt))
+def _used_in_prompts(flow: Flow, name: str, book: Book) -> Iterator[tuple[str, str]]:
+    if isinstance(flow.steps[name], Speaking):
+        for key, prompt in says(flow, name):
+            yield from ((key, variable) for variable in variables_of(book, prompt))
 
 
 # -- what nobody uses --------------------------------------------------------------------------------------------------
