@@ -18,7 +18,7 @@ once, one that may go on after `digit_timeout_s`; keys that begin no choice are 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from bridge.config import BargeInMode
@@ -81,14 +81,6 @@ T = TypeVar("T")
 Part: TypeAlias = Generator[Action, Outcome, T]
 #: The next step; None ends the call.
 Next: TypeAlias = Part[str | None]
-
-
-class _Heard(NamedTuple):
-    """What a caller answered; all empty when nothing."""
-
-    keys: str = ""
-    finished: bool = False
-    spoke: bool = False
 
 
 def run(
@@ -214,46 +206,46 @@ class _Machine:
             self._note(GAVE_UP)
         return step.otherwise
 
-    def _prompt(self, complaint: str, name: str, step: Asking) -> Part[_Heard]:
+    def _prompt(self, complaint: str, name: str, step: Asking) -> Part[Collected]:
         """Ask. Whoever speaks over it, where that means something, has answered."""
         for prompt in (complaint, self._flow.prompt_of(name)):
             announced = yield from self._say(prompt, step.barge_in)
             if announced.by == "speech" and step.on_speech:
-                return _Heard(spoke=True)
-        return _Heard()
+                return Collected(spoke=True)
+        return Collected()
 
-    def _listen(self, step: Asking) -> Part[_Heard]:
+    def _listen(self, step: Asking) -> Part[Collected]:
         if isinstance(step, Gather):
             return (yield from self._gather(step))
         if isinstance(step, Menu):
             return (yield from self._choose(step))
-        return _Heard()
+        return Collected()
 
-    def _choose(self, step: Menu) -> Part[_Heard]:
+    def _choose(self, step: Menu) -> Part[Collected]:
         """Key by key, until it is clear which choice that is, or that it is none."""
         keys = ""
         while True:
             collected = yield from self._collect(step, keys, digits=1)
             if not collected.keys:
-                return _Heard(keys, spoke=collected.spoke and not keys)
+                return Collected(keys, spoke=collected.spoke and not keys)
             if collected.keys == "#" and keys in step.choices and not _goes_on(step, f"{keys}#"):
-                return _Heard(keys)  # what callers do who do not want to wait
+                return Collected(keys)  # what callers do who do not want to wait
             keys += collected.keys
             if not _goes_on(step, keys):
-                return _Heard(keys)
+                return Collected(keys)
 
-    def _gather(self, step: Gather) -> Part[_Heard]:
+    def _gather(self, step: Gather) -> Part[Collected]:
         """All keys at once. A caller who has begun to type, and coughs, is not a caller who speaks."""
         first = yield from self._collect(
             step, "", digits=step.max_digits, finish_on=step.finish_on, masked=step.mask
         )
         if not (first.keys and first.spoke):
-            return _Heard(first.keys, first.finished, first.spoke)
+            return first
         left = step.max_digits - len(first.keys)
         more = yield from self._collect(
             step, first.keys, digits=left, finish_on=step.finish_on, masked=step.mask
         )
-        return _Heard(first.keys + more.keys, more.finished)
+        return Collected(first.keys + more.keys, more.finished)
 
     def _collect(
         self, step: Asking, so_far: str, *, digits: int, finish_on: str = "", masked: bool = False
