@@ -33,7 +33,7 @@ from bridge.flows.model import (
     Webhook,
 )
 from bridge.flows.outline import text
-from bridge.flows.words import on_one_line, words_of
+from bridge.flows.words import on_one_line, ways_of, words_of
 from bridge.prompts.book import Book
 
 __all__ = ["mermaid", "text"]
@@ -82,11 +82,8 @@ def _label(flow: Flow, name: str, book: Book) -> str:
 
 def _edges(name: str, step: Step) -> Iterator[str]:
     """Those to other steps, then those to the end: dotted where that is not what was meant."""
-    labels: dict[str, list[str]] = {}
-    for exit in step.exits():
-        labels.setdefault(exit.to, []).append(exit.label)
-    for to, words in labels.items():
-        yield f"{_node(name)} -->{_on_edge(', '.join(filter(None, words)))} {_node(to)}"
+    for to, label in ways_of(step).items():
+        yield f"{_node(name)} -->{_on_edge(label)} {_node(to)}"
     for end in step.ends():
         yield f"{_node(name)} {'-->' if end.meant else '-.->'}{_on_edge(end.label)} over"
 

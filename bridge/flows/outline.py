@@ -24,7 +24,7 @@ from collections.abc import Container, Iterator
 from typing import Final, NamedTuple
 
 from bridge.flows.model import Flow
-from bridge.flows.words import on_one_line, words_of
+from bridge.flows.words import on_one_line, ways_of, words_of
 from bridge.prompts.book import Book
 
 END: Final = "■"
@@ -126,11 +126,8 @@ class _Outline:
         step = self._flow.steps.get(name)
         if step is None:
             return []
-        labels: dict[str, list[str]] = {}
-        for exit in step.exits():
-            labels.setdefault(exit.to, []).append(exit.label)
         return [
-            *(_Way(", ".join(filter(None, found)), to) for to, found in labels.items()),
+            *(_Way(label, to) for to, label in ways_of(step).items()),
             *(_Way(end.label, "") for end in step.ends()),
         ]
 

@@ -27,6 +27,14 @@ def words_of(flow: Flow, name: str, book: Book) -> str:
     return on_one_line("; ".join(part for part in parts if part))
 
 
+def ways_of(step: Step) -> dict[str, str]:
+    """Where `step` may go, each once, with all that it says of when."""
+    labels: dict[str, list[str]] = {}
+    for exit in step.exits():
+        labels.setdefault(exit.to, []).append(exit.label)
+    return {to: ", ".join(filter(None, found)) for to, found in labels.items()}
+
+
 def on_one_line(text: str) -> str:
     """`text` with one blank wherever it has any, or what a terminal would act upon."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
