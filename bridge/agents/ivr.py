@@ -184,6 +184,8 @@ class FlowOnCall:
 
     async def _do(self, action: do.Action) -> do.Outcome:
         match action:
+            case do.Announce() | do.PlaySound() | do.PlayMessage() if self._cut_already(action.barge_in):
+                return do.Announced("digit")
             case do.Announce():
                 return await self._announce(action)
             case do.PlaySound():
@@ -211,8 +213,6 @@ class FlowOnCall:
     # -- each of them --------------------------------------------------------------------------------------
 
     async def _announce(self, action: do.Announce) -> do.Announced:
-        if self._cut_already(action.barge_in):
-            return do.Announced("digit")
         try:
             heard = await self._call.play(
                 action.prompt,
@@ -231,14 +231,10 @@ class FlowOnCall:
         return do.Announced(heard.by)
 
     async def _play_sound(self, action: do.PlaySound) -> do.Announced:
-        if self._cut_already(action.barge_in):
-            return do.Announced("digit")
         heard = await self._call.play(action.sound, for_s=action.seconds, barge_in=action.barge_in)
         return do.Announced(heard.by)
 
     async def _play_message(self, action: do.PlayMessage) -> do.Announced:
-        if self._cut_already(action.barge_in):
-            return do.Announced("digit")
         try:
             message = await asyncio.to_thread(load_prompt, action.path)
         except PromptError as error:
