@@ -110,17 +110,13 @@ def _of_gather(step: Gather) -> Found:
 
 
 def _of_condition(flow: Flow, step: Condition) -> Found:
+    tests = [msgspec.structs.replace(case, next="") for case in step.cases]
     for number, case in enumerate(step.cases):
         if case.hours and case.hours not in flow.file.hours:
             mend = did_you_mean(case.hours, flow.file.hours, f"write [hours.{case.hours}]")
             yield f"cases[{number}].hours", f"there are no hours `{case.hours}`{mend}", True
-        tests = [msgspec.structs.replace(other, next="") for other in step.cases[: number + 1]]
-        if tests[-1] in tests[:-1]:
-            yield (
-                f"cases[{number}]",
-                f"is never true: cases[{tests.index(tests[-1])}] asks the same before",
-                False,
-            )
+        if (first := tests.index(tests[number])) < number:
+            yield f"cases[{number}]", f"is never true: cases[{first}] asks the same before", False
 
 
 def _of_webhook(
