@@ -113,7 +113,7 @@ def _read(config: Config, source: str) -> tuple[Book, dict[str, Flow], list[Prob
         for section, folder in (("prompts", config.prompts.folder), ("flows", config.flows.folder))
         if folder and not Path(folder).is_dir()
     ]
-    book, flows, own = Book(), dict[str, Flow](), Book()
+    book, flows = Book(), dict[str, Flow]()
     if config.prompts.folder and Path(config.prompts.folder).is_dir():
         book, found = read_book(Path(config.prompts.folder))
         problems += found
@@ -162,7 +162,7 @@ class Library:
         self._lent: Counter[int] = Counter()
         self._reading = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
-        #: What time it is, for business hours of editions that are read from now on.
+        #: What time it is, for business hours, also of calls that are on.
         self.now: Callable[[], datetime] = utc_now
         #: What new calls get.
         self.edition = self._bound(Edition(), 0)
