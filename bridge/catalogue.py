@@ -16,13 +16,13 @@ accepts.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bridge.config_lightning import LightningConfig
 from bridge.names import DoorName
+from bridge.nearest import meant
 
 MAX_TEXT_CHARS: Final = 8000
 OUTPUT_FORMATS: Final = ("pcm", "wav", "mp3", "ulaw", "alaw")
@@ -151,8 +151,8 @@ class Catalogue:
         return ", ".join((known or sorted(voices))[:_RECOMMENDED])
 
     def _nearest(self, voice_id: str, pool: str) -> str:
-        near = difflib.get_close_matches(voice_id.casefold(), self._voices_of(pool), 3)
-        return f"did you mean {' or '.join(near)}?" if near else f"it has {self._some(pool)}, ..."
+        near = meant(voice_id.casefold(), self._voices_of(pool), most=3)
+        return near or f"it has {self._some(pool)}, ..."
 
 
 #: What is known from the start. Whoever learns more makes a catalogue of their own.
@@ -182,8 +182,8 @@ def problem_with_model(model: str, door: DoorName) -> str:
         return f'"{model}" is retired, whatever older pages say: {BASE} took its place'
     if door not in DOORS_OF_V31 and _is_newer(model):
         return ""
-    near = difflib.get_close_matches(plain, MODELS, 1)
-    return f'"{model}" is none of {", ".join(MODELS)}' + (f'; did you mean "{near[0]}"?' if near else "")
+    near = meant(plain, MODELS, mark='"')
+    return f'"{model}" is none of {", ".join(MODELS)}' + (f"; {near}" if near else "")
 
 
 def _is_newer(model: str) -> bool:

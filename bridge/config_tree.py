@@ -10,7 +10,6 @@ Strategy:
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from msgspec import Struct, UnsetType
 from msgspec.structs import FieldInfo
 
 from bridge.errors import ConfigError
+from bridge.nearest import meant
 from bridge.secret import Secret
 
 S = TypeVar("S", bound=Struct)
@@ -344,12 +344,8 @@ def _unknown(keys: list[str], root: object) -> str:
     known = list(_fields(kind))
     if not known:
         return f"is not a setting: {_dotted(path)} is no table"
-    near = difflib.get_close_matches(name, known, 1)
-    return (
-        f"is not a setting; did you mean `{near[0]}`?"
-        if near
-        else f"is not a setting; here are {', '.join(known)}"
-    )
+    near = meant(name, known, mark="`") or f"here are {', '.join(known)}"
+    return f"is not a setting; {near}"
 
 
 def _refuse_near_miss(variable: str, name: str, root: object, prefix: str) -> None:

@@ -57,7 +57,7 @@ FLOORS = (
     {"toml_source"},
     {"config_tree"},
     {"problems"},
-    {"errors", "names", "networks", "secret", "codecs"},
+    {"errors", "names", "nearest", "networks", "secret", "codecs"},
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: What stands below, and is none of its business all the same.
@@ -144,6 +144,7 @@ PURE = (
     "bridge.emulators.lightning_v4_session",
     "bridge.emulators.lightning_voices",
     "bridge.emulators.twiml",
+    "bridge.nearest",
     "bridge.lightning.account_data",
     "bridge.lightning.audio_guess",
     "bridge.lightning.end_of_text",

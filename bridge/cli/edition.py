@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.errors import ConfigError
+from bridge.nearest import meant
 
 if TYPE_CHECKING:
     from bridge.config import Config
@@ -105,9 +105,8 @@ def counted(number: int, what: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """What `name` may be meant to be."""
     there = sorted(known)
-    near = difflib.get_close_matches(name.lower(), there, 1)
-    if near:
-        return f"did you mean {near[0]}?"
+    if near := meant(name.lower(), there):
+        return near
     more = ", ..." if len(there) > 10 else ""
     return f"there is {', '.join(there[:10])}{more}" if there else "there are none"
 

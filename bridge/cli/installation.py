@@ -5,11 +5,11 @@ Every mistake is told as the one to mend: the option that was misspelt, or the k
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import ConfigError
+from bridge.nearest import meant
 
 if TYPE_CHECKING:
     from bridge.carriers.carrier import Carrier, StreamUrls
@@ -45,7 +45,8 @@ def any_carrier(config: Config, name: str, *, option: str) -> Carrier:
 
     types = carrier_types()
     if name not in types:
-        raise ConfigError(f"{name!r} is no carrier: {_nearest(name, list(types))}", key=option)
+        near = meant(name.lower(), types) or f"there are {', '.join(types)}"
+        raise ConfigError(f"{name!r} is no carrier: {near}", key=option)
     return configured(config.carriers).get(name) or types[name](types[name].section())
 
 
@@ -84,11 +85,6 @@ def public_urls(config: Config, carrier: str, source: str) -> StreamUrls:
         why = "the address under which carriers reach this bridge."
         raise _missing("server.public_url", why, source)
     return stream_urls(config.server.public_url, carrier)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
 
 
 def _lack(carrier: Carrier, key: str, why: str, source: str) -> ConfigError:

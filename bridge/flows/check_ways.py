@@ -11,12 +11,12 @@ Strategy:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from bridge.flows.graph import Graph, loops, reachable, reversed_graph, within
 from bridge.flows.model import STEPS, Condition, Flow, Step, Webhook
+from bridge.nearest import meant
 from bridge.problems import Problem
 
 #: So many names are told, where none is near.
@@ -44,9 +44,8 @@ def graph_of(flow: Flow) -> dict[str, list[str]]:
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """The end of a message about a `name` that is none of `known`: one that is near; else `otherwise`, or a few."""
-    near = difflib.get_close_matches(name, known := list(known), 1)
-    if near:
-        return f"; did you mean `{near[0]}`?"
+    if near := meant(name, known := list(known), mark="`"):
+        return f"; {near}"
     if otherwise or not 0 < len(known) <= _FEW:
         return f"; {otherwise}" if otherwise else ""
     return f"; here are {', '.join(known)}"

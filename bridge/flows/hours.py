@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
 from bridge.flows.model import Hours
+from bridge.nearest import meant
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -90,8 +90,7 @@ def problem_of_zone(name: str) -> str:
     """Why `name` is no time zone; empty when it is one."""
     if _zone(name):
         return ""
-    close = get_close_matches(name, available_timezones(), n=1)
-    mend = f"did you mean {close[0]}?" if close else "write one such as Europe/Berlin or UTC"
+    mend = meant(name, available_timezones()) or "write one such as Europe/Berlin or UTC"
     return f"{name!r} is no time zone; {mend}"
 
 

@@ -10,7 +10,6 @@ Strategy:
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -22,6 +21,7 @@ import msgspec
 
 from bridge.config_tree import Section, mistakes
 from bridge.flows.model import STEPS, Flow, FlowFile, Gather, Speaking, Step
+from bridge.nearest import meant
 from bridge.problems import Problem
 from bridge.prompts.book import Defaults, faults_of, merged, specs_of
 from bridge.prompts.spec import Book, PromptSpec
@@ -156,8 +156,8 @@ def _no_kind(do: object) -> str:
     kinds = f"one of {', '.join(STEPS)}"
     if do is None:
         return f"is missing: {kinds}"
-    near = difflib.get_close_matches(do, STEPS, 1) if isinstance(do, str) else []
-    return f'must be {kinds}; did you mean "{near[0]}"?' if near else f"must be {kinds}"
+    near = meant(do, STEPS, mark='"') if isinstance(do, str) else ""
+    return f"must be {kinds}; {near}" if near else f"must be {kinds}"
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ Strategy:
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -42,6 +41,7 @@ import msgspec
 
 from bridge.config_tree import Section, mistakes
 from bridge.lightning.pieces import is_spoken
+from bridge.nearest import meant
 from bridge.problems import Problem
 from bridge.prompts.prompt import BUNDLED, fault_of_recording
 from bridge.prompts.sounds import SOUNDS
@@ -300,9 +300,8 @@ def _faults_of_variables(spec: PromptSpec) -> Iterator[tuple[str, str]]:
 
 
 def _unused(name: str, there: list[str]) -> str:
-    near = difflib.get_close_matches(name, there, 1)
-    if near:
-        return f"is in no text of this prompt; did you mean {near[0]}?"
+    if near := meant(name, there):
+        return f"is in no text of this prompt; {near}"
     return f"is in no text of this prompt: write {{{name}}} there, or leave it out here"
 
 
