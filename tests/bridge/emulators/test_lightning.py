@@ -18,6 +18,8 @@ from bridge.emulators.lightning_dialects import DIALECTS, LIVE, V2, V31, Dialect
 from bridge.emulators.lightning_options import EmulatorOptions
 from bridge.emulators.speech_engine import Speech, ToneEngine
 from telephony_codecs.g711 import mulaw_encode
+from tests.support.log import tracebacks
+from tests.support.raw_upgrade import ask_and_leave
 
 HELLO: dict[str, Any] = {
     "text": "Hello there, this is Lightning.",
@@ -254,6 +256,16 @@ async def test_the_connection_drops_in_the_middle_of_an_utterance() -> None:
         assert (await ws.receive(timeout=5)).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
         assert ws.close_code == 1006
         assert emulator.stats.faults == 1
+
+
+async def test_a_client_that_leaves_before_its_socket_is_open_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with EmulatedLightning() as emulator:
+        await ask_and_leave(emulator.url + LIVE.path, {"Authorization": "Bearer any"})
+        async with client(emulator) as ws:
+            assert await ping(ws) == [], "the next is served"
+    assert tracebacks(caplog) == []
 
 
 async def test_every_socket_can_be_cut_from_outside() -> None:
