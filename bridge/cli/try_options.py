@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,8 +29,10 @@ def script_of(keys: str) -> list[list[str]]:
 
 def variables_of(flow: Flow, given: Sequence[str]) -> dict[str, Value]:
     """What ``--set`` says, each of the type that the flow's own value has."""
+    from bridge.flows.check_words import OF_THE_CALL
 
-    known = set(_names_in(flow))
+    given_by_steps = (name for step in flow.steps.values() for name in step.gives())
+    known = {*OF_THE_CALL, *flow.file.variables, *given_by_steps}
     values: dict[str, Value] = {}
     for name, text in (assignment(each, "--set") for each in given):
         if name not in known:
@@ -49,21 +51,6 @@ def _typed(name: str, text: str, like: Value) -> Value:
         wanted = "true or false" if kind is bool else "a number"
         raise ConfigError(f"{name}: {text!r} is not {wanted}", key="--set") from None
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _names_in(flow: Flow) -> Iterator[str]:
-    """All names that a step may read or write."""
-    from bridge.flows.model import Gather, Record, Set, Webhook
-
-    yield from ("caller", "called", "carrier", "language", *flow.file.variables)
-    for step in flow.steps.values():
-        match step:
-            case Gather(into=into) | Record(into=into):
-                yield into
-            case Set(values=values):
-                yield from values
-            case Webhook(take=take):
-                yield from take
 
 
 def clock_of(now: str, flow: Flow) -> Callable[[], datetime]:

@@ -109,6 +109,27 @@ def test_variables_at_the_beginning(invoke: Invoke, config: Path) -> None:
     assert said(done) == [MENU, "Your balance is 3 US dollars. Goodbye."]
 
 
+def test_variables_that_only_a_menu_or_a_count_gives(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "counting.toml").write_text(
+        """
+        start = "count"
+        [steps.count]
+        do = "set"
+        add = { calls = 1 }
+        next = "ask"
+        [steps.ask]
+        do = "menu"
+        text = "You chose {choice} before, in call {calls}."
+        choices = { 1 = "ask" }
+        into = "choice"
+        tries = 1
+        """
+    )
+    options = ("--silent", "--keys", "", "--set", "choice=7", "--set", "calls=2")
+    done = invoke("flows", "try", "counting.toml", *options)
+    assert said(done)[0] == "You chose 7 before, in call 3.", done.err
+
+
 def test_the_file_of_a_flow_without_a_configuration(
     invoke: Invoke, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
