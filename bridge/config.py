@@ -25,6 +25,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.carriers.registry import carrier_types, configured
 from bridge.catalogue import problems_of_entry
+from bridge.config_agents import BudgetConfig, PulseConfig, TranscriberConfig, TurnsConfig
 from bridge.config_flows import IVR, DtmfConfig, FlowsConfig, PromptsConfig, placed_flows, placed_prompts
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
@@ -38,6 +39,7 @@ __all__ = [
     "AgentConfig",
     "BargeInConfig",
     "BargeInMode",
+    "BudgetConfig",
     "CarriersConfig",
     "Config",
     "DtmfConfig",
@@ -46,9 +48,12 @@ __all__ = [
     "LightningConfig",
     "PlayoutConfig",
     "PromptsConfig",
+    "PulseConfig",
     "Secret",
     "ServerConfig",
     "SpeechConfig",
+    "TranscriberConfig",
+    "TurnsConfig",
     "key_of_entry",
     "load_config",
     "mismatches",
@@ -101,6 +106,8 @@ class BargeInConfig(Section, frozen=True):
     onset_ms: Annotated[int, Meta(ge=32, le=2000)] = 64
     #: While the bridge talks, quieter sound than this is taken for its own echo.
     gate_dbfs: Annotated[float, Meta(ge=-90, le=0)] = -45.0
+    #: Fewer words do not interrupt ("uh-huh"). 0: any voice does, at once. Needs a transcriber.
+    min_words: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
 class PlayoutConfig(Section, frozen=True):
@@ -149,6 +156,10 @@ class Config(Section, frozen=True):
     prompts: PromptsConfig = PromptsConfig()
     flows: FlowsConfig = FlowsConfig()
     dtmf: DtmfConfig = DtmfConfig()
+    pulse: PulseConfig | None = None
+    transcriber: TranscriberConfig = TranscriberConfig()
+    turns: TurnsConfig = TurnsConfig()
+    budget: BudgetConfig = BudgetConfig()
     carriers: CarriersConfig = CarriersConfig()
     agent: AgentConfig = AgentConfig()
 

@@ -6,6 +6,7 @@
     ├── Refused                admission said no: forged, unsigned, expired, over capacity, draining
     ├── CallEnded              the agent asked something of a call that is over (our side's misuse)
     ├── ListenOnly             the carrier only listens in: nothing can be played to it
+    ├── BudgetSpent            the call, or the day, has cost what it may
     ├── PromptError            a prompt cannot be loaded or played
     ├── CarrierError           a carrier's REST API said no, or nothing
     │   └── Unsupported        the carrier cannot do this at all, or is not configured to
@@ -89,6 +90,18 @@ class CallEnded(BridgeError):
 
 class ListenOnly(BridgeError):
     """The carrier only listens in (a unidirectional stream): nothing can be played to it."""
+
+
+class BudgetSpent(BridgeError):
+    """The call, or the day, has cost what it may.
+
+    Args:
+        limit: the setting that says so, such as ``characters_per_call``.
+    """
+
+    def __init__(self, limit: str) -> None:
+        self.limit = limit
+        super().__init__(f"budget.{limit} is spent")
 
 
 class PromptError(BridgeError):

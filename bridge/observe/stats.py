@@ -5,8 +5,13 @@ Read this struct to learn what can go wrong. Metrics, logs and tests share the n
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
+
+#: In seconds: what separates a good answer on the telephone from a bad one lies between 0.2 and 2.
+BUCKETS_S: Final = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 
 
 @dataclass(slots=True)
@@ -68,12 +73,73 @@ class FlowStats:
 
 
 @dataclass(slots=True)
+class Histogram:
+    """How long something took, by `BUCKETS_S`."""
+
+    #: By bucket: how many took no longer than its bound and longer than the one before. The last one has no bound.
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    sum_s: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one that took so long."""
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+@dataclass(slots=True)
+class TranscriberStats:
+    """What became of callers' words on their way through the transcriber."""
+
+    calls: int = 0  #: transcribed
+    connects: int = 0
+    connect_failures: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)  #: ``unauthorized``, ``busy``, ``request``
+    dropped_sockets: int = 0  #: closed by the other side while a call was on
+    replayed_ms: float = 0.0  #: audio sent once more over a new socket
+    lost_ms: float = 0.0  #: audio that was too old, or too much, to be sent at all
+    partials: int = 0
+    finals: int = 0
+    finalizes: int = 0
+    late_finals: int = 0  #: of these, not answered in time
+    error_messages: int = 0
+    malformed_messages: int = 0
+    unknown_messages: int = 0
+    floods: int = 0  #: sockets closed because far too much came
+
+
+@dataclass(slots=True)
+class AgentStats:
+    """What became of callers' turns, and how long callers waited."""
+
+    turns: Counter[str] = field(default_factory=Counter)  #: by outcome, see `observe.latency`
+    backchannels: int = 0  #: turns too short to interrupt with
+    wordless: int = 0  #: times that the caller was loud and said no word
+    resumed: int = 0  #: interruptions that were none: the rest was said
+    eager: int = 0  #: turns that the agent heard of before they were certain
+    eager_wasted: int = 0  #: of these, not over after all
+    reprompts: int = 0
+    apologies: int = 0
+    tokens: int = 0  #: of language models, in and out
+    characters: int = 0  #: sent to Lightning
+    tools: Counter[str] = field(default_factory=Counter)  #: by ``done``, ``failed``, ``late``, ``refused``
+    failures: Counter[str] = field(default_factory=Counter)  #: of what thinks, by kind
+    budgets: Counter[str] = field(default_factory=Counter)  #: limits reached, by name
+    #: From the end of the caller's speech to the first sound of the answer, and the parts of that.
+    response: Histogram = field(default_factory=Histogram)
+    transcript: Histogram = field(default_factory=Histogram)
+    first_token: Histogram = field(default_factory=Histogram)
+    first_audio: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
 class BridgeStats:
     """Counters of one process. Labels are from closed sets, never from what a caller sent."""
 
     playout: PlayoutStats = field(default_factory=PlayoutStats)
     prompts: PromptStats = field(default_factory=PromptStats)
     flows: FlowStats = field(default_factory=FlowStats)
+    transcriber: TranscriberStats = field(default_factory=TranscriberStats)
+    agents: AgentStats = field(default_factory=AgentStats)
     calls_started: int = 0
     calls_placed: int = 0
     calls_resumed: int = 0  #: times that a carrier opened the lost socket of a call again

@@ -73,10 +73,66 @@ class BargeIn(_Entry, frozen=True, tag="barge_in"):
 
 
 class CallerSpoke(_Entry, frozen=True, tag="caller_spoke"):
-    """The caller fell silent after having talked from `start_ms` to `end_ms`."""
+    """The caller fell silent after having talked from `start_ms` to `end_ms`, and said `text` if that is known."""
 
     start_ms: float
     end_ms: float
+    text: str = ""
+
+
+class Backchannel(_Entry, frozen=True, tag="backchannel"):
+    """The caller said too little to interrupt with."""
+
+    text: str
+
+
+class Resumed(_Entry, frozen=True, tag="resumed"):
+    """The caller had interrupted and said no word: the rest of the utterance is said, from `heard_ms` on."""
+
+    utterance: int
+    heard_ms: float
+
+
+class TurnTimed(_Entry, frozen=True, tag="turn"):
+    """How long the caller waited for an answer. Milliseconds since the call began; None is what did not happen.
+
+    Attributes:
+        turn: number of the turn, from 1.
+        speech_end_ms: the caller's last sound.
+        transcript_ms: the words were final.
+        token_ms: the agent had the first of its answer.
+        audio_ms: the first audio of it came from Lightning.
+        audible_ms: the caller could hear the first sound of it; silence at its beginning is counted.
+        outcome: ``answered``, ``interrupted`` (the caller went on first), ``failed``, ``unanswered``.
+    """
+
+    turn: int
+    speech_end_ms: float
+    transcript_ms: float | None = None
+    token_ms: float | None = None
+    audio_ms: float | None = None
+    audible_ms: float | None = None
+    outcome: str = "answered"
+
+
+class ToolRan(_Entry, frozen=True, tag="tool"):
+    """The agent's model called a tool; `outcome` is ``done``, ``failed``, ``late`` or ``refused``."""
+
+    name: str
+    took_ms: float
+    outcome: str
+
+
+class ThinkingFailed(_Entry, frozen=True, tag="thinking_failed"):
+    """What thinks for the agent was late or failed; `failure` is a short name."""
+
+    failure: str
+
+
+class BudgetSpent(_Entry, frozen=True, tag="budget_spent"):
+    """The call has cost what it may: `limit` is the setting."""
+
+    limit: str
 
 
 class DigitPressed(_Entry, frozen=True, tag="digit"):
@@ -133,6 +189,12 @@ Entry: TypeAlias = (
     | SpeakingEnded
     | BargeIn
     | CallerSpoke
+    | Backchannel
+    | Resumed
+    | TurnTimed
+    | ToolRan
+    | ThinkingFailed
+    | BudgetSpent
     | DigitPressed
     | DigitsSent
     | MessageTaken
