@@ -12,7 +12,7 @@ Strategy:
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -23,6 +23,7 @@ from bridge.live_call import TRANSFERRED, LiveCall
 from bridge.media.heard import Heard
 from bridge.media.recorder import Recorder, Recording
 from bridge.observe import timeline as tl
+from bridge.observe.stats import BridgeStats
 from bridge.prompts import Prompt, Rendition, ToSpeak
 from bridge.prompts.sounds import sound as bundled
 from telephony_codecs.dtmf import digits_audio
@@ -44,6 +45,7 @@ class Call(LiveCall):
         *,
         interruptible: bool = True,
         barge_in: BargeInMode | None = None,
+        answers: bool = True,
     ) -> Heard:
         """Speak, and return when the caller has heard it all or has cut it short.
 
@@ -51,6 +53,7 @@ class Call(LiveCall):
             text: what to say; an async iterator is spoken sentence by sentence as it comes.
             interruptible: False lets nothing interrupt; the same as ``barge_in="off"``.
             barge_in: what may interrupt this utterance, instead of the configured mode.
+            answers: False for what is no answer to the caller, such as a filler or a question whether they are there.
 
         Raises:
             CallEnded: the call is over, or ended meanwhile.
@@ -69,6 +72,7 @@ class Call(LiveCall):
         for_s: float = 0.0,
         interruptible: bool = True,
         barge_in: BargeInMode | None = None,
+        answers: bool = True,
     ) -> Heard:
         """Play a prompt, and return when the caller has heard it all or has cut it short.
 
@@ -81,6 +85,7 @@ class Call(LiveCall):
             for_s: over and over for so long; 0 is once, to its end. What has yet to be spoken is said once.
             interruptible: False lets nothing interrupt; the same as ``barge_in="off"``.
             barge_in: what may interrupt this utterance, instead of the configured mode.
+            answers: as `say` has it.
 
         Raises:
             CallEnded: the call is over, or ended meanwhile.
@@ -267,6 +272,17 @@ class Call(LiveCall):
         if not self.ended:
             self.drop(1000, "agent")
             self._control.hang_up()
+
+    # -- for agents that think --------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> BridgeStats:
+        """The counters of the process, for what an agent has to count."""
+        return self._stats
+
+    def note(self, kind: Callable[..., tl.Entry], **fields: object) -> None:
+        """Put an entry into the timeline, with the time it is now."""
+        self._note(kind, **fields)
 
     # -- how ---------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
     ├── CallEnded              the agent asked something of a call that is over (our side's misuse)
     ├── ListenOnly             the carrier only listens in: nothing can be played to it
     ├── BudgetSpent            the call, or the day, has cost what it may
+    ├── ThinkerError           what thinks for an agent (a language model, a remote agent) failed; `kind` says how
     ├── PromptError            a prompt cannot be loaded or played
     ├── CarrierError           a carrier's REST API said no, or nothing
     │   └── Unsupported        the carrier cannot do this at all, or is not configured to
@@ -23,7 +24,7 @@ No message ever contains a secret.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 #: The code of what is refused here, before anything is sent. Nobody else could speak it either.
 REFUSED_HERE: Final = "local_check"
@@ -102,6 +103,24 @@ class BudgetSpent(BridgeError):
     def __init__(self, limit: str) -> None:
         self.limit = limit
         super().__init__(f"budget.{limit} is spent")
+
+
+ThinkerFailure: TypeAlias = Literal[
+    "unauthorized", "busy", "unreachable", "server", "request", "hung", "garbage", "flood", "cut"
+]
+
+
+class ThinkerError(BridgeError):
+    """What thinks for an agent failed: a language model, or an agent elsewhere.
+
+    Args:
+        kind: how, by the short names that the counters use.
+        detail: one sentence for the log, without secrets and without the caller's words.
+    """
+
+    def __init__(self, kind: ThinkerFailure, detail: str = "") -> None:
+        self.kind, self.detail = kind, detail
+        super().__init__(f"{kind}: {detail}" if detail else kind)
 
 
 class PromptError(BridgeError):
