@@ -58,8 +58,8 @@ FLOORS = (
     {"config_lightning", "config_flows", "config_agents"},
     {"toml_source"},
     {"config_tree"},
-    {"problems"},
-    {"errors", "names", "nearest", "networks", "secret", "codecs"},
+    {"problems", "entrypoint"},
+    {"errors", "names", "nearest", "networks", "secret", "tls", "codecs"},
 )
 #: What a call is made of: none of it is for what only thinks, or runs tools.
 CALL = {

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import traceback
 from collections.abc import Awaitable, Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.config import AgentConfig
 from bridge.config_tree import convert
+from bridge.entrypoint import found
 from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,11 +29,7 @@ def load_agent(config: AgentConfig, source: str = "") -> Agent:
         ConfigError: no such module or function, not an async function of one argument, or options that it
             does not take.
     """
-    module_name, _, name = config.entrypoint.partition(":")
-    module = _import(module_name, source)
-    agent = getattr(module, name, None)
-    if agent is None:
-        raise ConfigError(f"{module_name} has no {name!r}", key=_KEY, source=source)
+    agent = found(config.entrypoint, key=_KEY, source=source)
     if not inspect.iscoroutinefunction(agent) or not _takes_one(agent):
         raise ConfigError(
             f"{config.entrypoint} must be an `async def` of one argument, the call", key=_KEY, source=source
@@ -52,19 +46,6 @@ def fault_of(step: model.Agent) -> str:
         where = f"{error.key.removeprefix('agent.')}: " if error.key != _KEY else ""
         return f"{where}{error.reason}"
     return ""
-
-
-def _import(name: str, source: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        hint = "; is its folder in PYTHONPATH?" if error.name and name.startswith(error.name) else ""
-        raise ConfigError(f"cannot import {name}: {error}{hint}", key=_KEY, source=source) from error
-    except Exception as error:  # whatever an operator's own module does when it is imported
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{place.filename}, line {place.lineno}"
-        reason = f"cannot import {name}: {type(error).__name__}: {error} ({where})"
-        raise ConfigError(reason, key=_KEY, source=source) from error
 
 
 def _takes_one(agent: Callable[..., object]) -> bool:

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bridge.flows.origins import fault_of_address
-from bridge.lightning.tls import tls_context
+from bridge.tls import tls_context
 
 
 class ForbiddenAddress(OSError):

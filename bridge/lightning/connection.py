@@ -27,7 +27,7 @@ from bridge.errors import LightningError, ProtocolError, TimedOut, Unavailable
 from bridge.lightning.faults import fault_of_close, fault_of_http, with_mend
 from bridge.lightning.messages import MAX_MALFORMED, Chunk, Complete, Failed, Message, Unknown, Word, decode
 from bridge.lightning.stats import LightningStats
-from bridge.lightning.tls import tls_context
+from bridge.tls import tls_context
 
 logger = logging.getLogger(__name__)
 _wire_logger = logging.getLogger(f"{__name__}.wire")

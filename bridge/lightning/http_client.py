@@ -25,7 +25,7 @@ from bridge import __version__
 from bridge.config import LightningConfig
 from bridge.errors import LightningError, TimedOut, Unavailable
 from bridge.lightning.faults import Fault, fault_of_http, plain
-from bridge.lightning.tls import tls_context
+from bridge.tls import tls_context
 
 #: An idle connection is kept so long. Lightning's own limit is unknown; balancers close after 60 s.
 IDLE_S: Final = 50.0

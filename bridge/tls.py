@@ -1,4 +1,4 @@
-"""How Lightning proves to us that it is Lightning, on a socket as over HTTP."""
+"""How those whom we connect to prove that they are who we mean, on a socket as over HTTP."""
 
 from __future__ import annotations
 
