@@ -2,8 +2,8 @@
 
 Strategy:
 
-- An agent is an async function of a `Call`. It sees `say`, `play`, `holding`, `gather`, `collect`, `record`, `turns`,
-  `digits`, `heard`, `transfer`, `send_digits`, `hang_up` and nothing of carriers, sockets or packets.
+- An agent is an async function of a `Call`. It sees `say`, `play`, `stream`, `holding`, `gather`, `collect`, `record`,
+  `turns`, `digits`, `heard`, `transfer`, `send_digits`, `hang_up` and nothing of carriers, sockets or packets.
 - What carriers differ in is settled here: who cannot press keys by message is sent their tones.
 - What an agent gets wrong is said at once, with the mend, before the caller hears anything of it.
 - When the call ends, whatever the agent waits for raises `CallEnded`; but a message that the caller left is given.
@@ -12,9 +12,9 @@ Strategy:
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Final
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Final, Literal
 
 from bridge.config import BargeInMode
 from bridge.ears import MASK, Keys, Turn
@@ -98,6 +98,35 @@ class Call(LiveCall):
             raise ValueError(f"for_s must be 0 (once) or more, not {for_s:g}")
         rendition = self._rendition(prompt, variables, language, private)
         return await self._speaker.play(rendition, self._mode_of(interruptible, barge_in), for_s)
+
+    async def stream(
+        self, audio: AsyncIterable[bytes | str], *, text: str = "", barge_in: BargeInMode | None = None
+    ) -> Heard:
+        """Let the caller hear sound as it comes from elsewhere. Returns when they have, or have cut it short.
+
+        Args:
+            audio: 8 kHz mu-law of any size. Faster than real time, it is asked for more as it is heard. Among it may
+                be, as str, more of the text that it speaks.
+            text: what it speaks, as far as that is known: what is heard of it is told by that.
+            barge_in: what may interrupt this utterance, instead of the configured mode.
+
+        Raises:
+            CallEnded: the call is over, or ended meanwhile.
+            ListenOnly: the carrier only listens in.
+            Exception: what `audio` raised. The caller hears no more of it.
+        """
+        return await self._speaker.stream(audio, text, barge_in or self._mode)
+
+    def interrupt(self, by: Literal["agent", "speech"] = "agent") -> bool:
+        """Be silent now: the utterance that is on is over, whatever may interrupt it. Music on hold goes on.
+
+        Args:
+            by: what its `Heard.by` will be; ``speech`` when somebody else than the bridge has heard the caller speak.
+
+        Returns:
+            Whether there was one.
+        """
+        return self._speaker.interrupt(by)
 
     def holding(self, sound: Prompt | str = "hold_music") -> AbstractAsyncContextManager[None]:
         """While the ``async with`` block runs, the caller hears `sound`, over and over, whenever nothing else is said.
@@ -222,6 +251,23 @@ class Call(LiveCall):
         recording = await self._ears.record(recorder, finish_on, max_s)
         self._note(tl.MessageTaken, ms=recording.ms, by=recording.by)
         return recording
+
+    @contextmanager
+    def hearing(self, sink: Callable[[bytes], None]) -> Iterator[None]:
+        """While the ``with`` block runs, the caller's voice goes to `sink` too, as 8 kHz mu-law of any size.
+
+        Args:
+            sink: called for every packet; must return at once and not raise.
+
+        Raises:
+            CallEnded: the call is over.
+        """
+        self._check()
+        self.taps.add(sink)
+        try:
+            yield
+        finally:
+            self.taps.remove(sink)
 
     # -- past the media socket ---------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import Prompt, Rendition, apology, one_moment
 from bridge.prompts.recital import recite
+from bridge.prompts.relay import relay
 
 #: What an utterance is over by when the call is.
 ENDED: Final = "ended"
@@ -98,6 +99,20 @@ class Speaker:
                     utterance, partial(self._mouth.repeat, utterance, ready, for_s * 1000)
                 )
             return await self._play(utterance, partial(self._mouth.play, utterance, *prompts))
+
+    async def stream(self, audio: AsyncIterable[bytes | str], text: str, mode: BargeInMode) -> Heard:
+        """See `bridge.call.Call.stream`."""
+        async with self._having_the_floor():
+            utterance = self._begin(mode, text)
+            return await self._speak(utterance, partial(relay, audio, text), mode)
+
+    def interrupt(self, by: str) -> bool:
+        """See `bridge.call.Call.interrupt`."""
+        utterance = self._mouth.utterance
+        if utterance is None or utterance.aside:
+            return False
+        self._mouth.stop(utterance, by)
+        return True
 
     async def press(self, tones: Prompt, meanwhile: AbstractContextManager[None]) -> None:
         """Play the tones of keys, `meanwhile` entered: not while somebody else is still speaking."""
