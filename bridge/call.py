@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final, Literal
 
 from bridge.config import BargeInMode
-from bridge.ears import MASK, Keys, Turn
+from bridge.ears import MASK, Keys
 from bridge.errors import CallEnded, Unsupported
 from bridge.live_call import TRANSFERRED, LiveCall
 from bridge.media.heard import Heard
@@ -26,6 +26,7 @@ from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import Prompt, Rendition, ToSpeak
 from bridge.prompts.sounds import sound as bundled
+from bridge.turns import Turn
 from telephony_codecs.dtmf import digits_audio
 
 __all__ = ["TRANSFERRED", "Call", "Heard", "Keys", "Recording", "Turn"]
@@ -212,12 +213,32 @@ class Call(LiveCall):
     def digits_masked(self, masked: bool) -> None:
         self._ears.masked = masked
 
-    def turns(self, *, timeout_s: float | None = None) -> AsyncIterator[Turn]:
+    def turns(self, *, timeout_s: float | None = None, eager: bool = False) -> AsyncIterator[Turn]:
         """What the caller says, a turn at a time: each comes when the caller has fallen silent again.
 
-        Ends when the call does, or when the caller has not begun to speak for `timeout_s`.
+        With a transcriber a turn has words; who is only loud has no turn. Ends when the call does, or when the caller
+        has not begun to speak for `timeout_s`, not counting the time that the bridge spoke.
+
+        Args:
+            eager: a turn may come while the caller may not be done: think about it, and await its `settled` before
+                anything is said. With ``[turns] eager`` and a transcriber.
         """
-        return self._ears.turns(timeout_s)
+        return self._ears.turns(timeout_s, eager=eager)
+
+    async def caller_speaks(self) -> None:
+        """Wait until the caller speaks anew, or has a turn that was not taken yet. Race it against what thinks.
+
+        Where words can be expected, it waits for one: a turn is sure to follow.
+
+        Raises:
+            CallEnded: the call is over, or ended meanwhile.
+        """
+        await self._ears.caller_speaks()
+
+    @property
+    def hears(self) -> bool:
+        """Whether words can be expected: somebody transcribes, and is able to."""
+        return self._ears.hears
 
     async def record(
         self, *, max_s: float = 120.0, silence_s: float = 4.0, finish_on: str = "#", beep: bool = True

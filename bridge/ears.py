@@ -28,10 +28,10 @@ from bridge.media.vad import Window
 from bridge.mouth import Mouth
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
+from bridge.transcribers.transcriber import Transcript, Transcription
+from bridge.turns import Turn, Turns
 from telephony_codecs.dtmf import DtmfDetector
 
-#: What the caller said and nobody asked for is forgotten beyond this.
-MAX_TURNS: Final = 32
 MAX_DIGITS: Final = 64
 #: What is shown instead of a key that is nobody's business.
 MASK: Final = "•"
@@ -39,15 +39,6 @@ MASK: Final = "•"
 OWN_TONES_S: Final = 0.4
 #: A finishing key that comes this soon after input that was complete without it belongs to that input.
 HABIT_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What the caller said, from `start_ms` to `end_ms` of the call. `text` is empty without a transcriber."""
-
-    start_ms: float
-    end_ms: float
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,9 @@ class Ears:
         #: Why nothing more will be heard; empty while something may.
         self._over = ""
         self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
-        self._turns: deque[Turn] = deque(maxlen=MAX_TURNS)
+        self._turns = Turns(stats.agents)
+        #: The caller's words; None where nobody transcribes.
+        self.transcription: Transcription | None = None
         #: Turns that began, by now.
         self._onsets = 0
         self._habit = Habit()
@@ -184,16 +177,27 @@ class Ears:
             self._recorder = None
         return recorder.take(by)
 
-    async def turns(self, timeout_s: float | None) -> AsyncIterator[Turn]:
+    @property
+    def hears(self) -> bool:
+        """See `bridge.call.Call.hears`."""
+        return self.transcription is not None and self.transcription.able
+
+    async def caller_speaks(self) -> None:
+        """See `bridge.call.Call.caller_speaks`."""
+        self._check()
+        onsets = self._onsets - self._turn_detector.speaking
+        await self._wait_for_news(lambda: self._onsets > onsets or self._turns.wait(), None)
+
+    async def turns(self, timeout_s: float | None, *, eager: bool) -> AsyncIterator[Turn]:
         """See `bridge.call.Call.turns`."""
         while True:
             try:
                 self._check()
-                arrived = await self._wait_for_news(lambda: bool(self._turns), timeout_s)
+                arrived = await self._wait_for_news(lambda: self._turns.wait(eager=eager), timeout_s)
             except CallEnded:
                 return
             if arrived:
-                yield self._turns.popleft()
+                yield self._turns.take()
             elif not self._turn_detector.speaking:
                 return
 
@@ -201,6 +205,9 @@ class Ears:
         """The call is over, and whoever waits is told `why`. Lets go of it, as the mouth does."""
         self._over, self._note = why, _nobody
         self._taps.close()
+        self._turns.close()
+        if self.transcription is not None:
+            self.transcription.close()
         self._news.set()
 
     def _check(self) -> None:
@@ -280,6 +287,9 @@ class Ears:
             if self._recorder.by is not None:
                 self._news.set()
 
+    def transcript(self, transcript: Transcript) -> None:
+        """Take words of the caller."""
+
     def _mind(self, verdict: Verdict, window: Window) -> None:
         if verdict is Verdict.COMMIT:
             self._give_floor("speech", window.end_ms)
@@ -300,7 +310,7 @@ class Ears:
         self._note(tl.BargeIn, by=by, dropped_ms=heard.total_ms - heard.ms, onset_ms=onset_ms)
 
     def _end_turn(self, turn: SpeechEnded) -> None:
-        self._turns.append(Turn(turn.start_ms, turn.end_ms))
+        self._turns.add(Turn(turn.start_ms, turn.end_ms))
         self._note(tl.CallerSpoke, start_ms=turn.start_ms, end_ms=turn.end_ms)
         self._news.set()
 

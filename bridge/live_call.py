@@ -35,6 +35,7 @@ from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
 from bridge.speaker import ENDED, Speaker
+from bridge.transcribers.transcriber import Transcriber
 from bridge.wire import Wire
 from telephony_codecs.dtmf import DtmfDetector
 
@@ -73,6 +74,7 @@ class LiveCall:
         filler_after_s: float = 0.0,
         edition: Edition | None = None,
         in_band_keys: InBandKeys = "auto",
+        transcriber: Transcriber | None = None,
     ) -> None:
         self.id = incoming.call_id
         #: What it was called when we had it placed, where that may be another name than its id.
@@ -124,8 +126,15 @@ class LiveCall:
         )
         if in_band_keys == "always" or (in_band_keys == "auto" and not control.tells_keys):
             self._ears.detect_tones(DtmfDetector())
+        if transcriber is not None:
+            self._transcribe(transcriber)
         self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
                    from_number=self.from_number, to_number=self.to_number)  # fmt: skip
+
+    def _transcribe(self, transcriber: Transcriber) -> None:
+        transcription = transcriber.open(self.id, self._ears.transcript)
+        self._ears.transcription = transcription
+        self.taps.add(transcription.push)
 
     def _open_mouth(self, playout: Playout) -> Mouth:
         return Mouth(

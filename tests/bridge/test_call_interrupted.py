@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from bridge.config import BargeInMode
-from bridge.ears import Turn
 from bridge.errors import CallEnded
 from bridge.lightning.speech import Synthesis
 from bridge.media.heard import Heard
 from bridge.observe import timeline as tl
 from bridge.prompts import apology
+from bridge.turns import Turn
 from tests.support.call import MS_PER_CHARACTER, Scene, build_call, sound
 from tests.support.virtual_time import virtual
 
