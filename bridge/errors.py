@@ -106,7 +106,7 @@ class BudgetSpent(BridgeError):
 
 
 ThinkerFailure: TypeAlias = Literal[
-    "unauthorized", "busy", "unreachable", "server", "request", "hung", "garbage", "flood", "cut"
+    "unauthorized", "busy", "unreachable", "server", "request", "hung", "garbage", "flood", "cut", "empty"
 ]
 
 
