@@ -1,0 +1,99 @@
+"""Where an agent elsewhere is reached, whichever way that is: what a WebSocket and webhooks have in common.
+
+Strategy: events go in and never wait; commands come out by plain calls, as does trouble. A door is open from ``async
+with`` to its end; what was told until then is still handed over, for as long as `CLOSE_WITHIN_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias
+
+from bridge.remote.outbox import Outbox
+from bridge.remote.protocol import Command, Event, Refusal, Start
+
+log = logging.getLogger(__name__)
+
+#: What can be wrong with an agent, as `AgentStats.failures` counts it.
+Trouble: TypeAlias = Literal[
+    "connect",  # not there
+    "tls",  # its certificate is not trusted
+    "refused",  # it answered the upgrade, or the request, with no good status
+    "redirect",  # it is elsewhere: redirects are not followed
+    "timeout",  # no answer in time
+    "dropped",  # the connection broke
+    "garbage",  # no JSON of commands; over a WebSocket, again and again
+    "too_big",
+    "flood",  # far more messages than anybody means
+    "protocol",  # no WebSocket, no HTTP
+]
+
+CONNECT_WITHIN_S: Final = 5.0
+CLOSE_WITHIN_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Who is told what comes in. Both return at once and do not raise."""
+
+    take: Callable[[Command | Refusal], None]
+    #: The agent could not be reached, or is gone, or made no sense. It is asked again by itself.
+    trouble: Callable[[Trouble], None]
+
+
+class Door(ABC):
+    """The way to an agent, for one call.
+
+    Args:
+        start: the call.
+    """
+
+    def __init__(self, start: Start, reception: Reception) -> None:
+        self._call_id, self._reception = start.call_id, reception
+        self._outbox = Outbox(start)
+        self._news, self._all_told = asyncio.Event(), asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    def tell(self, event: Event) -> None:
+        """Something has happened. Does not wait."""
+        self._outbox.add(event)
+        self._all_told.clear()
+        self._news.set()
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        running = self._running
+        assert running is not None
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await self._all_told.wait()
+        except TimeoutError:
+            log.warning("call %s: the agent was not told all that happened", self._call_id)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+    @abstractmethod
+    async def _run(self) -> None:
+        """Carry events and commands, until cancelled."""
+
+    async def _until_news(self) -> None:
+        """Wait until there is something to be told."""
+        while not self._outbox.waiting:
+            self._all_told.set()
+            self._news.clear()
+            await self._news.wait()
+
+    def _in_trouble(self, trouble: Trouble) -> None:
+        log.warning("call %s: the agent is of no use: %s", self._call_id, trouble)
+        self._reception.trouble(trouble)
