@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal, TypeAlias
 
 from aiohttp import WSCloseCode, web
-from aiohttp.typedefs import Handler
 
 from bridge.config import API_KEY_VARIABLE, Secret
 from bridge.emulators.espeak import EspeakEngine
+from bridge.emulators.leaving import may_leave
 from bridge.emulators.lightning_account import AccountRoutes
 from bridge.emulators.lightning_audio import Studio, Utterance, script_of, wire_format_of
 from bridge.emulators.lightning_connection import Connection
@@ -141,7 +141,7 @@ class EmulatedLightning:
         return await loop.run_in_executor(self._engine_thread, self._studio.render, script, wire)
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[_may_leave])
+        app = web.Application(middlewares=[may_leave])
         app.router.add_get("/", self._health)
         for dialect in DIALECTS:
             app.router.add_get(dialect.path, functools.partial(self._live, dialect))
@@ -205,15 +205,6 @@ class EmulatedLightning:
         finally:
             self._connections.discard(connection)
             self.stats.open_connections -= 1
-
-
-@web.middleware
-async def _may_leave(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A client that leaves before its socket is open is no error of ours: a bridge that ends while it warms one up."""
-    try:
-        return await handler(request)
-    except ConnectionError:
-        return web.Response()
 
 
 def engine_named(name: EngineName) -> SpeechEngine:
