@@ -6,14 +6,8 @@ on loopback, with signatures and tokens as in production.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
 import socket
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -42,9 +36,6 @@ PATIENCE_MS: Final = 2600.0
 GOODBYE_AFTER_S: Final = 1.5
 #: What a call lasts at most, beyond what the caller says.
 MARGIN_S: Final = 30.0
-_KEY: Final = "demo-key"
-_EMULATOR_START_S: Final = 20.0
-_EMULATOR_STOP_S: Final = 5.0
 
 
 def demo(
@@ -88,7 +79,9 @@ def demo(
 
 
 async def _demo(words: Utterance | None) -> CallStory:
-    async with _lightning("auto" if words else "espeak") as url:
+    from bridge.emulators.lightning_process import lightning_process
+
+    async with lightning_process("auto" if words else "espeak") as url:
         config = _config(url, REPLY_TO_ANYTHING if words else REPLY)
         return await _call(config, words or await _spoken(config), "" if words else CALLER_SAYS)
 
@@ -98,13 +91,14 @@ def _config(url: str, reply: str) -> Config:
 
     from bridge.carriers.twilio import TwilioConfig
     from bridge.config import Config, Secret
+    from bridge.emulators.lightning_process import KEY
 
     port, base = _free_port(), Config()
     options = {"greeting": GREETING, "reply": reply, "goodbye_after_s": GOODBYE_AFTER_S}
     return replace(
         base,
         server=replace(base.server, host="127.0.0.1", port=port, public_url=f"http://127.0.0.1:{port}"),
-        lightning=replace(base.lightning, base_url=url, api_key=Secret(_KEY), concurrency=4),
+        lightning=replace(base.lightning, base_url=url, api_key=Secret(KEY), concurrency=4),
         carriers=replace(base.carriers, twilio=TwilioConfig(auth_token=Secret("demo-auth-token"))),
         agent=replace(base.agent, options=options),
     )
@@ -168,64 +162,6 @@ def _utterance(wav: bytes) -> Utterance:
     if not any(level_dbfs(mulaw_decode(frame)) >= SPEECH_DBFS for frame in words.frames):
         raise ValueError(f"nothing in it is as loud as {SPEECH_DBFS:g} dBFS")
     return words
-
-
-# -- the emulated Lightning --------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _lightning(engine: str) -> AsyncIterator[str]:
-    """An emulated Lightning in its own process; yields its URL.
-
-    Raises:
-        BridgeError: it did not start.
-    """
-    starting = asyncio.create_task(_start(engine))
-    try:
-        # A Ctrl-C at this very moment must not lose a process that is already there.
-        yield await _address(await asyncio.shield(starting))
-    finally:
-        await _stop(await starting)
-
-
-async def _start(engine: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "bridge", "emulate", "lightning", "--port", "0", "--engine", engine,
-        stdout=asyncio.subprocess.PIPE,
-        env=_environment(),
-    )  # fmt: skip
-
-
-def _environment() -> dict[str, str]:
-    """Ours, with our own import path, whatever folder this is; and the key of the demo, not the operator's."""
-    from bridge.config import API_KEY_VARIABLE
-
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path, API_KEY_VARIABLE: _KEY}
-
-
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(_EMULATOR_START_S):
-            line = (await process.stdout.readline()).decode(errors="replace")
-    except TimeoutError:
-        line = ""
-    address = re.search(r"http://[\w.\[\]:-]*\d", line)
-    if address is None:
-        raise BridgeError("the emulated Lightning did not start")
-    return address[0]
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            async with asyncio.timeout(_EMULATOR_STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-    await process.wait()
 
 
 def _free_port() -> int:

@@ -71,6 +71,7 @@ class CallPlan:
         actions: what the caller does, in order.
         hang_up_after_s: the call lasts no longer.
         hang_up_on_silence_s: hang up when all actions are done and the bridge is silent for so long.
+        give_up_after_s: hang up when the next action waits for the bridge, and the bridge is silent for so long.
         noise_dbfs: comfort noise on the caller's line; None: digital silence.
         buffer_ms: the carrier's jitter buffer, filled before it plays.
         call_sid: the call, as the carrier names it.
@@ -85,6 +86,7 @@ class CallPlan:
     actions: Sequence[Action] = ()
     hang_up_after_s: float = 30.0
     hang_up_on_silence_s: float | None = None
+    give_up_after_s: float | None = None
     noise_dbfs: float | None = -65.0
     buffer_ms: float = 40.0
     from_number: str = "+15550100001"

@@ -1,4 +1,4 @@
-"""What a simulated caller does, and when: speak, press keys, hang up. Clock-free, no I/O.
+"""What a simulated caller does, and when: speak, press keys, wait, hang up. Clock-free, no I/O.
 
 Strategy:
 
@@ -6,12 +6,12 @@ Strategy:
   ended, so that "after two seconds of the bridge" means two seconds of what it says now.
 - `step` is asked once for each slot of 20 ms and says what is on the caller's line in it. Between utterances
   that is comfort noise, because a line of digital silence flatters every speech detector.
-- Every call ends: `hang_up_after_s` holds whatever the bridge does.
+- Every call ends: `hang_up_after_s` holds whatever the bridge does, and a caller who waits for it in vain gives up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle
@@ -42,27 +42,39 @@ _NOISE_MS: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
-    """When an action begins. Give exactly one.
+    """When an action begins. Give exactly one, and `once` with it where that is not enough.
 
     Attributes:
         at_s: at this second of the media stream; at once if that is past.
+        after_s: so long after the action before ended, whatever the bridge does.
         after_bridge_speaks_ms: once this much of the bridge was heard since the action before: the way to
             interrupt it.
         after_bridge_silent_ms: once the bridge has spoken since the action before, and then been silent for
             this long: the way to take turns.
+        once: and not before this holds. It is asked for each slot, and must not wait.
 
     Raises:
         ValueError: none was given, or more than one.
     """
 
     at_s: float | None = None
+    after_s: float | None = None
     after_bridge_speaks_ms: float | None = None
     after_bridge_silent_ms: float | None = None
+    once: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
-        given = (self.at_s, self.after_bridge_speaks_ms, self.after_bridge_silent_ms)
+        given = (self.at_s, self.after_s, self.after_bridge_speaks_ms, self.after_bridge_silent_ms)
         if sum(value is not None for value in given) != 1:
-            raise ValueError("a cue is one of at_s, after_bridge_speaks_ms and after_bridge_silent_ms")
+            raise ValueError(
+                "a cue is one of at_s, after_s, after_bridge_speaks_ms and after_bridge_silent_ms"
+            )
+
+    @property
+    def of_the_bridge(self) -> bool:
+        """Whether it may never come, because it depends on what the bridge does."""
+        timed = self.at_s is not None or self.after_s is not None
+        return not timed or self.once is not None
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,22 @@ class Press:
             raise ValueError(f"{self.digits!r} are not keys of a telephone: 0-9, *, #, A-D")
 
 
-Action: TypeAlias = Utterance | Press
+@dataclass(frozen=True)
+class Pause:
+    """The caller does nothing, for `ms`, and when that begins."""
+
+    ms: float
+    cue: Cue
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """The caller hangs up, and when."""
+
+    cue: Cue
+
+
+Action: TypeAlias = Utterance | Press | Pause | HangUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +168,7 @@ class CallerScript:
         noise_dbfs: comfort noise on the line between utterances; None is digital silence.
         hang_up_after_s: the call lasts no longer than this.
         hang_up_on_silence_s: hang up when all is done and the bridge is silent for this long; None: never.
+        give_up_after_s: hang up when the bridge is silent for this long, and the next action waits for it; None: never.
     """
 
     def __init__(
@@ -151,12 +179,14 @@ class CallerScript:
         noise_dbfs: float | None = -65.0,
         hang_up_after_s: float = 30.0,
         hang_up_on_silence_s: float | None = None,
+        give_up_after_s: float | None = None,
     ) -> None:
         self._actions = list(actions)
         self._recording = recording
         self._noise = _comfort_noise(noise_dbfs)
         self._hang_up_after_ms = hang_up_after_s * 1000
         self._hang_up_on_silence_ms = None if hang_up_on_silence_s is None else hang_up_on_silence_s * 1000
+        self._give_up_after_ms = None if give_up_after_s is None else give_up_after_s * 1000
         self._spoken = 0  # utterances so far
         self._doing: Iterator[Step] | None = None
         self._since_ms: float | None = None  # when the newest action ended
@@ -174,35 +204,61 @@ class CallerScript:
         if reason := self._hangs_up(at_ms, max(since_ms, heard_until_ms)):
             return reason
         if self._doing is None and self._actions and self._due(at_ms, since_ms, heard_ms, heard_until_ms):
-            self._doing = self._begin(self._actions.pop(0), at_ms)
+            self._recording.begin_action(at_ms)
+            action = self._actions.pop(0)
+            if isinstance(action, HangUp):
+                return "as planned"
+            self._doing = self._begin(action, at_ms)
         if self._doing is not None:
             if (step := next(self._doing, None)) is not None:
                 return step
+            self._recording.end_action(at_ms)
             self._doing, self._since_ms, self._heard_by_then_ms = None, at_ms, heard_ms
         return Step(next(self._noise))
 
     def _hangs_up(self, at_ms: float, quiet_since_ms: float) -> str:
         if at_ms - self._recording.began_ms >= self._hang_up_after_ms:
             return f"{self._hang_up_after_ms / 1000:g} s are over"
-        limit_ms = self._hang_up_on_silence_ms
-        idle = self._doing is None and not self._actions
-        if limit_ms is not None and idle and at_ms - quiet_since_ms >= limit_ms:
+        limit_ms = self._patience_ms()
+        if limit_ms is not None and at_ms - quiet_since_ms >= limit_ms:
             return f"the bridge was silent for {limit_ms / 1000:g} s"
         return ""
 
+    def _patience_ms(self) -> float | None:
+        """How long the bridge may be silent now; None: as long as it wants to."""
+        if self._doing is not None:
+            return None
+        if not self._actions:
+            return self._hang_up_on_silence_ms
+        return self._give_up_after_ms if self._actions[0].cue.of_the_bridge else None
+
     def _due(self, at_ms: float, since_ms: float, heard_ms: float, heard_until_ms: float) -> bool:
-        cue, heard_since_ms = self._actions[0].cue, heard_ms - self._heard_by_then_ms
+        cue = self._actions[0].cue
+        come = self._has_come(cue, at_ms, since_ms, heard_ms - self._heard_by_then_ms, heard_until_ms)
+        return come and (cue.once is None or cue.once())
+
+    def _has_come(
+        self, cue: Cue, at_ms: float, since_ms: float, heard_since_ms: float, heard_until_ms: float
+    ) -> bool:
         if cue.at_s is not None:
             return at_ms - self._recording.began_ms >= cue.at_s * 1000
+        if cue.after_s is not None:
+            return at_ms - since_ms >= cue.after_s * 1000
         if cue.after_bridge_speaks_ms is not None:
             return heard_since_ms >= cue.after_bridge_speaks_ms
         silent_ms = at_ms - max(since_ms, heard_until_ms)
         return heard_since_ms > 0 and silent_ms >= (cue.after_bridge_silent_ms or 0)
 
-    def _begin(self, action: Action, at_ms: float) -> Iterator[Step]:
+    def _begin(self, action: Utterance | Press | Pause, at_ms: float) -> Iterator[Step]:
         if isinstance(action, Press):
             return self._sound_keys(action, at_ms) if action.in_band else self._press(action)
+        if isinstance(action, Pause):
+            return self._wait(action)
         return self._speak(action, at_ms)
+
+    def _wait(self, pause: Pause) -> Iterator[Step]:
+        for _ in range(round(pause.ms / SLOT_MS)):
+            yield Step(next(self._noise))
 
     def _speak(self, utterance: Utterance, at_ms: float) -> Iterator[Step]:
         number, self._spoken = self._spoken, self._spoken + 1

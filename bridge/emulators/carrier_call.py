@@ -222,6 +222,7 @@ class CarrierCall:
             noise_dbfs=plan.noise_dbfs,
             hang_up_after_s=plan.hang_up_after_s,
             hang_up_on_silence_s=plan.hang_up_on_silence_s,
+            give_up_after_s=plan.give_up_after_s,
         )
         await _send(socket, _opening(line, plan.misbehaviour))
         slot_ms = self._recording.began_ms

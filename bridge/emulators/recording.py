@@ -153,12 +153,22 @@ class CallRecording:
         self.said = bytearray()
         self.heard = bytearray()
         self.entries: list[Entry] = []
+        #: When each of the caller's actions began, and when it ended: None as long as it has not.
+        self.actions: list[tuple[float, float | None]] = []
         self.arrivals: list[Arrival] = []
 
     def note(self, entry: Entry) -> None:
         """Keep `entry`."""
         if len(self.entries) < MAX_KEPT:
             self.entries.append(entry)
+
+    def begin_action(self, at_ms: float) -> None:
+        """The caller's next action begins."""
+        self.actions.append((at_ms, None))
+
+    def end_action(self, at_ms: float) -> None:
+        """The newest of them is over."""
+        self.actions[-1] = (self.actions[-1][0], at_ms)
 
     def arrive(self, at_ms: float, payload: bytes) -> None:
         """Keep what the bridge sent."""

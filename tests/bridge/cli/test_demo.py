@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
@@ -12,16 +11,14 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-import aiohttp
 import numpy as np
 import pytest
 
 from bridge.cli import demo as module
 from bridge.emulators.speech_engine import ToneEngine
-from bridge.errors import BridgeError
 from telephony_codecs.formats import PCM16_8K
 from telephony_codecs.wav import read_wav, wav_bytes
-from tests.support.cli import PATIENCE_S, Invoke, bridge, environment, started
+from tests.support.cli import PATIENCE_S, Invoke, bridge, started
 
 #: What is loud, and no voice.
 TONES = ToneEngine().speak("these are only tones", voice_id="a", language="en", speed=1.0).pcm
@@ -135,38 +132,6 @@ def test_a_folder_that_cannot_be_written(invoke: Invoke, tmp_path: Path) -> None
     assert done.err.startswith("bridge: file/call.wav: cannot be written: ")
 
 
-# -- the process beside it ---------------------------------------------------------------------------------------------
-
-
-async def answers(url: str) -> bool:
-    try:
-        async with aiohttp.ClientSession() as session, session.get(url) as response:
-            return response.status == 200
-    except aiohttp.ClientConnectionError:
-        return False
-
-
-async def test_the_emulator_lives_as_long_as_it_is_needed() -> None:
-    async with module._lightning("tones") as url:
-        assert await answers(url)
-    assert not await answers(url)
-
-
-@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])
-async def test_it_goes_down_whatever_happens(error: type[BaseException]) -> None:
-    with pytest.raises(error):
-        async with module._lightning("tones") as url:
-            raise error
-    assert not await answers(url)
-
-
-async def test_an_emulator_that_does_not_start_is_told(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(BridgeError, match="the emulated Lightning did not start"):
-        async with module._lightning("choir"):
-            pass
-    assert "choir" in capfd.readouterr().err
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the child process in /proc")
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_the_middle_leaves_nothing_behind(tmp_path: Path, number: int, code: int) -> None:
@@ -187,12 +152,3 @@ def until_it_has_a_child(process: subprocess.Popen[str]) -> None:
         assert process.poll() is None
         assert time.monotonic() < deadline_s
         time.sleep(0.01)  # a process of its own cannot be awaited otherwise
-
-
-def test_the_emulator_imports_what_the_demo_did(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "path", ["", "/somewhere", *sys.path])
-    monkeypatch.setenv("SMALLEST_API_KEY", "the-operators-own")
-    env = module._environment()
-    assert env["PYTHONPATH"].split(os.pathsep)[:2] == [str(tmp_path), "/somewhere"]
-    assert env["SMALLEST_API_KEY"] != "the-operators-own"
-    assert environment()["PATH"] == env["PATH"]
