@@ -31,7 +31,7 @@ from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
 from bridge.networks import networks
-from bridge.secret import Secret
+from bridge.secret import Secret, Veiled
 
 __all__ = [
     "API_KEY_VARIABLE",
@@ -142,7 +142,10 @@ class AgentConfig(Section, frozen=True):
     entrypoint: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$", description='"module:function"')] = (
         "bridge.agents.greeter:greeter"
     )
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    options: dict[str, Any] = msgspec.field(default_factory=Veiled)
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "options", Veiled(self.options))
 
 
 class Config(Section, frozen=True):

@@ -35,6 +35,7 @@ from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
 from bridge.speaker import ENDED, Speaker
+from bridge.surroundings import Surroundings
 from bridge.transcribers.transcriber import Transcriber
 from bridge.wire import Wire
 from telephony_codecs.dtmf import DtmfDetector
@@ -75,6 +76,7 @@ class LiveCall:
         edition: Edition | None = None,
         in_band_keys: InBandKeys = "auto",
         transcriber: Transcriber | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.id = incoming.call_id
         #: What it was called when we had it placed, where that may be another name than its id.
@@ -86,6 +88,8 @@ class LiveCall:
         self.options = options
         #: The prompts and flows that it began with.
         self.edition = edition or Edition()
+        #: What it shares with other calls, and may know of the process.
+        self.surroundings = surroundings or Surroundings()
         self.timeline = Timeline()
         #: Monotonic seconds at which the media stream was admitted.
         self.started_s = clock()

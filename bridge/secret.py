@@ -1,8 +1,8 @@
-"""A string that cannot be printed by accident."""
+"""Strings that cannot be printed by accident, and tables that may hold some."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class Secret:
@@ -40,3 +40,10 @@ class Secret:
 
     def __deepcopy__(self, _memo: object) -> Secret:
         return self
+
+
+class Veiled(dict[str, Any]):
+    """A table of settings whose types nobody knows yet: there may be secrets in it. It prints its keys alone."""
+
+    def __repr__(self) -> str:
+        return f"Veiled({', '.join(map(str, self))})"

@@ -55,7 +55,7 @@ FLOORS = (
     {"rest_client"},
     {"carriers"},
     {"budget"},
-    {"store", "observe"},
+    {"store", "observe", "surroundings"},
     {"catalogue"},
     {"config_lightning", "config_flows", "config_agents"},
     {"toml_source"},

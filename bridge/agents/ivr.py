@@ -320,8 +320,9 @@ class FlowOnCall:
         return do.NotConnected()
 
     async def _run_agent(self, action: do.RunAgent) -> None:
-        agent = load_agent(AgentConfig(entrypoint=action.entrypoint, options=dict(action.options)))
-        with _given(self._call, action.options):
+        config = AgentConfig(entrypoint=action.entrypoint, options=dict(action.options))
+        agent = load_agent(config)
+        with _given(self._call, config.options):
             await agent(self._call)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from bridge.config import AgentConfig
 from bridge.config_tree import convert
@@ -14,6 +16,9 @@ from bridge.errors import ConfigError
 if TYPE_CHECKING:
     from bridge.call import Call
     from bridge.flows import model
+    from bridge.surroundings import Surroundings
+
+S = TypeVar("S", bound=Struct)
 
 Agent: TypeAlias = "Callable[[Call], Awaitable[None]]"
 
@@ -23,7 +28,7 @@ _KEY: Final = "agent.entrypoint"
 def load_agent(config: AgentConfig, source: str = "") -> Agent:
     """The agent that ``[agent]`` names.
 
-    A function may carry `options_type`, a msgspec Struct that ``[agent.options]`` must fit.
+    A function may carry `options_type`, a msgspec Struct that ``[agent.options]`` must fit; and `prepare`, see there.
 
     Raises:
         ConfigError: no such module or function, not an async function of one argument, or options that it
@@ -35,7 +40,35 @@ def load_agent(config: AgentConfig, source: str = "") -> Agent:
             f"{config.entrypoint} must be an `async def` of one argument, the call", key=_KEY, source=source
         )
     _check_options(agent, config, source)
-    return agent  # type: ignore[no-any-return]
+    return agent
+
+
+async def prepare(agent: Agent, config: AgentConfig, surroundings: Surroundings, source: str = "") -> None:
+    """Have `agent` do at start what calls must not wait for.
+
+    A function may carry `prepare`, an ``async def`` of its `options_type` and the `Surroundings`: it opens connections,
+    reads files, and refuses what the types of its options cannot.
+
+    Raises:
+        ConfigError: the agent cannot do its work with these options.
+    """
+    wanted = getattr(agent, "prepare", None)
+    if wanted is None:
+        return
+    try:
+        await wanted(options_of(config.options, agent.options_type, source), surroundings)  # type: ignore[attr-defined]
+    except ConfigError as error:
+        key = error.key if error.key.startswith("agent.") else f"agent.options.{error.key}"
+        raise ConfigError(error.reason, key=key, source=error.source or source) from error
+
+
+def options_of(options: Mapping[str, Any], wanted: type[S], source: str = "") -> S:
+    """`Call.options`, or the table ``[agent.options]``, as a struct of type `wanted`.
+
+    Raises:
+        ConfigError: a key is unknown, of the wrong type or out of bounds; its key has no ``agent.options`` before it.
+    """
+    return convert(dict(options), wanted, source)
 
 
 def fault_of(step: model.Agent) -> str:
@@ -61,6 +94,6 @@ def _check_options(agent: object, config: AgentConfig, source: str) -> None:
     if wanted is None:
         return
     try:
-        convert(config.options, wanted, source)
+        options_of(config.options, wanted, source)
     except ConfigError as error:
         raise ConfigError(error.reason, key=f"agent.options.{error.key}", source=source) from None

@@ -16,12 +16,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from bridge.agents.loader import Agent, load_agent
+from bridge.agents.loader import Agent, load_agent, prepare
 from bridge.call import TRANSFERRED, Call
 from bridge.carriers.carrier import Carrier, Ended, Ending, IncomingCall
 from bridge.carriers.registry import carriers_from, configured
@@ -42,6 +43,7 @@ from bridge.server.flows import open_library
 from bridge.server.limits import Limits
 from bridge.server.placing import Placements
 from bridge.store.memory import MemoryTokenStore
+from bridge.surroundings import Surroundings
 from bridge.wire import OURS, Wire
 
 if TYPE_CHECKING:
@@ -134,6 +136,8 @@ class Runtime:
         self.proxies = networks(config.server.trusted_proxies)
         _tell_who_is_left_out(config)
         _tell_what_is_unsafe(config, self.carriers)
+        #: What agents share, and may know of the process.
+        self.surroundings = Surroundings(Path(source).parent, config.lightning.api_key)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
         #: Prompts and flows, by editions.
         self.library = open_library(config, source, self.voice, self.stats)
@@ -152,7 +156,7 @@ class Runtime:
         self.errands = Errands(self.stats)
         #: The calls that are on, each with its media socket.
         self.sessions: dict[str, Session] = {}
-        self._agent = agent
+        self._agent, self._source = agent, source
         self._placements = Placements()
         self._policy = _policy(config.barge_in)
         self._turn_policy = TurnPolicy(talking_gate_dbfs=config.barge_in.gate_dbfs)
@@ -170,10 +174,12 @@ class Runtime:
         """Load what calls must not wait for, and open the spare connections.
 
         Raises:
+            ConfigError: the agent cannot do its work as it is configured.
             FilesRefused: something is wrong with prompts or flows.
         """
         apology()
         one_moment()
+        await prepare(self._agent, self.config.agent, self.surroundings, self._source)
         await asyncio.to_thread(self.library.load)
         await self.voice.start()
 
@@ -182,6 +188,7 @@ class Runtime:
         self.pacer.stop()
         await self.errands.close()
         await self.library.close()
+        await self.surroundings.close()
         await self.voice.close()
 
     @property
@@ -232,6 +239,7 @@ class Runtime:
             turn_detector=TurnDetector(self._turn_policy),
             edition=self.library.lend(),
             in_band_keys=self.config.dtmf.in_band,
+            surroundings=self.surroundings,
         )
         self.calls[call.id] = call
         self._by_stream[ear] = call

@@ -1,0 +1,53 @@
+"""What the agents of a process share, and may know of it.
+
+Strategy:
+
+- An agent is a function of a call; what must outlive the call (connections, what was read from a file) is made once,
+  when it is first wanted, and closed with the process.
+- What an agent's options leave out is that of the bridge: its key, the folder of its configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from bridge.secret import Secret
+
+
+class Closable(Protocol):
+    """What is shared."""
+
+    async def close(self) -> None:
+        """Let go of everything. Nobody uses it any more."""
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class Surroundings:
+    """Of one process.
+
+    Args:
+        folder: where the configuration's file is; what is named in it relatively is beside it.
+        api_key: that of ``[lightning]``.
+    """
+
+    def __init__(self, folder: Path | None = None, api_key: Secret | None = None) -> None:
+        self.folder = folder or Path()
+        self.api_key = api_key or Secret()
+        self._shared: dict[Hashable, Any] = {}
+
+    def shared(self, key: Hashable, make: Callable[[], C]) -> C:
+        """What is shared under `key`; made if nobody has wanted it yet."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        made: C = self._shared[key]
+        return made
+
+    async def close(self) -> None:
+        """Close all that is shared."""
+        while self._shared:
+            _, each = self._shared.popitem()
+            await each.close()
