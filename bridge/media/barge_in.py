@@ -75,11 +75,13 @@ BARGE_IN_TABLE: Final[dict[tuple[Listening, Evidence], tuple[Listening, Verdict]
 class BargeInPolicy:
     """What may interrupt the bridge.
 
-    `threshold`, `onset_ms`, `gate_dbfs` and `mode` are the operator's (``[barge_in]``); the rest was measured
-    (docs/barge-in.md).
+    `threshold`, `onset_ms`, `gate_dbfs`, `mode` and `min_words` are the operator's (``[barge_in]``); the rest was
+    measured (docs/barge-in.md).
     """
 
     mode: BargeInMode = "both"
+    #: Fewer words do not interrupt, where words can be expected. 0: a voice does.
+    min_words: int = 0
     #: Probability over which a window is speech. Windows running for `onset_ms` commit.
     threshold: float = 0.7
     onset_ms: float = 64
@@ -115,22 +117,37 @@ class BargeIn:
         """Changes what may interrupt, as for one `say`. The next window ends a hold that no longer fits."""
         self._policy = replace(self._policy, mode=mode)
 
-    def window(self, probability: float, level_dbfs: float, *, talking: bool) -> Verdict:
+    @property
+    def min_words(self) -> int:
+        """Fewer words do not interrupt, where words can be expected."""
+        return self._policy.min_words
+
+    def window(
+        self, probability: float, level_dbfs: float, *, talking: bool, by_words: bool = False
+    ) -> Verdict:
         """Takes the detector's next window. Call it for every window, whether the bridge talks or not.
 
         Args:
             probability: of speech, 0 to 1.
             level_dbfs: of the window.
             talking: whether the caller is hearing the bridge; True during a hold as well.
+            by_words: whether words alone may interrupt, see `words`: a voice does not, then.
         """
         if self._state is Listening.CALM and probability < self._hint_threshold:
             self._speech_ms = 0.0  # by far the most windows: the table would say the same
             return Verdict.NONE
-        evidence = self._evidence(probability, level_dbfs, talking=talking)
+        evidence = self._evidence(probability, level_dbfs, talking=talking and not by_words)
         self._state, verdict = BARGE_IN_TABLE[self._state, evidence]
         if verdict is Verdict.COMMIT:
             self.reset()
         return verdict
+
+    def words(self, count: int, *, talking: bool) -> Verdict:
+        """Takes how many words the caller has said: `COMMIT` if that interrupts, else `NONE`."""
+        if not (talking and self._policy.hears_speech) or count < max(1, self._policy.min_words):
+            return Verdict.NONE
+        self.reset()
+        return Verdict.COMMIT
 
     def digit(self, *, talking: bool) -> Verdict:
         """Takes a key that the caller pressed: `COMMIT` if that interrupts, else `NONE`."""
@@ -235,6 +252,11 @@ class TurnDetector:
         return self._state is Turn.SPEAKING
 
     @property
+    def voiced_ms(self) -> float:
+        """How long speech has lasted without a break, up to now; 0 while it is too short to be sure of."""
+        return self._speech_ms if self._speech_ms >= self._policy.onset_ms else 0.0
+
+    @property
     def last_speech_ms(self) -> float:
         """Where the newest speech ended, of this turn or the last one."""
         return self._last_speech_ms
@@ -258,12 +280,11 @@ class TurnDetector:
         policy = self._policy
         if level_dbfs < (policy.talking_gate_dbfs if talking else policy.gate_dbfs):
             probability = 0.0
+        self._speech_ms = self._speech_ms + WINDOW_MS if probability >= policy.threshold else 0.0
         if self._state is Turn.SPEAKING:
-            self._speech_ms = 0.0
             if probability >= policy.end_threshold:
                 self._last_speech_ms = end_ms
             return Voice.HANGOVER if end_ms - self._last_speech_ms >= policy.hangover_ms else Voice.UNCHANGED
-        self._speech_ms = self._speech_ms + WINDOW_MS if probability >= policy.threshold else 0.0
         if self._speech_ms < policy.onset_ms:
             return Voice.UNCHANGED
         self._start_ms, self._last_speech_ms = end_ms - self._speech_ms, end_ms

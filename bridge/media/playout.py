@@ -14,6 +14,8 @@ Strategy:
 - The tail is padded with silence to a whole message. So is a word that would break off in the middle because the rest
   of its message is late.
 - A carrier that cannot clear plays all that it was sent: that counts as heard, and what comes next begins behind it.
+- Paused, an utterance takes back what was not heard of it. It goes on from there, its places and what was heard are
+  counted as before, and marks of the stretch before the pause are stale.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, TypeAlias
 
+from bridge.media.unheard import Unheard
 from bridge.observe.stats import PlayoutStats
 from telephony_codecs.formats import AudioFormat
 from telephony_codecs.reframer import Reframer
@@ -92,6 +95,7 @@ class Playout:
         self._marks_answered = False
         self._reframer = Reframer(audio_format.bytes_in(message_ms))
         self._messages: deque[bytes] = deque()
+        self._unheard = Unheard(message_ms, self._ahead_ms + MARK_EVERY_MS if clear else 0)
         self._active = False
         #: Until when nothing may be sent, because the carrier, or the lack of one, says so.
         self._stopped_until_s = 0.0
@@ -101,6 +105,10 @@ class Playout:
 
     def _restart(self) -> None:
         self._messages.clear()
+        self._unheard.restart()
+        #: What had been heard when it was paused; None while it is not.
+        self._paused_ms: float | None = None
+        self._pauses = 0
         self._reframer = Reframer(self._reframer.frame_bytes)
         self._written_bytes = 0
         self._sent_ms = 0
@@ -173,7 +181,7 @@ class Playout:
 
     def close(self) -> None:
         """End the utterance; its generation is over."""
-        if self._active and self._origin_s is not None:
+        if self._active and self._origin_s is not None and not self.paused:
             self._free_at_s = self._origin_s + self._sent_ms / 1000
         self._messages.clear()
         self._active = False
@@ -183,14 +191,16 @@ class Playout:
 
     def due(self, now_s: float) -> list[Outgoing]:
         """The messages and marks to send now, in order. Call it at least once every `PACKET_MS` while `active`."""
-        if not self._active or now_s < self._held_until_s or now_s < self._stopped_until_s:
+        if not self._active or self.paused or now_s < self._held_until_s or now_s < self._stopped_until_s:
             return []
         out: list[Outgoing] = []
         messages, message_ms, before_ms = self._messages, self._message_ms, self._sent_ms
         if not messages and message_ms > PACKET_MS:
             self._save_word(now_s)
         for _ in range(min(self._owed(now_s), len(messages)) if messages else 0):
-            out.append(messages.popleft())
+            message = messages.popleft()
+            out.append(message)
+            self._unheard.add(message)
             self._sent_ms += message_ms
             if self._sent_ms % MARK_EVERY_MS < message_ms and messages:
                 self._mark(out)
@@ -244,7 +254,7 @@ class Playout:
     def _mark(self, out: list[Outgoing]) -> None:
         if self._marks:
             position_ms = self._sent_ms
-            mark = Mark(f"{self.generation}.{position_ms}")
+            mark = Mark(f"{self.generation}.{position_ms}{f'.{self._pauses}' if self._pauses else ''}")
             self._pending_marks[mark.name] = position_ms
             out.append(mark)
 
@@ -256,6 +266,35 @@ class Playout:
     def release(self) -> None:
         """Go on. What is due by now leaves with the next tick."""
         self._held_until_s = 0.0
+
+    def pause(self, now_s: float) -> bool:
+        """Take back what was not heard yet, and send nothing until `go_on`.
+
+        The caller's next duty: send the carrier's own clear.
+
+        Returns:
+            False where nothing can be paused: no utterance is on, or the carrier cannot clear.
+        """
+        if not (self._active and self._can_clear) or self.paused:
+            return False
+        self._paused_ms = self.heard_ms(now_s)
+        self._sent_ms, taken = self._unheard.take_since(self._paused_ms)
+        self._messages.extendleft(reversed(taken))
+        self._pauses += 1
+        self._pending_marks.clear()
+        self._end_marked = False
+        self._held_until_s = self._free_at_s = 0.0
+        return True
+
+    def go_on(self, now_s: float) -> None:
+        """Send the rest, from the message in which it was paused. It leaves with the next tick."""
+        if self._paused_ms is None:
+            return
+        self._paused_ms = None
+        if self._origin_s is not None:
+            self._origin_s = now_s - self._sent_ms / 1000
+            self._anchor = (self._sent_ms, now_s)
+        self._was_held = True
 
     def stop_flow(self, now_s: float, for_s: float = 0.0) -> None:
         """The carrier takes nothing more: until `resume_flow`, or for `for_s`, and no longer than `FLOW_LIMIT_S`."""
@@ -302,6 +341,8 @@ class Playout:
 
     def heard_ms(self, now_s: float) -> float:
         """Milliseconds of this utterance that the caller has heard by `now_s`."""
+        if self._paused_ms is not None:
+            return min(self._paused_ms, self.written_ms)
         if self._origin_s is None:
             return 0.0
         heard = min((now_s - self._origin_s) * 1000, self._sent_ms, self.written_ms)
@@ -311,6 +352,12 @@ class Playout:
         if self._marks_answered and self._pending_marks:
             heard = min(heard, next(iter(self._pending_marks.values())))
         return max(0.0, min(heard, self.written_ms))
+
+    def plays_at_s(self, position_ms: float) -> float | None:
+        """When the carrier plays what is at `position_ms`, by the clock alone; None while it has not been sent."""
+        if self._origin_s is None or position_ms >= self._sent_ms:
+            return None
+        return self._origin_s + position_ms / 1000
 
     def done(self, now_s: float) -> bool:
         """Whether the whole utterance has been heard, by its last mark or, failing that, by the clock."""
@@ -331,6 +378,11 @@ class Playout:
         return self._active
 
     @property
+    def paused(self) -> bool:
+        """Whether the utterance is paused."""
+        return self._paused_ms is not None
+
+    @property
     def written_ms(self) -> float:
         """Milliseconds written to this utterance so far, without the padding of the tail."""
         return self.audio_format.ms_in(self._written_bytes)
@@ -342,6 +394,6 @@ class Playout:
 
     def buffered_ms(self, now_s: float) -> float:
         """Milliseconds in the carrier's buffer by the clock; negative for how long it has been dry."""
-        if self._origin_s is None:
+        if self._origin_s is None or self.paused:
             return 0.0
         return self._sent_ms - (now_s - self._origin_s) * 1000
