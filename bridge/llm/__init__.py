@@ -1,0 +1,1 @@
+"""Language models: what was said so far, and what comes next. Nothing here knows of calls."""
