@@ -12,29 +12,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Self
 
+from bridge.errors import ThinkerFailure
 from bridge.remote.outbox import Outbox
 from bridge.remote.protocol import Command, Event, Refusal, Start
 
 log = logging.getLogger(__name__)
 
-#: What can be wrong with an agent, as `AgentStats.failures` counts it.
-Trouble: TypeAlias = Literal[
-    "connect",  # not there
-    "tls",  # its certificate is not trusted
-    "refused",  # it answered the upgrade, or the request, with no good status
-    "redirect",  # it is elsewhere: redirects are not followed
-    "timeout",  # no answer in time
-    "dropped",  # the connection broke
-    "garbage",  # no JSON of commands; over a WebSocket, again and again
-    "too_big",
-    "flood",  # far more messages than anybody means
-    "protocol",  # no WebSocket, no HTTP
-]
-
 CONNECT_WITHIN_S: Final = 5.0
 CLOSE_WITHIN_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The agent could not be reached, or is gone, or made no sense. The door tries again by itself.
+
+    Attributes:
+        kind: as the counters have it.
+        detail: for the log: no secret, and nothing that the agent wrote.
+        in_vain: whether what was asked last will not be answered any more.
+    """
+
+    kind: ThinkerFailure
+    detail: str
+    in_vain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,6 @@ class Reception:
     """Who is told what comes in. Both return at once and do not raise."""
 
     take: Callable[[Command | Refusal], None]
-    #: The agent could not be reached, or is gone, or made no sense. It is asked again by itself.
     trouble: Callable[[Trouble], None]
 
 
@@ -95,5 +96,13 @@ class Door(ABC):
             await self._news.wait()
 
     def _in_trouble(self, trouble: Trouble) -> None:
-        log.warning("call %s: the agent is of no use: %s", self._call_id, trouble)
+        log.warning("call %s: the agent is of no use: %s: %s", self._call_id, trouble.kind, trouble.detail)
         self._reception.trouble(trouble)
+
+
+def trouble_of(status: int, *, in_vain: bool = False) -> Trouble:
+    """What an HTTP status means that is no good one."""
+    kinds: dict[int, ThinkerFailure] = {401: "unauthorized", 403: "unauthorized", 429: "busy", 503: "busy"}
+    kind = kinds.get(status, "server" if status >= 500 else "request")
+    why = ": redirects are not followed" if 300 <= status < 400 else ""
+    return Trouble(kind, f"HTTP {status}{why}", in_vain)

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bridge.errors import ProtocolError
 from bridge.remote.address import Address
-from bridge.remote.door import CLOSE_WITHIN_S, CONNECT_WITHIN_S, Door, Reception, Trouble
+from bridge.remote.door import CLOSE_WITHIN_S, CONNECT_WITHIN_S, Door, Reception, Trouble, trouble_of
 from bridge.remote.protocol import MAX_MESSAGE_BYTES, Ack, Refusal, Start, decode, encode
 from bridge.tls import tls_context
 
@@ -46,7 +46,7 @@ class _Hopeless(Exception):
     """The agent makes no sense on this socket."""
 
     def __init__(self, trouble: Trouble, close_code: int) -> None:
-        super().__init__(trouble)
+        super().__init__(trouble.detail)
         self.trouble, self.close_code = trouble, close_code
 
 
@@ -86,7 +86,7 @@ class Link(Door):
         try:
             await self._talk(socket)
         except ConnectionClosed as closed:
-            return "too_big" if closed.sent is not None and closed.sent.code == 1009 else "dropped"
+            return _told_of_end(closed)
         except _Hopeless as hopeless:
             await _close(socket, hopeless.close_code)
             return hopeless.trouble
@@ -144,10 +144,12 @@ class Link(Door):
                 began_s, messages = now_s, 0
             messages += 1
             if messages > MAX_MESSAGES_PER_S:
-                raise _Hopeless("flood", 1008)
+                raise _Hopeless(
+                    Trouble("flood", f"more than {MAX_MESSAGES_PER_S} messages in a second"), 1008
+                )
             garbage = 0 if self._take(raw) else garbage + 1
             if garbage >= MAX_GARBAGE:
-                raise _Hopeless("garbage", 1007)
+                raise _Hopeless(Trouble("garbage", f"{garbage} broken messages in a row"), 1007)
 
     def _take(self, raw: bytes) -> bool:
         """Take a message. False when it was none."""
@@ -174,10 +176,20 @@ async def _close(socket: ClientConnection, code: int) -> None:
 
 
 def _told(failure: Exception) -> Trouble:
+    """Why there is no connection. The library's own texts may quote a header; its class names do not."""
     if isinstance(failure, InvalidStatus):
-        return "redirect" if 300 <= failure.response.status_code < 400 else "refused"
+        return trouble_of(failure.response.status_code)
     if isinstance(failure, ssl.SSLError):
-        return "tls"
+        return Trouble("unreachable", "its certificate is not trusted")
     if isinstance(failure, TimeoutError):
-        return "timeout"
-    return "protocol" if isinstance(failure, WebSocketException) else "connect"
+        return Trouble("unreachable", f"no connection within {CONNECT_WITHIN_S:g} s")
+    if isinstance(failure, WebSocketException):
+        return Trouble("request", f"it speaks no WebSocket: {type(failure).__name__}")
+    return Trouble("unreachable", "cannot connect")
+
+
+def _told_of_end(closed: ConnectionClosed) -> Trouble:
+    if closed.sent is not None and closed.sent.code == 1009:
+        return Trouble("flood", f"a message of more than {MAX_MESSAGE_BYTES} bytes")
+    code = closed.rcvd.code if closed.rcvd is not None else 1006
+    return Trouble("cut", f"the connection was closed with {code}")

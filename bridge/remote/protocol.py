@@ -264,6 +264,8 @@ Queued: TypeAlias = Say | Play | Gather | Transfer | SendDigits | HangUp
 _COMMANDS: Final = (Say, SayMore, Play, Gather, Transfer, SendDigits, HangUp, Stop, Listen, Set, Ack)
 #: The names of the commands.
 NAMES: Final = tuple(str(command.__struct_config__.tag) for command in _COMMANDS)
+#: Those that need a connection which stays.
+NEED_A_SOCKET: Final = frozenset({"say_more", "ack"})
 
 
 class Refusal(Struct, frozen=True):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
@@ -23,10 +24,10 @@ import msgspec
 
 from bridge.errors import ProtocolError
 from bridge.remote.address import Address
-from bridge.remote.door import CONNECT_WITHIN_S, Door, Reception, Trouble
+from bridge.remote.door import CONNECT_WITHIN_S, Door, Reception, Trouble, trouble_of
 from bridge.remote.protocol import (
     MAX_MESSAGE_BYTES,
-    NAMES,
+    NEED_A_SOCKET,
     QUESTIONS,
     Command,
     Event,
@@ -40,11 +41,6 @@ from bridge.remote.protocol import (
 )
 from bridge.tls import tls_context
 
-#: Commands that need a connection which stays.
-NOT_HERE: Final = frozenset({"say_more", "ack"})
-#: The commands that work in an answer.
-WORKS_HERE: Final = tuple(name for name in NAMES if name not in NOT_HERE)
-
 _AGAIN: Final = frozenset({502, 503, 504})
 
 
@@ -52,7 +48,7 @@ class _NoUse(Exception):
     """No answer of use. `again`: another try may get one."""
 
     def __init__(self, trouble: Trouble, *, again: bool = False) -> None:
-        super().__init__(trouble)
+        super().__init__(trouble.detail)
         self.trouble, self.again = trouble, again
 
 
@@ -91,13 +87,16 @@ class Webhooks(Door):
             async with asyncio.timeout(self._deadline_s):
                 commands = await self._tries(session, encode_all(events))
         except TimeoutError:
-            self._in_trouble("timeout")
+            trouble = Trouble("hung", f"no answer within {self._deadline_s:g} s")
         except _NoUse as failure:
-            self._in_trouble(failure.trouble)
+            trouble = failure.trouble
         else:
             self._started = True
             self._outbox.acknowledge(events[-1].seq)
             self._take(commands, events)
+            return
+        in_vain = not self._outbox.waiting and any(isinstance(event, QUESTIONS) for event in events)
+        self._in_trouble(replace(trouble, in_vain=in_vain))
 
     async def _tries(self, session: aiohttp.ClientSession, body: bytes) -> list[Command | Refusal]:
         headers = self._address.headers(self._call_id, body) | {
@@ -124,7 +123,7 @@ class Webhooks(Door):
                 _require_good(response)
                 return decode(await _body_of(response))
         except ProtocolError as error:
-            raise _NoUse("too_big" if error.kind == "too_big" else "garbage") from None
+            raise _NoUse(Trouble("garbage", error.reason)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = error
         raise _told(failure)  # outside: aiohttp's exceptions hold the headers, and so the signature
@@ -142,7 +141,7 @@ class Webhooks(Door):
 def _belonging(command: Command | Refusal, turn: int) -> Command | Refusal:
     """`command`, with the turn that it answers; refused, if it has no place in an answer."""
     name = command.__struct_config__.tag
-    if isinstance(command, SayMore) or name in NOT_HERE or getattr(command, "more", False):
+    if isinstance(command, SayMore) or name in NEED_A_SOCKET or getattr(command, "more", False):
         return Refusal(command.id, "unsupported", f"{name} goes on: that takes a WebSocket")
     if turn and getattr(command, "turn", None) == 0:
         return msgspec.structs.replace(command, turn=turn)
@@ -160,12 +159,10 @@ def _session() -> aiohttp.ClientSession:
 
 
 def _require_good(response: aiohttp.ClientResponse) -> None:
-    if 300 <= response.status < 400:
-        raise _NoUse("redirect")
     if not 200 <= response.status < 300:
-        raise _NoUse("refused", again=response.status in _AGAIN)
+        raise _NoUse(trouble_of(response.status), again=response.status in _AGAIN)
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise _NoUse("garbage")
+        raise _NoUse(Trouble("garbage", "the answer is compressed"))
 
 
 async def _body_of(response: aiohttp.ClientResponse) -> bytes:
@@ -173,16 +170,16 @@ async def _body_of(response: aiohttp.ClientResponse) -> bytes:
     while more := await response.content.readany():
         body += more
         if len(body) > MAX_MESSAGE_BYTES:
-            raise _NoUse("too_big")
+            raise _NoUse(Trouble("flood", f"an answer of more than {MAX_MESSAGE_BYTES} bytes"))
     return bytes(body)
 
 
 def _told(failure: Exception) -> _NoUse:
     """What went wrong, in words of our own."""
     if isinstance(failure, aiohttp.ClientSSLError | ssl.SSLError):
-        return _NoUse("tls")
+        return _NoUse(Trouble("unreachable", "its certificate is not trusted"))
     if isinstance(failure, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return _NoUse("connect", again=True)
+        return _NoUse(Trouble("unreachable", "cannot connect"), again=True)
     if isinstance(failure, aiohttp.ServerConnectionError | aiohttp.ClientPayloadError | OSError):
-        return _NoUse("dropped", again=True)
-    return _NoUse("protocol")
+        return _NoUse(Trouble("cut", "the connection was dropped"), again=True)
+    return _NoUse(Trouble("request", f"it speaks no HTTP: {type(failure).__name__}"))
