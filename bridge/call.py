@@ -61,7 +61,7 @@ class Call(LiveCall):
             ListenOnly: the carrier only listens in.
             LightningError: the voice failed, even after a retry. The caller has heard an apology.
         """
-        return await self._speaker.say(text, self._mode_of(interruptible, barge_in))
+        return await self._speaker.say(text, self._mode_of(interruptible, barge_in), answers=answers)
 
     async def play(
         self,
@@ -98,7 +98,8 @@ class Call(LiveCall):
         if for_s < 0:
             raise ValueError(f"for_s must be 0 (once) or more, not {for_s:g}")
         rendition = self._rendition(prompt, variables, language, private)
-        return await self._speaker.play(rendition, self._mode_of(interruptible, barge_in), for_s)
+        mode = self._mode_of(interruptible, barge_in)
+        return await self._speaker.play(rendition, mode, for_s, answers=answers)
 
     async def stream(
         self, audio: AsyncIterable[bytes | str], *, text: str = "", barge_in: BargeInMode | None = None
@@ -346,6 +347,14 @@ class Call(LiveCall):
     def stats(self) -> BridgeStats:
         """The counters of the process, for what an agent has to count."""
         return self._stats
+
+    def note_token(self) -> None:
+        """The agent has some of its answer. `say` tells by itself; who thinks before it says so earlier."""
+        self.turn_clock.token(self.now_ms)
+
+    def note_failed(self) -> None:
+        """The caller's turn will not be answered: an apology is said instead, or nothing."""
+        self.turn_clock.failed(self.now_ms)
 
     def note(self, kind: Callable[..., tl.Entry], **fields: object) -> None:
         """Put an entry into the timeline, with the time it is now."""

@@ -14,17 +14,21 @@ What an agent does with it is `bridge.call.Call`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+from bridge.budget import Budget, CallBudget
 from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Digit, Event, FlowResumed, FlowStopped, MarkPlayed
 from bridge.config import BargeInMode
+from bridge.config_agents import BudgetConfig
 from bridge.control import CallControl
 from bridge.ears import Ears
 from bridge.flows.library import Edition
 from bridge.lightning.voice import CallVoice
+from bridge.media.answer import Answer
 from bridge.media.barge_in import BargeIn, TurnDetector
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
@@ -32,6 +36,7 @@ from bridge.media.taps import Taps
 from bridge.media.vad import VadStream, Window
 from bridge.mouth import Line, Mouth, Utterance
 from bridge.observe import timeline as tl
+from bridge.observe.latency import TurnClock, in_words
 from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Timeline
 from bridge.speaker import ENDED, Speaker
@@ -39,6 +44,8 @@ from bridge.surroundings import Surroundings
 from bridge.transcribers.transcriber import Transcriber
 from bridge.wire import Wire
 from telephony_codecs.dtmf import DtmfDetector
+
+log = logging.getLogger(__name__)
 
 #: Why a call is over whose caller was handed on.
 TRANSFERRED: Final = "transferred"
@@ -74,6 +81,7 @@ class LiveCall:
         turn_detector: TurnDetector | None = None,
         filler_after_s: float = 0.0,
         edition: Edition | None = None,
+        budget: CallBudget | None = None,
         in_band_keys: InBandKeys = "auto",
         transcriber: Transcriber | None = None,
         surroundings: Surroundings | None = None,
@@ -91,6 +99,11 @@ class LiveCall:
         #: What it shares with other calls, and may know of the process.
         self.surroundings = surroundings or Surroundings()
         self.timeline = Timeline()
+        #: How long the caller waited for each answer.
+        self.turn_clock = TurnClock(stats.agents, self._note_turn)
+        #: What the call has cost, and may.
+        self.budget = budget or Budget(BudgetConfig(), stats.agents, clock).for_call()
+        self.budget.on_spent = self._note_spent
         #: Monotonic seconds at which the media stream was admitted.
         self.started_s = clock()
         #: Why the call ended; empty while it lives. `over` is set with it.
@@ -109,16 +122,7 @@ class LiveCall:
         self._barge_in, self._pacer, self._stats, self._clock = barge_in, pacer, stats, clock
         self._mode = mode
         self._mouth = self._open_mouth(playout)
-        self._speaker = Speaker(
-            self.id,
-            mouth=self._mouth,
-            voice=voice,
-            barge_in=barge_in,
-            stats=stats,
-            note=self._note,
-            can_speak=can_speak,
-            filler_after_s=filler_after_s,
-        )
+        self._speaker = self._open_speaker(voice, can_speak, filler_after_s)
         self._ears = Ears(
             mouth=self._mouth,
             barge_in=barge_in,
@@ -150,6 +154,20 @@ class LiveCall:
             clock=self._clock,
             on_first_audio=self._note_first_audio,
             on_over=self._note_over,
+        )
+
+    def _open_speaker(self, voice: CallVoice, can_speak: bool, filler_after_s: float) -> Speaker:
+        return Speaker(
+            self.id,
+            mouth=self._mouth,
+            voice=voice,
+            budget=self.budget,
+            barge_in=self._barge_in,
+            stats=self._stats,
+            note=self._note,
+            answer=self._answer,
+            can_speak=can_speak,
+            filler_after_s=filler_after_s,
         )
 
     # -- what comes in -----------------------------------------------------------------------------------------
@@ -218,14 +236,32 @@ class LiveCall:
             self._mouth.stop(self._mouth.utterance, ENDED, clear=False)
         self._pacer.remove(self._mouth)
         self._mouth.close()
+        self.turn_clock.close(self.now_ms)
+        self.budget.close()
         self._stats.playout.add(self._mouth.playout.stats)
         self._note(tl.CallEnded, reason=self.ended)
         why = f"call {self.id} is over: {self.ended}"
         self._speaker.close(why)
         self._ears.close(why)
 
+    @property
+    def now_ms(self) -> float:
+        """Milliseconds since the call began."""
+        return (self._clock() - self.started_s) * 1000
+
     def _note(self, kind: Callable[..., tl.Entry], **fields: Any) -> None:
-        self.timeline.add(kind(at_ms=(self._clock() - self.started_s) * 1000, **fields))
+        self.timeline.add(kind(at_ms=self.now_ms, **fields))
+
+    def _note_turn(self, turn: tl.TurnTimed) -> None:
+        self.timeline.add(turn)
+        log.info("call %s turn %d: %s", self.id, turn.turn, in_words(turn))
+
+    def _note_spent(self, limit: str) -> None:
+        self._note(tl.BudgetSpent, limit=limit)
+        log.warning("call %s has cost what it may: budget.%s is spent", self.id, limit)
+
+    def _answer(self) -> Answer | None:
+        return Answer(self.turn_clock, self.started_s) if self.turn_clock.waiting else None
 
     def _note_first_audio(self, utterance: Utterance) -> None:
         after_ms = (self._clock() - utterance.asked_s) * 1000

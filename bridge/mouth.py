@@ -7,6 +7,8 @@ Strategy:
 - Silence comes in one synchronous step, in this order: the playout drops its queue and ends its generation, the
   carrier's `clear` goes out, the synthesis is cancelled, whoever waits for the utterance is woken. Nothing can come
   between.
+- A pause is the first half of that: the playout takes back what was not heard, the `clear` goes out. The synthesis is
+  held by its own back-pressure, and nobody is woken, until the utterance goes on or is stopped after all.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from bridge.lightning.speech import (
     SpeechPart,
     SpokenWord,
 )
+from bridge.media.answer import Answer
 from bridge.media.heard import Heard, Script
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
@@ -38,6 +41,8 @@ from bridge.prompts.recital import parts_of
 from bridge.wire import Wire
 from telephony_codecs.formats import MULAW_8K
 
+#: What ends an utterance because the caller wants to say something.
+CALLERS: Final = frozenset({"speech", "digit"})
 #: Of what could go on for ever, so much is queued: enough for a process that stalls, and soon thrown away.
 REST_AHEAD_MS: Final = 900.0
 _SLICE_BYTES: Final = MULAW_8K.bytes_in(100)
@@ -67,6 +72,8 @@ class Utterance:
     over: asyncio.Future[str]
     #: Whether it is no answer to anything, as music on hold is.
     aside: bool = False
+    #: As an answer to the caller's turn; None when it is none.
+    answer: Answer | None = None
     script: Script = field(default_factory=Script)
     speech: Speech | None = None
     heard: Heard = Heard()
@@ -114,19 +121,30 @@ class Mouth:
         #: The one that is on.
         self.utterance: Utterance | None = None
 
-    def begin(self, *, aside: bool = False) -> Utterance:
+    def begin(self, *, aside: bool = False, answer: Answer | None = None) -> Utterance:
         """Open an utterance; `speak` or `play` it next, and `abandon` it when nobody waits for it any more.
 
         Args:
             aside: `heard` does not tell of it.
+            answer: told when the caller hears it, if it is the answer to a turn.
         """
         self._count += 1
         self._stats.utterances += 1
         self._wire.begin()
         over = asyncio.get_running_loop().create_future()
-        utterance = Utterance(self._count, self.playout.begin(), self._clock(), over, aside)
+        utterance = Utterance(self._count, self.playout.begin(), self._clock(), over, aside, answer)
         self.utterance = utterance
         return utterance
+
+    def token(self, utterance: Utterance) -> None:
+        """The agent has some of what it says."""
+        if utterance.answer is not None:
+            utterance.answer.token(self._clock())
+
+    def no_answer(self, utterance: Utterance) -> None:
+        """It could not be said."""
+        if utterance.answer is not None:
+            utterance.answer.failed(self._clock())
 
     async def speak(self, utterance: Utterance, speech: Speech) -> None:
         """Take all of `speech`. Returns when it has been taken or cancelled; it may not have been heard yet.
@@ -154,7 +172,7 @@ class Mouth:
     def fill(self, utterance: Utterance, prompt: Prompt) -> bool:
         """Play `prompt` before the first audio of `utterance`, which is late. False when it is not, or is over."""
         playout = self.playout
-        if utterance.over.done() or utterance.sounded:
+        if utterance.over.done() or utterance.sounded or playout.paused:
             return False
         utterance.script.interject(playout.written_ms, playout.written_ms + prompt.ms)
         playout.write(utterance.generation, prompt.audio)
@@ -178,13 +196,30 @@ class Mouth:
     def stop(self, utterance: Utterance, by: str, *, clear: bool = True) -> None:
         """Silence, in the one right order: see above. Without `clear` when there is no line to send it on."""
         playout, now_s, dialect = self.playout, self._clock(), self._wire.dialect
+        if by in CALLERS and utterance.answer is not None:
+            utterance.answer.stopped(playout, now_s)
+        cleared = playout.paused
         heard_ms = playout.clear(now_s) if clear else playout.heard_ms(now_s)
         self._settle(utterance, heard_ms, by)
-        if clear and dialect.delivery.clear:
+        if clear and dialect.delivery.clear and not cleared:
             self._line.send(list(dialect.clear()))
         if utterance.speech is not None:
             utterance.speech.cancel()
         self._finish(utterance, by)
+
+    def pause(self) -> bool:
+        """Silence, and keep the rest of what is said; `go_on` or `stop` is next. False where that cannot be done."""
+        if not self.playout.pause(self._clock()):
+            return False
+        self._line.send(list(self._wire.dialect.clear()))
+        return True
+
+    def go_on(self) -> None:
+        """Let the rest of what was paused be heard."""
+        now_s = self._clock()
+        self._wire.begin()
+        self.playout.go_on(now_s)
+        self._send_due(now_s)
 
     def close(self) -> None:
         """The call is over: let go of it, so that its memory is free now and not when the collector comes round."""
@@ -206,6 +241,8 @@ class Mouth:
         self._send_due(now_s)
         if self.utterance is None:
             return False
+        if self.utterance.answer is not None:
+            self.utterance.answer.heed(self.playout, now_s)
         speech = self.utterance.speech
         if speech is not None and not speech.over:
             speech.wake()
@@ -235,6 +272,9 @@ class Mouth:
     def _take(self, utterance: Utterance, part: SpeechPart) -> None:
         playout, script = self.playout, utterance.script
         if isinstance(part, SpeechAudio):
+            if utterance.answer is not None:
+                made = utterance.speech is not None
+                utterance.answer.written(part.payload, playout.written_ms, self._clock(), made=made)
             if playout.write(utterance.generation, part.payload):
                 if not utterance.sounded:
                     utterance.sounded = True

@@ -15,18 +15,20 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
+from bridge.budget import CallBudget
 from bridge.config import BargeInMode
-from bridge.errors import CallEnded, LightningError, ListenOnly
+from bridge.errors import BudgetSpent, CallEnded, LightningError, ListenOnly
 from bridge.lightning.speech import Speech
 from bridge.lightning.voice import CallVoice
+from bridge.media.answer import Answer
 from bridge.media.barge_in import BargeIn
 from bridge.media.heard import Heard
 from bridge.mouth import Mouth, Utterance
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
-from bridge.prompts import Prompt, Rendition, apology, one_moment
+from bridge.prompts import Prompt, Rendition, ToSpeak, apology, one_moment
 from bridge.prompts.recital import recite
 from bridge.prompts.relay import relay
 
@@ -41,6 +43,7 @@ class Speaker:
         call_id: of the call.
         mouth: of the call; nobody else lets it begin anything.
         note: puts an entry into the timeline.
+        answer: what is about to be said answers the caller's turn; None when no turn waits for an answer.
         can_speak: False for a carrier that only listens in.
         filler_after_s: when a caller who still hears nothing is asked for a moment; 0 is never.
     """
@@ -51,15 +54,17 @@ class Speaker:
         *,
         mouth: Mouth,
         voice: CallVoice,
+        budget: CallBudget,
         barge_in: BargeIn,
         stats: BridgeStats,
         note: Callable[..., None],
+        answer: Callable[[], Answer | None],
         can_speak: bool,
         filler_after_s: float,
     ) -> None:
         self._call_id = call_id
-        self._mouth, self._voice, self._barge_in = mouth, voice, barge_in
-        self._stats, self._note = stats, note
+        self._mouth, self._voice, self._barge_in, self._budget = mouth, voice, barge_in, budget
+        self._stats, self._note, self._answer = stats, note, answer
         self.can_speak, self._filler_after_s = can_speak, filler_after_s
         #: Why nothing more will be said; empty while something may.
         self._over = ""
@@ -74,26 +79,29 @@ class Speaker:
 
     def close(self, why: str) -> None:
         """The call is over, and whoever speaks is told `why`. Lets go of it, as the mouth does."""
-        self._over, self._note = why, _nobody
+        self._over, self._note, self._answer = why, _nobody, _none
         self._hold = self._held = None
 
     # -- what is asked for -------------------------------------------------------------------------------------
 
-    async def say(self, text: str | AsyncIterable[str], mode: BargeInMode) -> Heard:
+    async def say(self, text: str | AsyncIterable[str], mode: BargeInMode, *, answers: bool = True) -> Heard:
         """See `bridge.call.Call.say`."""
         if isinstance(text, str) and not text.strip():
             return Heard()
         async with self._having_the_floor():
-            utterance = self._begin(mode, text if isinstance(text, str) else "")
-            return await self._speak(utterance, partial(self._voice.speak, text), mode)
+            utterance = self._begin(mode, text if isinstance(text, str) else "", answers=answers)
+            return await self._speak(utterance, partial(self._voiced, utterance, text), mode)
 
-    async def play(self, rendition: Rendition, mode: BargeInMode, for_s: float = 0.0) -> Heard:
+    async def play(
+        self, rendition: Rendition, mode: BargeInMode, for_s: float = 0.0, *, answers: bool = True
+    ) -> Heard:
         """See `bridge.call.Call.play`."""
         prompts = [part for part in rendition.parts if isinstance(part, Prompt)]
         async with self._having_the_floor():
-            utterance = self._begin(mode, rendition.shown)
+            utterance = self._begin(mode, rendition.shown, answers=answers)
             if len(prompts) < len(rendition.parts):
-                return await self._speak(utterance, partial(recite, self._voice, rendition), mode)
+                return await self._speak(utterance, partial(self._recite, utterance, rendition), mode)
+            self._mouth.token(utterance)
             if for_s and (ready := rendition.ready) and ready.audio:
                 return await self._play(
                     utterance, partial(self._mouth.repeat, utterance, ready, for_s * 1000)
@@ -103,7 +111,7 @@ class Speaker:
     async def stream(self, audio: AsyncIterable[bytes | str], text: str, mode: BargeInMode) -> Heard:
         """See `bridge.call.Call.stream`."""
         async with self._having_the_floor():
-            utterance = self._begin(mode, text)
+            utterance = self._begin(mode, text, answers=True)
             return await self._speak(utterance, partial(relay, audio, text), mode)
 
     def interrupt(self, by: str) -> bool:
@@ -172,11 +180,13 @@ class Speaker:
                 f"call {self._call_id}: the carrier only listens in, nothing can be played to it"
             )
 
-    def _begin(self, mode: BargeInMode, text: str, *, aside: bool = False) -> Utterance:
+    def _begin(
+        self, mode: BargeInMode, text: str, *, aside: bool = False, answers: bool = False
+    ) -> Utterance:
         self._check()
         self._barge_in.set_mode(mode)
         self._barge_in.reset()
-        utterance = self._mouth.begin(aside=aside)
+        utterance = self._mouth.begin(aside=aside, answer=self._answer() if answers else None)
         self._note(tl.SpeakingAsked, utterance=utterance.number, text=text)
         return utterance
 
@@ -188,10 +198,28 @@ class Speaker:
             return await self._until_heard(utterance)
         except LightningError as error:
             return await self._apologise(utterance, mode, error)
+        except BudgetSpent:
+            await self._until_heard(utterance)  # what is paid for
+            raise
         finally:
             if filler is not None:
                 filler.cancel()
             self._mouth.abandon(utterance)
+
+    def _voiced(self, utterance: Utterance, text: str | AsyncIterable[str]) -> Speech:
+        if isinstance(text, str):
+            self._heed(utterance, len(text))
+            return self._voice.speak(text)
+        return self._voice.speak(_Heeded(text, partial(self._heed, utterance)))
+
+    def _recite(self, utterance: Utterance, rendition: Rendition) -> Speech:
+        self._heed(utterance, sum(len(part.text) for part in rendition.parts if isinstance(part, ToSpeak)))
+        return recite(self._voice, rendition)
+
+    def _heed(self, utterance: Utterance, characters: int) -> None:
+        """The agent has more to say: the first of it is its first token, and all of it costs what it is long."""
+        self._mouth.token(utterance)
+        self._budget.spend("characters", characters)
 
     def _fill(self, utterance: Utterance) -> None:
         """The caller has heard nothing for a while: say that somebody is there."""
@@ -217,9 +245,29 @@ class Speaker:
         self._note(tl.VoiceFailed, error=f"{type(error).__name__}: {error}")
         heard = await self._until_heard(utterance)
         if not heard.interrupted:
+            self._mouth.no_answer(utterance)
             utterance = self._begin(mode, apology().text)
             await self._play(utterance, partial(self._mouth.play, utterance, apology()))
         raise error
+
+
+class _Heeded:
+    """`text`, bit by bit, each told by its length as it is taken."""
+
+    def __init__(self, text: AsyncIterable[str], heed: Callable[[int], None]) -> None:
+        self._text, self._heed = aiter(text), heed
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        more = await anext(self._text)
+        self._heed(len(more))
+        return more
+
+
+def _none() -> None:
+    """What answers nobody any more."""
 
 
 def _nobody(*_entry: object, **_fields: object) -> None:

@@ -180,6 +180,7 @@ PURE = (
     "bridge.emulators.pulse_session",
     "bridge.emulators.pulse_words",
     "bridge.emulators.recogniser",
+    "bridge.emulators.scripted_words",
     "bridge.emulators.twiml",
     "bridge.nearest",
     "bridge.lightning.account_data",
