@@ -19,6 +19,7 @@ from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
 from bridge.cli.doctor import doctor
 from bridge.cli.emulate import caller, lightning
+from bridge.cli.emulate_pulse import pulse
 from bridge.cli.flows import flows
 from bridge.cli.init import init
 from bridge.cli.prompts import prompts
@@ -69,6 +70,7 @@ app.command(voices)
 app.command(dictionaries)
 app.command(emulate)
 emulate.command(lightning, help_epilogue="")
+emulate.command(pulse, help_epilogue="")
 emulate.command(caller, help_epilogue="")
 
 

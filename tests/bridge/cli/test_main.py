@@ -19,7 +19,7 @@ COMMANDS = (
     "prompts", "prompts render", "prompts list", "prompts check", "prompts play", "prompts prune",
     "voices", "voices list", "voices search", "voices clone", "voices clones",
     "dictionaries", "dictionaries list", "dictionaries add", "dictionaries edit", "dictionaries remove",
-    "emulate", "emulate lightning", "emulate caller",
+    "emulate", "emulate lightning", "emulate pulse", "emulate caller",
 )  # fmt: skip
 
 #: What one must learn from the help of each command, besides its options.
@@ -63,8 +63,13 @@ TOLD = {
     "dictionaries add": ("WORD=PRONUNCIATION", "not IPA", "word,pronunciation in a .csv"),
     "dictionaries edit": ("The others stay",),
     "dictionaries remove": ("for good",),
-    "emulate": ("lightning", "caller", "Stand-ins"),
+    "emulate": ("lightning", "pulse", "caller", "Stand-ins"),
     "emulate lightning": ("BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001", "until Ctrl-C", "offline"),
+    "emulate pulse": (
+        "BRIDGE_PULSE__BASE_URL=http://127.0.0.1:9003",
+        "its n-th line is heard",
+        "far better at that",
+    ),
     "emulate caller": ("signed webhook", "/carriers/twilio/answer", "caller left, bridge right"),
 }
 OPTIONS = {
@@ -104,6 +109,10 @@ OPTIONS = {
                           "--close-after-complete", "--cancel-keeps-audio", "--old-messages", "--fail-after-ms",
                           "--stall-after-ms", "--error-after-ms", "--garble-after-ms", "--faulty-requests",
                           "--answer-pcm", "--odd-chunks", "--wav-header"),
+    "emulate pulse": ("--port", "--host", "--recogniser", "--script", "--partial-ms", "--final-ms",
+                      "--partial-every-ms", "--concurrency", "--refuse", "--handshake-ms", "--close-at-once", "--hang",
+                      "--ignore-finalize", "--garbage", "--flood", "--drop-after-ms", "--error-after-ms",
+                      "--faulty-sockets"),
     "emulate caller": ("--carrier", "--config -c", "--speak", "--speak-after-s", "--digits", "--in-band",
                        "--hang-up-after-s", "--auth-token", "--account-sid", "--public-url", "--out -o"),
 }  # fmt: skip
@@ -196,6 +205,9 @@ def test_version(invoke: Invoke) -> None:
         (["emulate", "lightning", "--jitter-ms", "-1"], "--jitter-ms"),
         (["emulate", "lightning", "--error-after-ms", "-1"], "--error-after-ms"),
         (["emulate", "lightning", "--faulty-requests", "-1"], "--faulty-requests"),
+        (["emulate", "pulse", "--recogniser", "oracle"], "--recogniser"),
+        (["emulate", "pulse", "--refuse", "200"], "--refuse"),
+        (["emulate", "pulse", "--script", "nowhere.txt"], "--script"),
         (["emulate", "caller"], "URL"),
         (["emulate", "caller", "http://h/answer", "--carrier", "pigeon"], "--carrier"),
         (["emulate", "caller", "http://h/answer", "--hang-up-after-s", "0"], "--hang-up-after-s"),
