@@ -25,7 +25,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.carriers.registry import carrier_types, configured
 from bridge.catalogue import problems_of_entry
-from bridge.config_agents import BudgetConfig, PulseConfig, TranscriberConfig, TurnsConfig
+from bridge.config_agents import MOST_KEYWORDS, BudgetConfig, PulseConfig, TranscriberConfig, TurnsConfig
 from bridge.config_flows import IVR, DtmfConfig, FlowsConfig, PromptsConfig, placed_flows, placed_prompts
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
@@ -229,7 +229,21 @@ def _needed_to_serve(config: Config) -> Iterator[tuple[str, object, str]]:
         all(entry.has_key for entry in config.lightning.entries),
         f"the Smallest AI key ({API_KEY_VARIABLE} works too).",
     )
+    if _lacks_key(config):
+        yield (
+            "pulse.api_key",
+            False,
+            f"the Smallest AI key, as [lightning] has none ({API_KEY_VARIABLE} works too).",
+        )
     yield from _needed_of_carriers(config.carriers)
+
+
+def _lacks_key(config: Config) -> bool:
+    """Whether Pulse is to listen and has no key, where [lightning] is not told to be in want of one itself."""
+    pulse, lightning = config.pulse, config.lightning
+    if pulse is None or config.transcriber.entrypoint:
+        return False
+    return not pulse.api_key and not lightning.api_key and all(entry.has_key for entry in lightning.entries)
 
 
 def _unusable(sections: CarriersConfig) -> Iterator[tuple[str, str]]:
@@ -273,6 +287,10 @@ def _faults(config: Config) -> Iterator[tuple[str, str]]:
     yield from _faults_of_wire("lightning", lightning)
     for number, fallback in enumerate(lightning.fallbacks, 1):
         yield from _faults_of_wire(key_of_entry(number), fallback)
+    if config.pulse is not None:
+        yield from _faults_of_wire("pulse", config.pulse)
+        if len(config.pulse.keywords) > MOST_KEYWORDS:
+            yield "pulse.keywords", f"must be at most {MOST_KEYWORDS} of them"
     yield from mismatches(lightning)
     yield from _clashes(lightning)
     for name in configured(config.carriers):
@@ -286,7 +304,9 @@ def _faults_of_carrier(key: str, section: Section) -> Iterator[tuple[str, str]]:
             yield f"{key}.{field}", _PLAIN_URL
 
 
-def _faults_of_wire(key: str, entry: LightningConfig | FallbackConfig) -> Iterator[tuple[str, str]]:
+def _faults_of_wire(
+    key: str, entry: LightningConfig | FallbackConfig | PulseConfig
+) -> Iterator[tuple[str, str]]:
     """What no connection can be made with."""
     if not isinstance(entry.base_url, UnsetType) and not _is_plain_url(entry.base_url):
         yield f"{key}.base_url", _PLAIN_URL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,18 @@ from bridge.secret import Secret
 
 Milliseconds = Annotated[int, Meta(ge=0, le=60_000)]
 Ceiling = Annotated[int, Meta(ge=0)]
+#: They go into a URL.
+MOST_KEYWORDS: Final = 100
+
+
+#: Pulse separates keywords by commas, and a word from its boost by a colon.
+Keyword = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\x00-\x1f\x7f,:]{1,100}(:(10|[1-9])(\.\d)?)?$",
+        description='a word or phrase without commas, and perhaps its boost from 1 to 10, such as "Smallest:4"',
+    ),
+]
 
 
 class PulseConfig(Section, frozen=True):
@@ -23,7 +35,7 @@ class PulseConfig(Section, frozen=True):
     model: Annotated[str, Meta(min_length=1)] = "pulse"
     language: Annotated[str, Meta(min_length=1)] = "en"
     #: Words to expect: "Smallest", or with a boost "Smallest:4".
-    keywords: list[str] = []
+    keywords: list[Keyword] = []
     #: Names, addresses and the like come as [REDACTED]; cards and accounts likewise.
     redact_pii: bool = False
     redact_pci: bool = False

@@ -62,6 +62,17 @@ async def prepare(agent: Agent, config: AgentConfig, surroundings: Surroundings,
         raise ConfigError(error.reason, key=key, source=error.source or source) from error
 
 
+def require_words(agent: Agent, config: AgentConfig, source: str = "", *, heard: bool) -> None:
+    """Refuse an agent that carries `needs_words` where nothing transcribes callers: words are `heard`, or not.
+
+    Raises:
+        ConfigError: they are not, and it needs them.
+    """
+    if not heard and getattr(agent, "needs_words", False):
+        reason = f"{config.entrypoint} listens to words: add a [pulse] section, or name another [transcriber]"
+        raise ConfigError(reason, key=_KEY, source=source)
+
+
 def options_of(options: Mapping[str, Any], wanted: type[S], source: str = "") -> S:
     """`Call.options`, or the table ``[agent.options]``, as a struct of type `wanted`.
 

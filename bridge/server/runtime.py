@@ -14,19 +14,18 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from bridge.agents.loader import Agent, load_agent, prepare
+from bridge.agents.loader import Agent, load_agent, prepare, require_words
 from bridge.call import TRANSFERRED, Call
-from bridge.carriers.carrier import Carrier, Ended, Ending, IncomingCall
-from bridge.carriers.registry import carriers_from, configured
-from bridge.config import BargeInConfig, Config, is_loopback
+from bridge.carriers.carrier import Ended, Ending, IncomingCall
+from bridge.carriers.registry import carriers_from
+from bridge.config import BargeInConfig, Config
 from bridge.control import CallControl, Errands
 from bridge.errors import CallEnded, LightningError, ListenOnly, Refused
 from bridge.lightning.voice import normaliser, open_voice
@@ -40,10 +39,12 @@ from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology, one_moment
 from bridge.server.admission import Admission
 from bridge.server.flows import open_library
+from bridge.server.left_out import tell_what_is_unsafe, tell_who_is_left_out
 from bridge.server.limits import Limits
 from bridge.server.placing import Placements
 from bridge.store.memory import MemoryTokenStore
 from bridge.surroundings import Surroundings
+from bridge.transcribers.open import listener, open_transcriber
 from bridge.wire import OURS, Wire
 
 if TYPE_CHECKING:
@@ -68,23 +69,6 @@ def _policy(config: BargeInConfig) -> BargeInPolicy:
     return BargeInPolicy(
         mode=config.mode, threshold=config.threshold, onset_ms=config.onset_ms, gate_dbfs=config.gate_dbfs
     )
-
-
-def _tell_who_is_left_out(config: Config) -> None:
-    for name, carrier in configured(config.carriers).items():
-        if missing := carrier.missing():
-            key, why = missing[0]
-            log.warning(
-                "%s is not served: carriers.%s.%s %s", carrier.title, name, key, carrier.lack(key, why)
-            )
-
-
-def _tell_what_is_unsafe(config: Config, carriers: Mapping[str, Carrier]) -> None:
-    if is_loopback(urlsplit(config.server.public_url).hostname or ""):
-        return
-    for name, carrier in carriers.items():
-        for key, why in carrier.unsafe():
-            log.warning("carriers.%s.%s is no secret: %s", name, key, why)
 
 
 def _playout(wire: Wire, lead_ms: int) -> Playout:
@@ -134,11 +118,14 @@ class Runtime:
         self.clock, self.unix_clock = clock, unix_clock
         self.carriers = carriers_from(config.carriers)
         self.proxies = networks(config.server.trusted_proxies)
-        _tell_who_is_left_out(config)
-        _tell_what_is_unsafe(config, self.carriers)
+        tell_who_is_left_out(config)
+        tell_what_is_unsafe(config, self.carriers)
         #: What agents share, and may know of the process.
         self.surroundings = Surroundings(Path(source).parent, config.lightning.api_key)
         self.voice = open_voice(config.lightning, normalise=normaliser(config.speech.normalise))
+        #: Who listens to callers; None when nobody does.
+        self.transcriber = open_transcriber(config, self.stats.transcriber, source)
+        require_words(agent, config.agent, source, heard=self.transcriber is not None)
         #: Prompts and flows, by editions.
         self.library = open_library(config, source, self.voice, self.stats)
         self.admission = Admission(
@@ -182,6 +169,9 @@ class Runtime:
         await prepare(self._agent, self.config.agent, self.surroundings, self._source)
         await asyncio.to_thread(self.library.load)
         await self.voice.start()
+        if self.transcriber is not None:
+            await self.transcriber.start()
+            log.info("callers' words come from %s", listener(self.config))
 
     async def close(self) -> None:
         """Let go of everything. Calls must be over."""
@@ -189,6 +179,8 @@ class Runtime:
         await self.errands.close()
         await self.library.close()
         await self.surroundings.close()
+        if self.transcriber is not None:
+            await self.transcriber.close()
         await self.voice.close()
 
     @property
@@ -226,6 +218,7 @@ class Runtime:
             wire=wire,
             control=self._control(carrier, incoming),
             voice=self.voice.for_call(),
+            transcriber=self.transcriber,
             playout=_playout(wire, self.config.playout.lead_ms),
             barge_in=BargeIn(self._policy),
             ear=ear,
@@ -337,13 +330,18 @@ class Runtime:
         if carrier is None:
             raise Refused("carrier", f"{via!r} is not configured", status=404)
         self.admission.refuse_new_calls()
-        config = self.config.agent
-        agent = load_agent(replace(config, entrypoint=entrypoint)) if entrypoint else self._agent
+        agent = self._agent_named(entrypoint) if entrypoint else self._agent
         plan = carrier.place_call(to, from_number, self.admission.urls(via))
         call_id = await self._placements.place(via, agent, lambda: self.errands.run("place_call", via, plan))
         self.stats.calls_placed += 1
         log.info("call %s placed through %s", call_id, via)
         return call_id
+
+    def _agent_named(self, entrypoint: str) -> Agent:
+        config = replace(self.config.agent, entrypoint=entrypoint)
+        agent = load_agent(config)
+        require_words(agent, config, heard=self.transcriber is not None)
+        return agent
 
     # -- beats -------------------------------------------------------------------------------------------------
 
