@@ -43,6 +43,7 @@ FLOORS = (
     {"llm", "remote", "hydra"},
     {"tools"},
     {"call"},
+    {"listening_call"},
     {"live_call"},
     {"ears", "speaker"},
     {"floor", "keypad", "turns"},
@@ -66,6 +67,7 @@ FLOORS = (
 #: What a call is made of: none of it is for what only thinks, or runs tools.
 CALL = {
     "call",
+    "listening_call",
     "live_call",
     "ears",
     "speaker",
