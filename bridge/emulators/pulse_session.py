@@ -32,6 +32,8 @@ from telephony_codecs.reframer import Reframer
 
 #: Sound that lasts so long is somebody who speaks.
 _SPEECH_MS: Final = 60
+#: Silence after which nobody speaks any more, where the query does not say.
+_STOPS_AFTER_MS: Final = 600
 _CONFIDENCE: Final = 0.98
 _NORMAL, _POLICY_VIOLATION = 1000, 1008
 #: What no client can read, one after the other: broken, of another shape, of wrong types, not text at all.
@@ -162,20 +164,26 @@ class PulseSession:
             self._recognition.feed(frame)
             self._heard_ms += FRAME_MS
             self._stats.audio_ms += FRAME_MS
-            actions += [*self._watch(is_sound(frame)), *self._tell(), *self._strike()]
+            self._watch(is_sound(frame))
+            # Words are told while somebody speaks: to livekit's plugin a final after `speech_ended` is another turn.
+            actions += [*self._begin(), *self._tell(), *self._stop(), *self._strike()]
         return actions
 
-    def _watch(self, sound: bool) -> list[Action]:
-        """Who speaks, by the level."""
+    def _watch(self, sound: bool) -> None:
         self._sound_ms = self._sound_ms + FRAME_MS if sound else 0
         self._quiet_ms = 0 if sound else self._quiet_ms + FRAME_MS
-        if not self._speaking and self._sound_ms >= _SPEECH_MS:
-            self._speaking = self._spoke = True
-            return self._voice_event("speech_started", self._heard_ms - self._sound_ms)
-        if self._speaking and self._quiet_ms >= (self._query.ends_after_ms or 600):
-            self._speaking = False
-            return self._voice_event("speech_ended", self._heard_ms - self._quiet_ms)
-        return []
+
+    def _begin(self) -> list[Action]:
+        if self._speaking or self._sound_ms < _SPEECH_MS:
+            return []
+        self._speaking = self._spoke = True
+        return self._voice_event("speech_started", self._heard_ms - self._sound_ms)
+
+    def _stop(self) -> list[Action]:
+        if not self._speaking or self._quiet_ms < (self._query.ends_after_ms or _STOPS_AFTER_MS):
+            return []
+        self._speaking = False
+        return self._voice_event("speech_ended", self._heard_ms - self._quiet_ms)
 
     def _tell(self) -> list[Action]:
         """What is due by itself: a final, or else words that are not."""
@@ -222,7 +230,7 @@ class PulseSession:
         return self._answer(self._transcription(words, is_final=False), self._options.partial_ms)
 
     def _final_with_words(self, recognised: Sequence[RecognisedWord]) -> list[Action]:
-        self._spoke = self._speaking
+        self._spoke = self._quiet_ms == 0
         return self._final(recognised) if recognised else []
 
     def _final(
@@ -230,7 +238,7 @@ class PulseSession:
     ) -> list[Action]:
         words = self._written(recognised)
         self._partial = ""
-        self._spoke = self._speaking
+        self._spoke = self._quiet_ms == 0
         self._stats.finals += 1
         if words:
             self._said_for_good.append(transcript_of(words))
