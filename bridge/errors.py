@@ -105,9 +105,12 @@ class BudgetSpent(BridgeError):
         super().__init__(f"budget.{limit} is spent")
 
 
+#: How an answer failed: what thinks refuses, is not there, answers badly; or (the last three) had no words to answer
+#: to, has a bug, or its answer could not be spoken.
 ThinkerFailure: TypeAlias = Literal[
-    "unauthorized", "busy", "unreachable", "server", "request", "hung", "garbage", "flood", "cut", "empty"
-]
+    "unauthorized", "busy", "unreachable", "server", "request", "hung", "garbage", "flood", "cut", "empty",
+    "not_heard", "error", "voice",
+]  # fmt: skip
 
 
 class ThinkerError(BridgeError):

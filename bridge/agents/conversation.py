@@ -23,17 +23,16 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
+import msgspec
 from msgspec import Meta
 
+from bridge.agents.courtesy import Courtesy
 from bridge.agents.drafts import Busy, Draft
-from bridge.call import Heard
 from bridge.config_tree import Section
-from bridge.errors import BridgeError, CarrierError, LightningError, PromptError, ThinkerError
-from bridge.observe import timeline as tl
-from bridge.prompts.prompt import BUNDLED
+from bridge.errors import BridgeError, LightningError, ThinkerError, ThinkerFailure
 
 if TYPE_CHECKING:
-    from bridge.call import Call, Turn
+    from bridge.call import Call, Heard, Turn
 
 __all__ = ["Busy", "Manners", "Thinker", "converse"]
 
@@ -79,7 +78,9 @@ class Manners(Section, frozen=True):
     #: Said when the caller has said nothing for `idle_s`, in turn; then `goodbye`. 0 is no reprompts at all.
     idle_s: Seconds = 8.0
     reprompts: Annotated[int, Meta(ge=0, le=20)] = 2
-    reprompt: list[str] = ["Are you still there?", "I can still hear you, if you speak up."]
+    reprompt: list[str] = msgspec.field(
+        default_factory=lambda: ["Are you still there?", "I can still hear you, if you speak up."]
+    )
     goodbye: str = "I will hang up now. Goodbye."
 
 
@@ -121,13 +122,12 @@ class Conversation:
         self._call, self._thinker, self._manners = call, thinker, manners
         #: What the caller said that has not been answered: it belongs to what is said next.
         self._owed: Turn | None = None
-        #: Answers in a row that could not be given.
-        self._failed = 0
+        self._courtesy = Courtesy(call, manners)
 
     async def hold(self) -> None:
         """Until it is over."""
         if self._manners.greeting:
-            self._thinker.heard(await self._tell(self._manners.greeting))
+            self._thinker.heard(await self._courtesy.tell(self._manners.greeting))
         turn = await self._listen()
         while turn is not None:
             turn = await self._take(turn) or await self._listen()
@@ -144,8 +144,8 @@ class Conversation:
                     return turn
                 if asked < manners.reprompts and manners.reprompt:
                     self._call.stats.agents.reprompts += 1
-                    await self._tell(manners.reprompt[asked % len(manners.reprompt)])
-            if not (await self._tell(manners.goodbye)).interrupted:
+                    await self._courtesy.tell(manners.reprompt[asked % len(manners.reprompt)])
+            if not (await self._courtesy.tell(manners.goodbye)).interrupted:
                 await self._call.hang_up()
                 return None
 
@@ -161,7 +161,7 @@ class Conversation:
         """Answer `turn`, and what is owed before it. Returns the turn to be answered next, when it is known already."""
         turn = joined(self._owed, turn)
         draft = self._draft_of(turn) if turn.text else None
-        failure: str
+        failure: ThinkerFailure
         try:
             if not await turn.settled():
                 return None
@@ -188,11 +188,15 @@ class Conversation:
         await self._fail(failure, words)
         return None
 
+    async def _fail(self, failure: ThinkerFailure, words: str) -> None:
+        self._courtesy.count(failure)
+        await self._courtesy.fail(words)
+
     def _draft_of(self, turn: Turn) -> Draft:
         return Draft(
             partial(self._thinker.answer, turn),
             stall_s=self._manners.apology_after_s,
-            on_first=getattr(self._call, "note_token", _nothing),
+            on_first=self._call.note_token,
         )
 
     async def _answer(self, turn: Turn, draft: Draft) -> Turn | None:
@@ -219,7 +223,7 @@ class Conversation:
             return following or turn
         if not (draft.spoke or draft.busy):
             raise ThinkerError("empty")
-        self._failed = 0
+        self._courtesy.failed = 0
         return None
 
     async def _until_words(self, draft: Draft) -> News:
@@ -229,8 +233,8 @@ class Conversation:
             ThinkerError: there were none in time.
         """
         loop, manners = asyncio.get_running_loop(), self._manners
-        filler_s, due_s = loop.time() + manners.filler_after_s, 0.0
         began_s = loop.time()
+        filler_s = began_s + manners.filler_after_s
         ready = asyncio.create_task(draft.ready())
         speaks = asyncio.ensure_future(self._call.caller_speaks())
         try:
@@ -245,47 +249,10 @@ class Conversation:
                     return News.CALLER
                 if loop.time() >= due_s:
                     raise ThinkerError("hung", "no word in time")
-                await self._tell(manners.filler)
+                await self._courtesy.tell(manners.filler)
                 filler_s = loop.time() + manners.filler_every_s if draft.busy else due_s
         finally:
             await _end(ready, speaks)
-
-    # -- what is no answer -------------------------------------------------------------------------------------
-
-    async def _tell(self, words: str, *, interruptible: bool = True) -> Heard:
-        """Say what is no answer: a text, or the prompt of that id. A voice that fails is no reason to end the call."""
-        call = self._call
-        try:
-            if words in BUNDLED or words in call.edition.shelf.book.specs:
-                return await call.play(words, interruptible=interruptible, answers=False)
-            return await call.say(words, interruptible=interruptible, answers=False)
-        except (LightningError, PromptError) as error:
-            log.warning("call %s: something is not heard: %s", call.id, error)
-            return Heard()
-
-    async def _fail(self, failure: str, words: str) -> None:
-        """There is no answer: say so, and listen again; or give up."""
-        call = self._call
-        self._failed += 1
-        call.stats.agents.failures[failure] += 1
-        call.note(tl.ThinkingFailed, failure=failure)
-        if self._failed >= self._manners.failures:
-            await self._give_up()
-        elif words:
-            call.stats.agents.apologies += 1
-            await self._tell(words)
-
-    async def _give_up(self) -> None:
-        call, manners = self._call, self._manners
-        if manners.failure_transfer:
-            await self._tell(manners.handing_on, interruptible=False)
-            try:
-                await call.transfer(manners.failure_transfer)
-                return
-            except CarrierError as error:
-                log.warning("call %s: not transferred: %s", call.id, error)
-        await self._tell(manners.giving_up, interruptible=False)
-        await call.hang_up()
 
 
 def joined(before: Turn | None, turn: Turn) -> Turn:
@@ -300,7 +267,3 @@ async def _end(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _nothing() -> None:
-    """Who is told of a first word where nobody takes the time."""
