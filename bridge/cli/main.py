@@ -23,6 +23,7 @@ from bridge.cli.emulate_pulse import pulse
 from bridge.cli.flows import flows
 from bridge.cli.init import init
 from bridge.cli.prompts import prompts
+from bridge.cli.rehearse import rehearse
 from bridge.cli.say import name_hyphens, say
 from bridge.cli.serve import serve
 from bridge.cli.setup import setup
@@ -64,6 +65,7 @@ app.command(setup, help_epilogue="", sort_key=3)
 app.command(doctor, help_epilogue="", sort_key=4)
 app.command(serve, help_epilogue="", sort_key=5)
 app.command(call, help_epilogue="", sort_key=6)
+app.command(rehearse, help_epilogue="", sort_key=7)
 app.command(flows)
 app.command(prompts)
 app.command(voices)

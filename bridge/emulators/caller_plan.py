@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bridge.config_tree import Section
 from bridge.emulators.caller_script import Action
 from bridge.emulators.caller_webhooks import Signature
+from bridge.emulators.recording import CallRecording
 
 if TYPE_CHECKING:
     from bridge.emulators.exchange import Exchange
@@ -75,6 +76,7 @@ class CallPlan:
         noise_dbfs: comfort noise on the caller's line; None: digital silence.
         buffer_ms: the carrier's jitter buffer, filled before it plays.
         call_sid: the call, as the carrier names it.
+        recording: takes all that happens, for who looks on while the call lasts; by default one of its own.
     """
 
     answer_url: str
@@ -92,4 +94,5 @@ class CallPlan:
     from_number: str = "+15550100001"
     to_number: str = "+15550100002"
     call_sid: str = field(default_factory=lambda: new_sid("CA"))
+    recording: CallRecording | None = None
     misbehaviour: Misbehaviour = Misbehaviour()

@@ -60,7 +60,7 @@ class CarrierCall:
         kind = plan.exchange or exchange_type(plan.carrier)
         self._exchange = kind(plan, self._addresses, plan.section)
         self._dialled_s = time.monotonic()
-        self._recording = CallRecording()
+        self._recording = plan.recording or CallRecording()
         self._report = CallReport(self._exchange.call_id, recording=self._recording)
         self._callbacks: list[asyncio.Task[Answer]] = []
 

@@ -30,6 +30,8 @@ _E = TypeVar("_E", bound=tl.Entry)
 
 #: Who ended a call, by the reason in its timeline.
 _ENDED_BY: Final = {"agent": "agent", "carrier": "caller", "transferred": "transfer"}
+#: What cuts an utterance short, besides the end of the call.
+_CUT_BY: Final = frozenset({"speech", "digit"})
 #: What is this loud can be heard; it begins anew after so much that is not.
 _AUDIBLE_DBFS: Final = -50.0
 _PAUSE_SLOTS: Final = 10
@@ -158,7 +160,7 @@ def facts_of(
     recording = report.recording
     return Facts(
         taken=tuple(_taken(recording.actions, parts)),
-        said=tuple(_said(entries)),
+        said=tuple(utterances(entries)),
         sounds_ms=tuple(sounds(bytes(recording.heard), recording.began_ms)),
         turns=tuple(_all(entries, tl.TurnTimed)),
         tools=tuple(ToolCall(entry.at_ms, entry.name, entry.outcome) for entry in _all(entries, tl.ToolRan)),
@@ -211,14 +213,15 @@ def _taken(actions: Sequence[tuple[float, float | None]], parts: Sequence[Part])
         yield Taken(began_ms, ended_ms, began_ms + part.speech_end_ms if spoken else None)
 
 
-def _said(entries: Sequence[tl.Entry]) -> Iterator[Said]:
+def utterances(entries: Sequence[tl.Entry]) -> Iterator[Said]:
     """Utterances that are over, in the order in which they were asked for."""
     ended = {entry.utterance: entry for entry in _all(entries, tl.SpeakingEnded)}
     began = {entry.utterance: entry.at_ms for entry in _all(entries, tl.FirstAudio)}
     for asked in _all(entries, tl.SpeakingAsked):
         if end := ended.get(asked.utterance):
             times = (asked.at_ms, began.get(asked.utterance), end.at_ms)
-            yield Said(*times, end.heard_text, end.heard_ms, end.total_ms, end.by)
+            by = end.by if end.by in _CUT_BY else ""
+            yield Said(*times, end.heard_text, end.heard_ms, end.total_ms, by)
 
 
 def _ending(report: CallReport) -> str:

@@ -1,0 +1,190 @@
+"""``bridge rehearse``: scripted callers talk to an agent, offline, and what comes of it is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from bridge.cli.account import note, show_json
+from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, reserved, run, writing
+from bridge.errors import BridgeError, ConfigError
+
+if TYPE_CHECKING:
+    from bridge.cli.rehearse_report import Report
+    from bridge.problems import Problem
+    from bridge.rehearsal.junit import Suite
+    from bridge.rehearsal.run import Performance
+    from bridge.rehearsal.script import Rehearsal
+    from bridge.rehearsal.settings import Settings
+
+
+@dataclass(frozen=True)
+class Take:
+    """A script that is to be run: once, or one of several times."""
+
+    rehearsal: Rehearsal
+    settings: Settings
+    number: int
+    of: int
+
+    @property
+    def title(self) -> str:
+        title = self.rehearsal.title
+        return f"{title} ({self.number} of {self.of})" if self.of > 1 else title
+
+    @property
+    def file_name(self) -> str:
+        """What its recording is called."""
+        stem = Path(self.rehearsal.path).stem
+        return f"{stem}-{self.number}.wav" if self.of > 1 else f"{stem}.wav"
+
+    @property
+    def real(self) -> bool:
+        """Whether it needs an account, whose limits are for all."""
+        engines = self.rehearsal.script.engines
+        return "real" in (engines.lightning, engines.pulse)
+
+
+def rehearse(
+    scripts: Annotated[list[Path], Parameter(name="SCRIPT", negative="")],
+    /,
+    *,
+    agent: Text = "",
+    config: ConfigPath = None,
+    repeat: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 1,
+    jobs: Annotated[int, Parameter(validator=Number(gte=1, lte=32))] = 4,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    junit: Path | None = None,
+    json: Flag = False,
+) -> int:
+    """Have a scripted caller talk to an agent, and check what it says and how fast.
+
+    Needs no carrier, no account and no network: the caller speaks with the offline voice (the extra `demo`), and the
+    engines are emulated unless the script says otherwise. Exit code 1 means that something which the script expects
+    did not happen.
+
+    Args:
+        scripts: TOML files, each a call.
+        agent: who is rehearsed, "module:function"; by default who the script names, or else the configuration.
+        config: the bridge's TOML file; by default what the script names.
+        repeat: run each script so many times.
+        jobs: calls at the same time, unless they need an account.
+        out: folder for the calls as stereo WAVs: caller left, agent right.
+        junit: write a report for a CI: JUnit XML.
+        json: print JSON instead.
+    """
+    log_to_stderr("error")
+    takes = _takes(scripts, agent, config, repeat)
+    with ExitStack() as files:
+        for path in (*([junit] if junit else []), *(out / take.file_name for take in takes if out)):
+            files.enter_context(reserved(path))
+        suites = run(_rehearsed(takes, 1 if any(take.real for take in takes) else jobs, out, json=json))
+        if junit:
+            from bridge.rehearsal.junit import junit as document
+
+            with writing(junit):
+                junit.write_text(document(suites), "utf-8")
+            note(f"wrote {junit}")
+    if json:
+        show_json(suites)
+    return int(any(suite.error or any(verdict.failed for verdict in suite.verdicts) for suite in suites))
+
+
+def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int) -> list[Take]:
+    """Everything that is to be run, in order.
+
+    Raises:
+        ConfigError: a script, or its configuration, is wrong; all mistakes of all scripts are told before.
+    """
+    from bridge.problems import FilesRefused
+    from bridge.rehearsal.script import read_script
+    from bridge.rehearsal.settings import settings_of
+
+    takes: list[Take] = []
+    problems: list[Problem] = []
+    for path in scripts:
+        try:
+            rehearsal = read_script(path)
+        except FilesRefused as refused:
+            problems += refused.problems
+            continue
+        settings = settings_of(rehearsal, agent, config)
+        takes += [Take(rehearsal, settings, number, repeat) for number in range(1, repeat + 1)]
+    if problems:
+        *others, last = problems
+        for problem in others:
+            print("bridge:", problem, file=sys.stderr)
+        raise ConfigError(last.reason, key=last.key, source=f"{last.source}:{last.line}")
+    return takes
+
+
+async def _rehearsed(takes: Sequence[Take], jobs: int, out: Path | None, *, json: bool) -> list[Suite]:
+    from bridge.cli.rehearse_report import Report, suite_of
+
+    report, suites = Report(quiet=json), []
+    async for take, done in _performed(takes, jobs, report):
+        suites.append(suite_of(take, done))
+        if isinstance(done, BridgeError):
+            report.failed(take, done)
+            continue
+        written = None
+        if out:
+            with writing(out):
+                written = done.recording.write_stereo(out / take.file_name)
+        report.tell(take, done, written)
+    report.sum_up(suites)
+    return suites
+
+
+async def _performed(
+    takes: Sequence[Take], jobs: int, report: Report
+) -> AsyncIterator[tuple[Take, Performance | BridgeError]]:
+    """What came of each, in order, as soon as it is known."""
+    from bridge.rehearsal.run import perform
+
+    room = asyncio.Semaphore(jobs)
+    async with AsyncExitStack() as stack:
+        urls = await _lightnings(takes, stack)
+
+        async def performed(take: Take) -> Performance | BridgeError:
+            async with room:
+                try:
+                    url = urls.get(take.rehearsal.script.engines.lightning_ms, "")
+                    return await perform(take.rehearsal, take.settings, url)
+                except ConfigError:
+                    raise
+                except BridgeError as error:
+                    return error
+
+        tasks = [asyncio.create_task(performed(take)) for take in takes]
+        try:
+            for take, task in zip(takes, tasks, strict=True):
+                with report.waiting(take):
+                    done = await task
+                yield take, done
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _lightnings(takes: Sequence[Take], stack: AsyncExitStack) -> dict[float, str]:
+    """An emulated Lightning for each pace that a script wants, and its address."""
+    from bridge.emulators.lightning_process import lightning_process
+
+    urls: dict[float, str] = {}
+    for take in takes:
+        engines = take.rehearsal.script.engines
+        if engines.lightning == "emulated" and engines.lightning_ms not in urls:
+            options = ("--any-voice", f"--first-byte-ms={engines.lightning_ms:g}")
+            process = lightning_process("auto", *options)
+            urls[engines.lightning_ms] = await stack.enter_async_context(process)
+    return urls

@@ -1,0 +1,92 @@
+"""The configuration that a rehearsal runs with: the bridge's own, made safe to be called from this machine alone.
+
+Strategy:
+
+- What is rehearsed is what is served: voice, turns, barge-in, prompts and agent are those of the configuration.
+- Where it listens, and who may call, is the rehearsal's own: loopback, any free port, and a secret that nobody has.
+- An emulated engine takes the place of the real one with its address and a key of its own; no real key is sent there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from bridge.carriers.twilio import TwilioConfig
+from bridge.config import CarriersConfig, Config, PulseConfig, Secret, TranscriberConfig, load_config
+from bridge.emulators.lightning_process import KEY
+from bridge.rehearsal.script import Rehearsal, Script
+
+#: What the bridge takes its address to be; the caller knows where it really is.
+PUBLIC_URL: Final = "https://bridge.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A configuration, and the file that it came from."""
+
+    config: Config
+    source: str
+
+
+def settings_of(rehearsal: Rehearsal, agent: str = "", config: Path | None = None) -> Settings:
+    """What `rehearsal` is run with.
+
+    Args:
+        agent: instead of the script's, and of the configuration's.
+        config: the same for the configuration's file.
+
+    Raises:
+        ConfigError: the configuration cannot be read, or is wrong.
+    """
+    script = rehearsal.script
+    named = script.rehearsal.config
+    path = config or (rehearsal.folder / named if named else None)
+    loaded = load_config(path)
+    return Settings(
+        replace(_private(loaded), agent=_agent(loaded, script, agent)), str(path or rehearsal.path)
+    )
+
+
+def _private(config: Config) -> Config:
+    server = replace(
+        config.server, host="127.0.0.1", port=0, public_url=PUBLIC_URL, refuse_without_voice=False
+    )
+    carriers = CarriersConfig(twilio=TwilioConfig(auth_token=Secret(secrets.token_hex(16))))
+    return replace(config, server=server, carriers=carriers)
+
+
+def _agent(config: Config, script: Script, entrypoint: str) -> Any:
+    agent, given = config.agent, script.agent
+    chosen = entrypoint or given.entrypoint or agent.entrypoint
+    options = agent.options if chosen == agent.entrypoint else {}
+    return replace(agent, entrypoint=chosen, options={**options, **given.options})
+
+
+def with_lightning(config: Config, url: str) -> Config:
+    """Spoken by the emulated Lightning at `url`; by a program on this machine where the configuration says so."""
+    lightning = config.lightning
+    if lightning.door == "local":
+        return config
+    return replace(
+        config,
+        lightning=replace(lightning, base_url=url, api_key=Secret(KEY), proxy=Secret(""), fallbacks=[]),
+    )
+
+
+def with_pulse(config: Config, url: str) -> Config:
+    """Heard by the emulated Pulse at `url`; by nobody when that is empty."""
+    if not url:
+        return replace(config, pulse=None, transcriber=TranscriberConfig())
+    pulse = replace(config.pulse or PulseConfig(), base_url=url, api_key=Secret(KEY), proxy=Secret(""))
+    return replace(config, pulse=pulse, transcriber=TranscriberConfig())
+
+
+def with_model(config: Config, url: str) -> Config:
+    """Thought by the emulated language model at `url`."""
+    options = {**config.agent.options, "base_url": url, "api_key": KEY}
+    return replace(config, agent=replace(config.agent, options=options))
