@@ -17,8 +17,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final, Literal
 
 from bridge.config import BargeInMode
-from bridge.ears import MASK, Keys
 from bridge.errors import CallEnded, Unsupported
+from bridge.keypad import MASK, Keys
 from bridge.listening_call import ListeningCall
 from bridge.live_call import TRANSFERRED
 from bridge.media.heard import Heard

@@ -2,78 +2,48 @@
 
 Strategy:
 
-- The detector's windows and the keys come in; barge-in decides whether the bridge falls silent for them, the turn
-  detector whether the caller is done.
+- The detector's windows, the transcriber's words and the keys come in. The floor decides whether the bridge falls
+  silent for them, the turn's end whether the caller is done; this one only carries what they say.
 - What the caller said or pressed is kept until the agent asks for it, and no more of it than an agent could want.
 - While a message is taken, the caller's audio goes to the recorder as well, and the keys that end it to nobody else.
-- Who has typed all keys of a number often presses # as well, out of habit. That is no answer to what is asked next.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from math import inf
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Protocol
 
+from bridge.config_agents import TurnsConfig
 from bridge.errors import CallEnded
-from bridge.media.barge_in import BargeIn, SpeechEnded, SpeechStarted, TurnDetector, Verdict
-from bridge.media.keys import Presses, Source
+from bridge.floor import Caller, Floor
+from bridge.keypad import Keypad, Keys
+from bridge.media import turn_end
+from bridge.media.barge_in import BargeIn, SpeechStarted, TurnDetector
+from bridge.media.keys import Source
 from bridge.media.recorder import EndedBy, Recorder, Recording
 from bridge.media.taps import Taps
+from bridge.media.turn_end import TurnEnd, TurnEndPolicy
 from bridge.media.vad import Window
 from bridge.mouth import Mouth
 from bridge.observe import timeline as tl
+from bridge.observe.latency import TurnClock
 from bridge.observe.stats import BridgeStats
 from bridge.transcribers.transcriber import Transcript, Transcription
 from bridge.turns import Turn, Turns
 from telephony_codecs.dtmf import DtmfDetector
 
-MAX_DIGITS: Final = 64
-#: What is shown instead of a key that is nobody's business.
-MASK: Final = "•"
-#: After tones of our own, those that we hear may be their echo.
-OWN_TONES_S: Final = 0.4
-#: A finishing key that comes this soon after input that was complete without it belongs to that input.
-HABIT_S: Final = 2.0
 
+class TurnJudge(Protocol):
+    """Tells by the sound of it whether what the caller said is complete."""
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What `collect` has collected. Its `repr` does not show the keys: they may be a secret.
+    def ask(self, then: Callable[[bool], None]) -> None:
+        """Judge what was heard up to now, and call `then` from the event loop. It may never be called."""
 
-    Attributes:
-        keys: the keys, without the one that ended them.
-        finished: whether such a key ended them.
-        spoke: whether the caller's speech did.
-    """
-
-    keys: str = field(default="", repr=False)
-    finished: bool = False
-    spoke: bool = False
-
-
-class Habit:
-    """Tells a key that only finishes input which was complete without it. Clock-free."""
-
-    def __init__(self) -> None:
-        #: The keys that do, and until when.
-        self._keys, self._until_s = "", 0.0
-
-    def expect(self, finish_on: str, ahead: deque[str], now_s: float) -> None:
-        """Input is complete: the next key is nobody's if it only finishes that. It may have been typed ahead, too."""
-        if not ahead:
-            self._keys, self._until_s = finish_on, now_s + HABIT_S
-        elif ahead[0] in finish_on:
-            ahead.popleft()
-
-    def explains(self, key: str, now_s: float) -> bool:
-        """Whether `key`, the next one that was pressed, is nobody's."""
-        keys, self._keys = self._keys, ""
-        return key in keys and now_s < self._until_s
+    def close(self) -> None:
+        """The call is over: nobody is called any more."""
 
 
 class Ears:
@@ -82,6 +52,9 @@ class Ears:
     Args:
         mouth: what is silenced when the caller takes the floor.
         taps: where else the caller's audio can go.
+        turns: how patient the bridge is.
+        turn_clock: told of each turn that the agent is given.
+        started_s: when the call began, in seconds of `clock`.
         note: puts an entry into the timeline.
     """
 
@@ -92,28 +65,40 @@ class Ears:
         barge_in: BargeIn,
         turn_detector: TurnDetector,
         taps: Taps,
+        turns: TurnsConfig,
+        turn_clock: TurnClock,
         stats: BridgeStats,
         clock: Callable[[], float],
+        started_s: float,
         note: Callable[..., None],
     ) -> None:
-        self._mouth, self._barge_in, self._turn_detector = mouth, barge_in, turn_detector
-        self._taps, self._stats, self._clock, self._note = taps, stats, clock, note
+        self._mouth, self._turn_detector, self._taps = mouth, turn_detector, taps
+        self._stats, self._clock, self._note = stats, clock, note
+        self._turn_clock, self._started_s = turn_clock, started_s
+        self._finalize_after_ms, self._eager = turns.finalize_after_ms, turns.eager
+        self.keypad = Keypad(clock, note)
+        self._floor = Floor(
+            mouth=mouth,
+            barge_in=barge_in,
+            caller=self._caller,
+            stats=stats,
+            clock=clock,
+            note=note,
+            resume_after_ms=turns.resume_after_ms,
+        )
+        self._turn_end = TurnEnd(_policy(turns, barge_in.min_words))
+        self._turns = Turns(stats.agents)
+        #: The caller's words, and whether they sound complete; None where nobody tells.
+        self.transcription: Transcription | None = None
+        self.judge: TurnJudge | None = None
         #: Why nothing more will be heard; empty while something may.
         self._over = ""
-        self._digits: deque[str] = deque(maxlen=MAX_DIGITS)
-        self._turns = Turns(stats.agents)
-        #: The caller's words; None where nobody transcribes.
-        self.transcription: Transcription | None = None
         #: Turns that began, by now.
         self._onsets = 0
-        self._habit = Habit()
-        self._news = asyncio.Event()  # a digit, speech, the end of a message, or of the call
-        #: Whether the timeline shows keys as `MASK`.
-        self.masked = False
-        #: Waits for keys that are masked whatever `masked` says.
-        self._masking = 0
-        self._presses: Presses | None = None
-        self._own_tones_until_s = 0.0
+        #: When the newest words came that will not change, in ms of the call; when the bridge fell silent.
+        self._told_ms: float | None = None
+        self._quiet_since_s = 0.0
+        self._news = asyncio.Event()  # a digit, speech, words, silence, the end of a message, or of the call
         self._recorder: Recorder | None = None
         self._finish_on = ""
 
@@ -122,11 +107,11 @@ class Ears:
     @property
     def digits(self) -> str:
         """The keys pressed and not yet gathered."""
-        return "".join(self._digits)
+        return "".join(self.keypad.digits)
 
     def forget_digits(self) -> None:
         """See `bridge.call.Call.forget_digits`."""
-        self._digits.clear()
+        self.keypad.digits.clear()
 
     async def collect(
         self,
@@ -139,27 +124,24 @@ class Ears:
         until_speech: bool,
     ) -> Keys:
         """See `bridge.call.Call.collect`."""
-        onsets = self._onsets - self._turn_detector.speaking
+        pressed, onsets = self.keypad.digits, self._onsets - self._turn_detector.speaking
 
         def spoke() -> bool:
             return until_speech and self._onsets > onsets
 
-        self._masking += masked
-        try:
+        with self.keypad.masking(masked):
             keys, timeout_s = "", first_timeout_s
             while len(keys) < digits:
-                if not await self._wait_for_news(lambda: bool(self._digits) or spoke(), timeout_s):
+                if not await self._wait_for_news(lambda: bool(pressed) or spoke(), timeout_s):
                     break
-                if not self._digits:
+                if not pressed:
                     return Keys(keys, spoke=True)
-                if (key := self._digits.popleft()) in finish_on:
+                if (key := pressed.popleft()) in finish_on:
                     return Keys(keys, finished=True)
                 keys, timeout_s = keys + key, next_timeout_s
             if len(keys) == digits > 1:  # an agent may well collect keys one by one, until # comes
-                self._habit.expect(finish_on, self._digits, self._clock())
+                self.keypad.complete(finish_on)
             return Keys(keys)
-        finally:
-            self._masking -= masked
 
     async def record(self, recorder: Recorder, finish_on: str, within_s: float) -> Recording:
         """Have `recorder` take a message, until it is over, or `within_s` are, or the call."""
@@ -185,34 +167,55 @@ class Ears:
     async def caller_speaks(self) -> None:
         """See `bridge.call.Call.caller_speaks`."""
         self._check()
-        onsets = self._onsets - self._turn_detector.speaking
-        await self._wait_for_news(lambda: self._onsets > onsets or self._turns.wait(), None)
+        await self._wait_for_news(lambda: self._turn_end.going_on or self._turns.wait(), None)
 
     async def turns(self, timeout_s: float | None, *, eager: bool) -> AsyncIterator[Turn]:
         """See `bridge.call.Call.turns`."""
         while True:
             try:
                 self._check()
-                arrived = await self._wait_for_news(lambda: self._turns.wait(eager=eager), timeout_s)
+                if not await self._turn_comes(timeout_s, eager=eager):
+                    return
             except CallEnded:
                 return
-            if arrived:
-                yield self._turns.take()
-            elif not self._turn_detector.speaking:
-                return
+            yield self._turns.take()
 
     def close(self, why: str) -> None:
         """The call is over, and whoever waits is told `why`. Lets go of it, as the mouth does."""
         self._over, self._note = why, _nobody
         self._taps.close()
+        self.keypad.close()
+        self._floor.close()
         self._turns.close()
-        if self.transcription is not None:
-            self.transcription.close()
+        for each in (self.transcription, self.judge):
+            if each is not None:
+                each.close()
         self._news.set()
 
     def _check(self) -> None:
         if self._over:
             raise CallEnded(self._over)
+
+    async def _turn_comes(self, timeout_s: float | None, *, eager: bool) -> bool:
+        """Wait until there is a turn; False when nobody has said anything for `timeout_s`."""
+        asked_s = self._clock()
+
+        def arrived() -> bool:
+            return self._turns.wait(eager=eager)
+
+        while timeout_s is not None:
+            left_s = max(asked_s, self._quiet_since_s) + timeout_s - self._clock()
+            if await self._wait_for_news(arrived, max(0.0, left_s)):
+                return True
+            if self._somebody_speaks():
+                await self._wait_for_news(lambda: arrived() or not self._somebody_speaks(), None)
+            elif max(asked_s, self._quiet_since_s) + timeout_s <= self._clock():
+                return arrived()
+        return await self._wait_for_news(arrived, None)
+
+    def _somebody_speaks(self) -> bool:
+        utterance = self._mouth.utterance
+        return not self._turn_end.idle or (utterance is not None and not utterance.aside)
 
     async def _wait_for_news(self, arrived: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `arrived()`; False when time runs out.
@@ -234,54 +237,41 @@ class Ears:
 
     def detect_tones(self, detector: DtmfDetector) -> None:
         """From now on, `detector` finds keys in the caller's audio, besides those that the carrier tells of."""
-        presses = self._presses = Presses()
+        self.keypad.detect_tones(detector, self._taps, self.press)
 
-        def listen(mulaw: bytes) -> None:
-            if (keys := detector.feed(mulaw)) and self._clock() >= self._own_tones_until_s:
-                for key in keys:
-                    self.press(key, "tones")
-            if detector.down:
-                presses.is_held(detector.down, self._clock())
-
-        self._taps.add(listen)
-
-    @contextmanager
-    def own_tones(self) -> Iterator[None]:
+    def own_tones(self) -> AbstractContextManager[None]:
         """While tones go out to the caller: what comes back of them is no key of the caller's."""
-        self._own_tones_until_s = inf
-        try:
-            yield
-        finally:
-            self._own_tones_until_s = self._clock() + OWN_TONES_S
+        return self.keypad.own_tones()
 
     def press(self, digit: str, source: Source = "carrier") -> None:
         """The caller pressed a key."""
-        if self._presses is not None and not self._presses.is_new(digit, source, self._clock()):
-            return
-        self._note(tl.DigitPressed, digit=MASK if self.masked or self._masking else digit)
-        if self._habit.explains(digit, self._clock()):
+        if not self.keypad.counts(digit, source):
             return
         if self._recorder is not None and digit in self._finish_on:
             self._recorder.by = self._recorder.by or "digit"
         else:
-            self._digits.append(digit)
-        if self._barge_in.digit(talking=self._mouth.utterance is not None) is Verdict.COMMIT:
-            self._give_floor("digit", None)
+            self.keypad.digits.append(digit)
+        self._floor.key()
         self._news.set()
 
     def listen(self, window: Window) -> None:
         """Take one window of the detector: the caller's last 32 ms."""
-        talking = self._mouth.utterance is not None
+        talking, detector, caller = self._floor.talking, self._turn_detector, self._turn_end
         if talking:
-            self._mind(self._barge_in.window(window.probability, window.level_dbfs, talking=True), window)
-        turn = self._turn_detector.window(
-            window.probability, window.level_dbfs, window.end_ms, talking=talking
-        )
+            self._floor.window(window)
+        turn = detector.window(window.probability, window.level_dbfs, window.end_ms, talking=talking)
         if isinstance(turn, SpeechStarted):
             self._onsets += 1
             self._news.set()
-        elif isinstance(turn, SpeechEnded):
-            self._end_turn(turn)
+        caller.window(
+            window.end_ms,
+            voiced_ms=detector.voiced_ms,
+            last_speech_ms=detector.last_speech_ms,
+            able=self.hears,
+            talking=talking,
+        )
+        if not caller.idle:
+            self._decide()
         if self._recorder is not None:
             self._recorder.window(window.probability, window.level_dbfs, window.end_ms)
             if self._recorder.by is not None:
@@ -289,30 +279,83 @@ class Ears:
 
     def transcript(self, transcript: Transcript) -> None:
         """Take words of the caller."""
-
-    def _mind(self, verdict: Verdict, window: Window) -> None:
-        if verdict is Verdict.COMMIT:
-            self._give_floor("speech", window.end_ms)
-        elif verdict is Verdict.HOLD:
-            self._stats.holds += 1
-            self._mouth.playout.hold(self._clock())
-        elif verdict is Verdict.RELEASE:
-            self._stats.false_holds += 1
-            self._mouth.playout.release()
-
-    def _give_floor(self, by: str, onset_ms: float | None) -> None:
-        utterance = self._mouth.utterance
-        if utterance is None:
+        if self._over:
             return
-        self._stats.barge_ins[by] += 1
-        self._mouth.stop(utterance, by)
-        heard = utterance.heard
-        self._note(tl.BargeIn, by=by, dropped_ms=heard.total_ms - heard.ms, onset_ms=onset_ms)
-
-    def _end_turn(self, turn: SpeechEnded) -> None:
-        self._turns.add(Turn(turn.start_ms, turn.end_ms))
-        self._note(tl.CallerSpoke, start_ms=turn.start_ms, end_ms=turn.end_ms)
+        self._turn_end.transcript(transcript, able=self.hears)
+        if transcript.final:
+            self._told_ms = self._now_ms()
+        if self._turn_end.voiced:
+            self._floor.words()
+        self._decide()
         self._news.set()
+
+    def bridge_fell_silent(self, *, counts: bool) -> None:
+        """What the bridge said is over, for whatever reason; `counts`: it was said to somebody, as music is not."""
+        self._floor.over()
+        if counts:
+            self._quiet_since_s = self._clock()
+            self._news.set()
+
+    # -- what follows from it --------------------------------------------------------------------------------
+
+    def _caller(self) -> Caller:
+        caller = self._turn_end
+        voiced = caller.voiced and caller.silent_ms < self._finalize_after_ms
+        return Caller(self.hears, voiced, turn_end.count_words(caller.text))
+
+    def _decide(self) -> None:
+        for outcome in self._turn_end.decide(talking=self._floor.talking):
+            self._heed(outcome)
+            self._news.set()
+
+    def _heed(self, outcome: turn_end.Outcome) -> None:
+        match outcome:
+            case turn_end.Finalize(pause):
+                self._ask(pause)
+            case turn_end.Likely(start_ms, end_ms, text, language):
+                if self._eager and not self._floor.talking:
+                    self._turns.offer(start_ms, end_ms, text, language)
+            case turn_end.WentOn():
+                if self._turns.withdraw():
+                    self._turn_clock.went_on()
+            case turn_end.Over(start_ms, end_ms, text, language):
+                self._end_turn(Turn(start_ms, end_ms, text, language))
+            case turn_end.Backchannel(text):
+                self._stats.agents.backchannels += 1
+                self._note(tl.Backchannel, text=text)
+            case turn_end.Wordless():
+                self._stats.agents.wordless += 1
+
+    def _ask(self, pause: int) -> None:
+        if self.transcription is not None:
+            self.transcription.finalize()
+        if self.judge is not None:
+            self.judge.ask(partial(self._judged, pause))
+
+    def _judged(self, pause: int, complete: bool) -> None:
+        if not self._over:
+            self._turn_end.judge(complete, pause)
+            self._decide()
+
+    def _end_turn(self, turn: Turn) -> None:
+        now_ms = self._now_ms()
+        speech_end_ms = now_ms - (self._turn_end.now_ms - turn.end_ms)
+        self._turns.add(turn)
+        self._turn_clock.turn(speech_end_ms, self._told_ms if turn.text else None, now_ms)
+        self._note(tl.CallerSpoke, start_ms=turn.start_ms, end_ms=turn.end_ms, text=turn.text)
+
+    def _now_ms(self) -> float:
+        return (self._clock() - self._started_s) * 1000
+
+
+def _policy(turns: TurnsConfig, min_words: int) -> TurnEndPolicy:
+    return TurnEndPolicy(
+        patience_ms=turns.patience_ms,
+        unfinished_patience_ms=turns.unfinished_patience_ms,
+        finalize_after_ms=turns.finalize_after_ms,
+        words_within_ms=turns.words_within_ms,
+        min_words=min_words,
+    )
 
 
 def _nobody(*_entry: object, **_fields: object) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from bridge.ears import Keys
+from bridge.keypad import Keys
 from bridge.live_call import LiveCall
 from bridge.turns import Turn
 
@@ -82,11 +82,11 @@ class ListeningCall(LiveCall):
     @property
     def digits_masked(self) -> bool:
         """Whether the timeline shows each key as "•", because it is, or may be typed ahead of, a secret."""
-        return self._ears.masked
+        return self._ears.keypad.masked
 
     @digits_masked.setter
     def digits_masked(self, masked: bool) -> None:
-        self._ears.masked = masked
+        self._ears.keypad.masked = masked
 
     # -- turns -----------------------------------------------------------------------------------------------
 

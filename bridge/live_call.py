@@ -23,7 +23,7 @@ from bridge.budget import Budget, CallBudget
 from bridge.carriers.carrier import IncomingCall
 from bridge.carriers.dialect import Digit, Event, FlowResumed, FlowStopped, MarkPlayed
 from bridge.config import BargeInMode
-from bridge.config_agents import BudgetConfig
+from bridge.config_agents import BudgetConfig, TurnsConfig
 from bridge.control import CallControl
 from bridge.ears import Ears
 from bridge.flows.library import Edition
@@ -79,6 +79,7 @@ class LiveCall:
         mode: BargeInMode = "both",
         can_speak: bool = True,
         turn_detector: TurnDetector | None = None,
+        turns: TurnsConfig | None = None,
         filler_after_s: float = 0.0,
         edition: Edition | None = None,
         budget: CallBudget | None = None,
@@ -123,15 +124,7 @@ class LiveCall:
         self._mode = mode
         self._mouth = self._open_mouth(playout)
         self._speaker = self._open_speaker(voice, can_speak, filler_after_s)
-        self._ears = Ears(
-            mouth=self._mouth,
-            barge_in=barge_in,
-            turn_detector=turn_detector or TurnDetector(),
-            taps=self.taps,
-            stats=stats,
-            clock=clock,
-            note=self._note,
-        )
+        self._ears = self._open_ears(turn_detector or TurnDetector(), turns or TurnsConfig())
         if in_band_keys == "always" or (in_band_keys == "auto" and not control.tells_keys):
             self._ears.detect_tones(DtmfDetector())
         if transcriber is not None:
@@ -168,6 +161,20 @@ class LiveCall:
             answer=self._answer,
             can_speak=can_speak,
             filler_after_s=filler_after_s,
+        )
+
+    def _open_ears(self, turn_detector: TurnDetector, turns: TurnsConfig) -> Ears:
+        return Ears(
+            mouth=self._mouth,
+            barge_in=self._barge_in,
+            turn_detector=turn_detector,
+            taps=self.taps,
+            turns=turns,
+            turn_clock=self.turn_clock,
+            stats=self._stats,
+            clock=self._clock,
+            started_s=self.started_s,
+            note=self._note,
         )
 
     # -- what comes in -----------------------------------------------------------------------------------------
@@ -269,7 +276,7 @@ class LiveCall:
         self._note(tl.FirstAudio, utterance=utterance.number, after_ms=after_ms, lightning_ms=lightning_ms)
 
     def _note_over(self, utterance: Utterance) -> None:
-        self._barge_in.reset()
+        self._ears.bridge_fell_silent(counts=not utterance.aside)
         heard = utterance.heard
         self._note(tl.SpeakingEnded, utterance=utterance.number, heard_ms=heard.ms, total_ms=heard.total_ms,
                    heard_text=utterance.shown, by=heard.by)  # fmt: skip

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 from bridge.cli.keyboards import ENTER, LEAVES, NOTHING, SPEAKS, Keyboard
 from bridge.cli.try_screen import Screen
 from bridge.cli.try_world import BYTES_PER_S, Silent, Speaker, Track, World, over_and_over, silence
-from bridge.ears import MASK, Habit
 from bridge.errors import LightningError, PromptError
 from bridge.flows.actions import (
     Action,
@@ -43,6 +42,7 @@ from bridge.flows.actions import (
     TakeMessage,
 )
 from bridge.flows.machine import FAILED, GAVE_UP, STUCK
+from bridge.keypad import MASK, Habit
 from bridge.prompts.prompt import Prompt
 from bridge.prompts.rendition import Rendition, ToSpeak
 

@@ -171,13 +171,21 @@ class TurnEnd:
 
     @property
     def going_on(self) -> bool:
-        """Whether the caller is saying something: words where they can be expected, and not likely to be all."""
-        return not self.idle and self._likely is None and (not self._able or has_words(self.text))
+        """Whether the caller is saying something that will be a turn, and is not likely to be all of it."""
+        if self.idle or self._likely is not None:
+            return False
+        least = self.policy.min_words if self._talking else 1
+        return not self._able or count_words(self.text) >= max(1, least)
 
     @property
     def voiced(self) -> bool:
         """Whether a voice was heard since the last turn."""
         return not self.idle and self._voiced
+
+    @property
+    def now_ms(self) -> float:
+        """Where the newest window ended."""
+        return self._now_ms
 
     @property
     def silent_ms(self) -> float:
@@ -193,7 +201,7 @@ class TurnEnd:
 
     def window(
         self, end_ms: float, *, voiced_ms: float, last_speech_ms: float, able: bool, talking: bool
-    ) -> list[Outcome]:
+    ) -> None:
         """Take the detector's next window, which ends `end_ms` into the call.
 
         Args:
@@ -207,12 +215,10 @@ class TurnEnd:
             self._talked_ms = end_ms
         if voiced_ms:
             self._hear(end_ms - voiced_ms)
-        elif self.idle:
-            return []  # by far the most windows
-        self._last_ms = max(self._last_ms, last_speech_ms)
-        return list(self._outcomes())
+        if not self.idle:
+            self._last_ms = max(self._last_ms, last_speech_ms)
 
-    def transcript(self, transcript: Transcript, *, able: bool) -> list[Outcome]:
+    def transcript(self, transcript: Transcript, *, able: bool) -> None:
         """Take words."""
         self._able = able
         news = self._take(transcript)
@@ -221,14 +227,20 @@ class TurnEnd:
         if transcript.finalised:
             self._known = 0
             self._sign(Sign.TOLD)
-        return list(self._outcomes())
 
-    def judge(self, complete: bool, pause: int) -> list[Outcome]:
+    def judge(self, complete: bool, pause: int) -> None:
         """Take the verdict whether what was said before `pause` sounds complete. One that is late counts nothing."""
-        if self._phase in (Phase.IDLE, Phase.SPEAKING) or pause != self._pauses:
-            return []
-        self._complete = complete
-        return list(self._outcomes())
+        if self._phase in (Phase.PAUSED, Phase.TOLD) and pause == self._pauses:
+            self._complete = complete
+
+    def decide(self, *, talking: bool) -> list[Outcome]:
+        """What follows from all that has come in, in order. Ask after each of it.
+
+        Args:
+            talking: whether the caller is hearing the bridge now.
+        """
+        self._talking = talking
+        return [] if self.idle else list(self._outcomes())
 
     # -- sound and words -------------------------------------------------------------------------------------
 

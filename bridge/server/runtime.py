@@ -67,7 +67,11 @@ PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line", TRANSFERRED})
 
 def _policy(config: BargeInConfig) -> BargeInPolicy:
     return BargeInPolicy(
-        mode=config.mode, threshold=config.threshold, onset_ms=config.onset_ms, gate_dbfs=config.gate_dbfs
+        mode=config.mode,
+        min_words=config.min_words,
+        threshold=config.threshold,
+        onset_ms=config.onset_ms,
+        gate_dbfs=config.gate_dbfs,
     )
 
 
@@ -146,7 +150,9 @@ class Runtime:
         self._agent, self._source = agent, source
         self._placements = Placements()
         self._policy = _policy(config.barge_in)
-        self._turn_policy = TurnPolicy(talking_gate_dbfs=config.barge_in.gate_dbfs)
+        self._turn_policy = TurnPolicy(
+            hangover_ms=config.turns.patience_ms, talking_gate_dbfs=config.barge_in.gate_dbfs
+        )
         self._by_stream: dict[VadStream, Call] = {}
         self._seen: dict[str, int] = {}
         self._ends: OrderedDict[str, Ended] = OrderedDict()
@@ -230,6 +236,7 @@ class Runtime:
             can_speak=can_speak,
             filler_after_s=self.config.speech.filler_after_s,
             turn_detector=TurnDetector(self._turn_policy),
+            turns=self.config.turns,
             edition=self.library.lend(),
             in_band_keys=self.config.dtmf.in_band,
             surroundings=self.surroundings,

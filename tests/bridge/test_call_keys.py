@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.ears import MASK, Keys
 from bridge.errors import CallEnded
+from bridge.keypad import MASK, Keys
 from bridge.observe import timeline as tl
 from bridge.prompts import Prompt
 from telephony_codecs.dtmf import digits_audio

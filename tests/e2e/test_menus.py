@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import pytest
 
-from bridge.ears import MASK
 from bridge.emulators.call_report import Outcome
 from bridge.emulators.caller_script import Action, Cue, Press, Utterance
+from bridge.keypad import MASK
 from bridge.observe.timeline import DigitPressed
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.wav import read_wav
