@@ -11,14 +11,23 @@ Strategy:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from prometheus_client.core import CounterMetricFamily, Metric
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
     from bridge.lightning.stats import LightningStats
     from bridge.lightning.voice import Voice
-    from bridge.observe.stats import BridgeStats, FlowStats, PlayoutStats, PromptStats
+    from bridge.observe.stats import (
+        AgentStats,
+        BridgeStats,
+        FlowStats,
+        Histogram,
+        PlayoutStats,
+        PromptStats,
+        TranscriberStats,
+    )
     from bridge.server.runtime import Runtime
 
 #: `BridgeStats`: what each counter counts.
@@ -88,6 +97,58 @@ FLOWS_BY: Final = {
     "ended": ("flows_ended", "how", "Flows over."),
     "webhook_failures": ("flows_webhook_failures", "kind", "Times that an API was of no use to a flow."),
 }
+TRANSCRIBER: Final = {
+    "calls": "Calls transcribed.",
+    "connects": "Sockets opened.",
+    "connect_failures": "Sockets that could not be opened.",
+    "dropped_sockets": "Sockets closed by the transcriber while a call was on.",
+    "replayed_ms": "Sound sent once more over a new socket.",
+    "lost_ms": "Sound that was too old, or too much, to be sent at all.",
+    "partials": "Guesses at words.",
+    "finals": "Words that will not change any more.",
+    "finalizes": "Times that the words so far were asked for.",
+    "late_finals": "Of these, not answered in time.",
+    "error_messages": "Times that the transcriber said that something is wrong.",
+    "malformed_messages": "Messages that could not be read.",
+    "unknown_messages": "Messages of an unknown kind.",
+    "floods": "Sockets closed because far too much came.",
+}
+TRANSCRIBER_BY: Final = {
+    "refusals": ("transcriber_refusals", "kind", "Times that the transcriber refused to work."),
+}
+AGENTS: Final = {
+    "backchannels": "Times that callers said too little to interrupt with.",
+    "wordless": "Times that callers were loud and said no word.",
+    "resumed": "Interruptions that were none: the rest was said.",
+    "eager": "Turns that agents heard of before they were certain.",
+    "eager_wasted": "Of these, not over after all.",
+    "reprompts": "Times that a silent caller was spoken to.",
+    "apologies": "Times that an agent had no answer, and said so.",
+    "tokens": "Tokens of language models, in and out.",
+    "characters": "Characters sent to Lightning.",
+}
+AGENTS_BY: Final = {
+    "turns": ("agent_turns", "outcome", "Turns of callers, by what became of them."),
+    "tools": ("agent_tools", "outcome", "Tools that agents ran."),
+    "failures": ("agent_failures", "kind", "Times that what thinks for an agent was late or failed."),
+    "budgets": ("budgets_spent", "limit", "Limits of [budget] passed, once a call or a day."),
+}
+#: `AgentStats`: series and meaning of what is measured.
+AGENTS_TIMED: Final = {
+    "response": (
+        "turn_response",
+        "From the caller's last sound to the first sound of the answer, leading silence counted.",
+    ),
+    "transcript": ("transcript_final", "From the caller's last sound to the final words of it."),
+    "first_token": (
+        "agent_first_token",
+        "From when the agent was given the turn to the first of its answer; 0 when an eager agent had it by then.",
+    ),
+    "first_audio": (
+        "tts_time_to_first_audio",
+        "From the first of an answer to its first audio from Lightning.",
+    ),
+}
 LIGHTNING: Final = {
     "syntheses": "Syntheses asked for.",
     "completed": "Syntheses of which all audio came.",
@@ -135,6 +196,8 @@ def exposition(runtime: Runtime) -> tuple[bytes, str]:
             yield from counters("bridge_playout", PLAYOUT, runtime.stats.playout)
             yield from counters("bridge_prompts", PROMPTS, runtime.stats.prompts)
             yield from of_flows(runtime.stats.flows)
+            yield from of_transcriber(runtime.stats.transcriber)
+            yield from of_agents(runtime.stats.agents)
             yield from counters("bridge_lightning", LIGHTNING, runtime.voice.stats)
             yield from of_voice(runtime.voice)
 
@@ -157,7 +220,7 @@ def _process(runtime: Runtime) -> Iterator[Metric]:
 
 
 def of_bridge(stats: BridgeStats) -> Iterator[Metric]:
-    """The series of `BridgeStats` itself, without those of its playout, prompts and flows."""
+    """The series of `BridgeStats` itself, without those of the structs in it."""
     from prometheus_client.core import GaugeMetricFamily, SummaryMetricFamily
 
     yield from counters("bridge", COUNTED, stats)
@@ -176,6 +239,22 @@ def of_flows(stats: FlowStats) -> Iterator[Metric]:
     yield from counters("bridge_flows", FLOWS, stats)
     for name, (series, label, text) in FLOWS_BY.items():
         yield _by_label(f"bridge_{series}", text, label, getattr(stats, name))
+
+
+def of_transcriber(stats: TranscriberStats) -> Iterator[Metric]:
+    """The series of `TranscriberStats`."""
+    yield from counters("bridge_transcriber", TRANSCRIBER, stats)
+    for name, (series, label, text) in TRANSCRIBER_BY.items():
+        yield _by_label(f"bridge_{series}", text, label, getattr(stats, name))
+
+
+def of_agents(stats: AgentStats) -> Iterator[Metric]:
+    """The series of `AgentStats`."""
+    yield from counters("bridge_agent", AGENTS, stats)
+    for name, (series, label, text) in AGENTS_BY.items():
+        yield _by_label(f"bridge_{series}", text, label, getattr(stats, name))
+    for name, (series, text) in AGENTS_TIMED.items():
+        yield _histogram(f"bridge_{series}_seconds", text, getattr(stats, name))
 
 
 def of_voice(voice: Voice) -> Iterator[Metric]:
@@ -198,7 +277,13 @@ def of_voice(voice: Voice) -> Iterator[Metric]:
 def counters(
     prefix: str,
     texts: Mapping[str, str],
-    stats: BridgeStats | PlayoutStats | PromptStats | FlowStats | LightningStats,
+    stats: BridgeStats
+    | PlayoutStats
+    | PromptStats
+    | FlowStats
+    | TranscriberStats
+    | AgentStats
+    | LightningStats,
 ) -> Iterator[CounterMetricFamily]:
     """The fields of `stats` that `texts` explains, as series."""
     from prometheus_client.core import CounterMetricFamily
@@ -219,3 +304,13 @@ def _by_label(name: str, text: str, label: str, counts: Mapping[str, int]) -> Co
     for key, count in sorted(counts.items()):
         family.add_metric([key], count)
     return family
+
+
+def _histogram(name: str, text: str, observed: Histogram) -> HistogramMetricFamily:
+    from prometheus_client.core import HistogramMetricFamily
+
+    from bridge.observe.stats import BUCKETS_S
+
+    bounds = [*(str(bound) for bound in BUCKETS_S), "+Inf"]
+    buckets = list(zip(bounds, accumulate(observed.counts), strict=True))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=observed.sum_s)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 
-from prometheus_client.core import CollectorRegistry
+from prometheus_client.core import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from bridge.lightning.stats import LightningStats
 from bridge.observe import metrics
-from bridge.observe.stats import BridgeStats, FlowStats, PlayoutStats, PromptStats
+from bridge.observe.stats import (
+    BUCKETS_S,
+    AgentStats,
+    BridgeStats,
+    FlowStats,
+    Histogram,
+    PlayoutStats,
+    PromptStats,
+    TranscriberStats,
+)
 
 
 def names(
@@ -19,6 +29,8 @@ def names(
     | type[PlayoutStats]
     | type[PromptStats]
     | type[FlowStats]
+    | type[TranscriberStats]
+    | type[AgentStats]
     | type[LightningStats],
 ) -> set[str]:
     return {field.name for field in fields(stats)}
@@ -40,12 +52,24 @@ def scraped(stats: BridgeStats) -> dict[str, float]:
     }
 
 
+def samples(families: Iterable[Metric]) -> dict[str, float]:
+    return {
+        ":".join((sample.name, *sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
 def test_no_counter_is_forgotten() -> None:
-    told_otherwise = {"playout", "prompts", "flows", "lateness_count", "lateness_ms_sum", "lateness_ms_max"}
+    told_otherwise = {"playout", "prompts", "flows", "transcriber", "agents",
+                      "lateness_count", "lateness_ms_sum", "lateness_ms_max"}  # fmt: skip
     assert metrics.COUNTED.keys() | metrics.COUNTED_BY.keys() | told_otherwise == names(BridgeStats)
     assert metrics.PLAYOUT.keys() == names(PlayoutStats)
     assert metrics.PROMPTS.keys() == names(PromptStats)
     assert metrics.FLOWS.keys() | metrics.FLOWS_BY.keys() == names(FlowStats)
+    assert metrics.TRANSCRIBER.keys() | metrics.TRANSCRIBER_BY.keys() == names(TranscriberStats)
+    agents = metrics.AGENTS.keys() | metrics.AGENTS_BY.keys() | metrics.AGENTS_TIMED.keys()
+    assert agents == names(AgentStats)
     assert metrics.LIGHTNING.keys() == names(LightningStats)
 
 
@@ -70,14 +94,51 @@ def test_how_flows_ended_and_why_webhooks_failed_are_labels() -> None:
     stats = FlowStats(started=2)
     stats.ended["hung_up"] += 1
     stats.webhook_failures["timeout"] += 3
-    told = {
-        ":".join((sample.name, *sample.labels.values())): sample.value
-        for family in metrics.of_flows(stats)
-        for sample in family.samples
-    }
+    told = samples(metrics.of_flows(stats))
     assert told["bridge_flows_started_total"] == 2
     assert told["bridge_flows_ended_total:hung_up"] == 1
     assert told["bridge_flows_webhook_failures_total:timeout"] == 3
+
+
+def test_what_became_of_turns_and_limits_are_labels() -> None:
+    stats = AgentStats(tokens=7)
+    stats.turns["answered"] += 2
+    stats.budgets["tokens_per_day"] += 1
+    told = samples(metrics.of_agents(stats))
+    assert told["bridge_agent_tokens_total"] == 7
+    assert told["bridge_agent_turns_total:answered"] == 2
+    assert told["bridge_budgets_spent_total:tokens_per_day"] == 1
+
+
+def test_why_a_transcriber_refused_is_a_label_and_lost_sound_is_told_in_seconds() -> None:
+    stats = TranscriberStats(lost_ms=250.0)
+    stats.refusals["busy"] += 3
+    told = samples(metrics.of_transcriber(stats))
+    assert told["bridge_transcriber_lost_seconds_total"] == 0.25
+    assert told["bridge_transcriber_refusals_total:busy"] == 3
+
+
+def test_waits_are_histograms_whose_buckets_add_up() -> None:
+    stats = AgentStats()
+    for seconds in (0.02, 0.7, 0.74, 99.0):
+        stats.response.observe(seconds)
+    told = samples(metrics.of_agents(stats))
+    name = "bridge_turn_response_seconds"
+    assert told[f"{name}_bucket:0.02"] == 1, "a bound belongs to its bucket"
+    assert told[f"{name}_bucket:0.5"] == 1
+    assert told[f"{name}_bucket:0.75"] == 3
+    assert told[f"{name}_bucket:5.0"] == 3
+    assert told[f"{name}_bucket:+Inf"] == told[f"{name}_count"] == 4
+    assert told[f"{name}_sum"] == 0.02 + 0.7 + 0.74 + 99.0
+    for series in ("transcript_final", "agent_first_token", "tts_time_to_first_audio"):
+        assert told[f"bridge_{series}_seconds_count"] == 0
+
+
+def test_every_wait_has_a_bucket() -> None:
+    observed = Histogram()
+    for seconds in (0.0, *BUCKETS_S, 1e9):
+        observed.observe(seconds)
+    assert observed.counts == [2, *[1] * (len(BUCKETS_S) - 1), 1]
 
 
 def test_milliseconds_become_seconds() -> None:

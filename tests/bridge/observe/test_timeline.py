@@ -32,8 +32,30 @@ EXAMPLES: list[tuple[Entry, str]] = [
         '{"kind":"barge_in","at_ms":3.0,"by":"speech","dropped_ms":1.0,"onset_ms":2.0}',
     ),
     (
-        tl.CallerSpoke(at_ms=4, start_ms=2, end_ms=3),
-        '{"kind":"caller_spoke","at_ms":4.0,"start_ms":2.0,"end_ms":3.0}',
+        tl.CallerSpoke(at_ms=4, start_ms=2, end_ms=3, text="Hello?"),
+        '{"kind":"caller_spoke","at_ms":4.0,"start_ms":2.0,"end_ms":3.0,"text":"Hello?"}',
+    ),
+    (tl.Backchannel(at_ms=4, text="uh-huh"), '{"kind":"backchannel","at_ms":4.0,"text":"uh-huh"}'),
+    (
+        tl.Resumed(at_ms=4, utterance=2, heard_ms=640),
+        '{"kind":"resumed","at_ms":4.0,"utterance":2,"heard_ms":640.0}',
+    ),
+    (
+        tl.TurnTimed(at_ms=9, turn=1, speech_end_ms=2, transcript_ms=3, token_ms=4, audio_ms=5, audible_ms=9),
+        '{"kind":"turn","at_ms":9.0,"turn":1,"speech_end_ms":2.0,"transcript_ms":3.0,"token_ms":4.0,'
+        '"audio_ms":5.0,"audible_ms":9.0,"outcome":"answered"}',
+    ),
+    (
+        tl.ToolRan(at_ms=5, name="book_table", took_ms=12.5, outcome="done"),
+        '{"kind":"tool","at_ms":5.0,"name":"book_table","took_ms":12.5,"outcome":"done"}',
+    ),
+    (
+        tl.ThinkingFailed(at_ms=5, failure="hung"),
+        '{"kind":"thinking_failed","at_ms":5.0,"failure":"hung"}',
+    ),
+    (
+        tl.BudgetSpent(at_ms=5, limit="tokens_per_call"),
+        '{"kind":"budget_spent","at_ms":5.0,"limit":"tokens_per_call"}',
     ),
     (tl.DigitPressed(at_ms=5, digit="#"), '{"kind":"digit","at_ms":5.0,"digit":"#"}'),
     (tl.DigitsSent(at_ms=5, digits="12#"), '{"kind":"digits_sent","at_ms":5.0,"digits":"12#"}'),
