@@ -119,10 +119,14 @@ class Question:
             await self._news.wait()
         return self._number
 
-    async def over(self, number: int, within_s: float) -> bool:
-        """Wait until question `number` is answered, or another one is asked. False: neither, in time or in vain."""
+    async def over(self, number: int, by_s: float) -> bool:
+        """Wait until question `number` is answered, or another one is asked. False: neither, and it is late or in vain.
+
+        Args:
+            by_s: in the loop's seconds.
+        """
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout_at(by_s):
                 while self._open and self._number == number and not self.in_vain:
                     self._news.clear()
                     await self._news.wait()
@@ -149,7 +153,8 @@ class Remote:
         """Until it is over.
 
         Raises:
-            CallEnded: the caller has hung up.
+            CallEnded: the call ended while something was said.
+            LightningError: nothing can be said.
             BudgetSpent: the call has cost what it may.
         """
         call = self._call
@@ -240,16 +245,15 @@ class Remote:
 
     async def _mind(self) -> None:
         """Let nobody wait in silence for an agent that does not answer."""
-        options, question = self._options, self._question
+        options, question, clock = self._options, self._question, asyncio.get_running_loop().time
         while True:
-            number = await question.asked()
-            if await question.over(number, options.filler_after_s):
+            number, asked_s = await question.asked(), clock()
+            if await question.over(number, asked_s + options.filler_after_s):
                 continue
-            if not question.in_vain:
-                if not self._desk.busy:
-                    await self._courtesy.tell(options.filler)
-                if await question.over(number, options.apology_after_s - options.filler_after_s):
-                    continue
+            if not (question.in_vain or self._desk.busy):
+                await self._courtesy.tell(options.filler)
+            if await question.over(number, asked_s + options.apology_after_s):
+                continue
             if not question.in_vain:
                 self._courtesy.count("hung")
             question.answer()
