@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.hydra.messages import INPUT_HZ, OUTPUT_HZ
+from bridge.observe.stats import HydraStats
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 from telephony_codecs.transcoder import Transcoder
 
@@ -66,15 +67,20 @@ class Downward:
 
 
 class Uplink:
-    """The caller's voice on its way to Hydra, over as many sockets as it takes."""
+    """The caller's voice on its way to Hydra, over as many sockets as it takes.
 
-    def __init__(self) -> None:
+    Args:
+        stats: where what is lost is counted.
+    """
+
+    def __init__(self, stats: HydraStats) -> None:
+        self._stats = stats
         self._upward = Upward()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._send: Callable[[bytes], None] | None = None
-        #: What was sent over the socket that is open, and what was never sent at all.
-        self.sent_ms = self.lost_ms = 0.0
+        #: What was sent over the socket that is open.
+        self.sent_ms = 0.0
 
     def push(self, mulaw: bytes) -> None:
         """The caller's next audio. Does not wait."""
@@ -84,7 +90,7 @@ class Uplink:
             for _ in range(2):
                 self._send_oldest()
         while _HYDRA_HEARS.ms_in(self._waiting_bytes) > KEPT_MS:
-            self.lost_ms += self._take_oldest()[1]
+            self._stats.lost_ms += self._take_oldest()[1]
 
     def open(self, send: Callable[[bytes], None]) -> None:
         """From now on, `send` takes it: PCM16 at `INPUT_HZ`, at once."""

@@ -40,6 +40,7 @@ from bridge.hydra.messages import (
     encode_audio,
     encode_configure,
 )
+from bridge.observe.stats import HydraStats
 from bridge.secret import Secret
 from bridge.tls import tls_context
 
@@ -96,15 +97,6 @@ class HydraSettings:
     speaks_first: bool = False
 
 
-@dataclass(slots=True)
-class SessionStats:
-    """What happened on the sockets of one call."""
-
-    sessions: int = 0
-    malformed: int = 0
-    unsent_ms: float = 0.0  #: of the caller's voice, because Hydra took none
-
-
 class HydraSession:
     """An open session. Iterate it for what Hydra says; that ends when Hydra closes it for idleness.
 
@@ -112,7 +104,7 @@ class HydraSession:
         socket: just opened; the session closes it.
     """
 
-    def __init__(self, socket: ClientConnection, uplink: Uplink, stats: SessionStats) -> None:
+    def __init__(self, socket: ClientConnection, uplink: Uplink, stats: HydraStats) -> None:
         self._socket, self._uplink, self._stats = socket, uplink, stats
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._malformed = 0
@@ -193,6 +185,7 @@ class HydraSession:
             return None
         self._malformed = 0
         if isinstance(message, Failed):
+            self._stats.error_messages += 1
             self._full = self._full or message.code == "server_full"
         return message
 
@@ -205,7 +198,7 @@ class HydraSession:
             raise ThinkerError("flood", f"more than {MAX_MESSAGES_PER_S} messages in a second")
 
     def _count_malformed(self, broken: ProtocolError) -> None:
-        self._stats.malformed += 1
+        self._stats.malformed_messages += 1
         self._malformed += 1
         log.debug("skipped a message: %s", broken)
         if self._malformed >= MAX_MALFORMED:
@@ -227,7 +220,7 @@ class HydraSession:
             return  # whoever reads is told
 
 
-async def open_session(settings: HydraSettings, uplink: Uplink, stats: SessionStats) -> HydraSession:
+async def open_session(settings: HydraSettings, uplink: Uplink, stats: HydraStats) -> HydraSession:
     """A session in which Hydra listens.
 
     Raises:

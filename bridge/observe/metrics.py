@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BridgeStats,
         FlowStats,
         Histogram,
+        HydraStats,
         PlayoutStats,
         PromptStats,
         TranscriberStats,
@@ -149,6 +150,21 @@ AGENTS_TIMED: Final = {
         "From the first of an answer to its first audio from Lightning.",
     ),
 }
+HYDRA: Final = {
+    "sessions": "Sessions with Hydra that were configured.",
+    "idle_closes": "Sessions closed by Hydra because nobody said anything.",
+    "dropped_sessions": "Sessions that a fault ended while the call was on.",
+    "answers": "Answers of Hydra.",
+    "interrupted": "Of these, the ones that callers cut short.",
+    "stale_messages": "Messages of answers that nobody wanted any more.",
+    "error_messages": "Times that Hydra said that something is wrong.",
+    "malformed_messages": "Messages of Hydra that could not be read.",
+    "unsent_ms": "Sound of callers that was dropped because Hydra took none.",
+    "lost_ms": "Sound of callers that was dropped because there was no session for too long.",
+}
+HYDRA_BY: Final = {
+    "refusals": ("hydra_refusals", "kind", "Sessions with Hydra that could not be opened."),
+}
 LIGHTNING: Final = {
     "syntheses": "Syntheses asked for.",
     "completed": "Syntheses of which all audio came.",
@@ -198,6 +214,7 @@ def exposition(runtime: Runtime) -> tuple[bytes, str]:
             yield from of_flows(runtime.stats.flows)
             yield from of_transcriber(runtime.stats.transcriber)
             yield from of_agents(runtime.stats.agents)
+            yield from of_hydra(runtime.stats.hydra)
             yield from counters("bridge_lightning", LIGHTNING, runtime.voice.stats)
             yield from of_voice(runtime.voice)
 
@@ -257,6 +274,13 @@ def of_agents(stats: AgentStats) -> Iterator[Metric]:
         yield _histogram(f"bridge_{series}_seconds", text, getattr(stats, name))
 
 
+def of_hydra(stats: HydraStats) -> Iterator[Metric]:
+    """The series of `HydraStats`."""
+    yield from counters("bridge_hydra", HYDRA, stats)
+    for name, (series, label, text) in HYDRA_BY.items():
+        yield _by_label(f"bridge_{series}", text, label, getattr(stats, name))
+
+
 def of_voice(voice: Voice) -> Iterator[Metric]:
     """How much of the accounts' concurrency is in use, and which entries are left alone."""
     from prometheus_client.core import GaugeMetricFamily as Gauge
@@ -283,6 +307,7 @@ def counters(
     | FlowStats
     | TranscriberStats
     | AgentStats
+    | HydraStats
     | LightningStats,
 ) -> Iterator[CounterMetricFamily]:
     """The fields of `stats` that `texts` explains, as series."""

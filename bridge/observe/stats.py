@@ -132,6 +132,23 @@ class AgentStats:
 
 
 @dataclass(slots=True)
+class HydraStats:
+    """What became of calls' sessions with Hydra, which hears and speaks by itself."""
+
+    sessions: int = 0  #: configured
+    refusals: Counter[str] = field(default_factory=Counter)  #: that could not be opened, by kind
+    idle_closes: int = 0  #: closed by Hydra because nobody said anything
+    dropped_sessions: int = 0  #: ended by a fault while the call was on
+    answers: int = 0
+    interrupted: int = 0  #: of these, cut short by the caller
+    stale_messages: int = 0  #: of answers that nobody wanted any more
+    error_messages: int = 0
+    malformed_messages: int = 0
+    unsent_ms: float = 0.0  #: of callers' voices, because Hydra took none
+    lost_ms: float = 0.0  #: of callers' voices, because there was no session for too long
+
+
+@dataclass(slots=True)
 class BridgeStats:
     """Counters of one process. Labels are from closed sets, never from what a caller sent."""
 
@@ -140,6 +157,7 @@ class BridgeStats:
     flows: FlowStats = field(default_factory=FlowStats)
     transcriber: TranscriberStats = field(default_factory=TranscriberStats)
     agents: AgentStats = field(default_factory=AgentStats)
+    hydra: HydraStats = field(default_factory=HydraStats)
     calls_started: int = 0
     calls_placed: int = 0
     calls_resumed: int = 0  #: times that a carrier opened the lost socket of a call again

@@ -18,6 +18,7 @@ from bridge.observe.stats import (
     BridgeStats,
     FlowStats,
     Histogram,
+    HydraStats,
     PlayoutStats,
     PromptStats,
     TranscriberStats,
@@ -31,6 +32,7 @@ def names(
     | type[FlowStats]
     | type[TranscriberStats]
     | type[AgentStats]
+    | type[HydraStats]
     | type[LightningStats],
 ) -> set[str]:
     return {field.name for field in fields(stats)}
@@ -61,7 +63,7 @@ def samples(families: Iterable[Metric]) -> dict[str, float]:
 
 
 def test_no_counter_is_forgotten() -> None:
-    told_otherwise = {"playout", "prompts", "flows", "transcriber", "agents",
+    told_otherwise = {"playout", "prompts", "flows", "transcriber", "agents", "hydra",
                       "lateness_count", "lateness_ms_sum", "lateness_ms_max"}  # fmt: skip
     assert metrics.COUNTED.keys() | metrics.COUNTED_BY.keys() | told_otherwise == names(BridgeStats)
     assert metrics.PLAYOUT.keys() == names(PlayoutStats)
@@ -70,6 +72,7 @@ def test_no_counter_is_forgotten() -> None:
     assert metrics.TRANSCRIBER.keys() | metrics.TRANSCRIBER_BY.keys() == names(TranscriberStats)
     agents = metrics.AGENTS.keys() | metrics.AGENTS_BY.keys() | metrics.AGENTS_TIMED.keys()
     assert agents == names(AgentStats)
+    assert metrics.HYDRA.keys() | metrics.HYDRA_BY.keys() == names(HydraStats)
     assert metrics.LIGHTNING.keys() == names(LightningStats)
 
 
@@ -116,6 +119,14 @@ def test_why_a_transcriber_refused_is_a_label_and_lost_sound_is_told_in_seconds(
     told = samples(metrics.of_transcriber(stats))
     assert told["bridge_transcriber_lost_seconds_total"] == 0.25
     assert told["bridge_transcriber_refusals_total:busy"] == 3
+
+
+def test_why_hydra_refused_is_a_label_and_unsent_sound_is_told_in_seconds() -> None:
+    stats = HydraStats(unsent_ms=500.0)
+    stats.refusals["unauthorized"] += 2
+    told = samples(metrics.of_hydra(stats))
+    assert told["bridge_hydra_unsent_seconds_total"] == 0.5
+    assert told["bridge_hydra_refusals_total:unauthorized"] == 2
 
 
 def test_waits_are_histograms_whose_buckets_add_up() -> None:
