@@ -340,7 +340,9 @@ class TurnEnd:
     @property
     def _unfinished(self) -> bool:
         """Whether what was said does not sound complete."""
-        return self.text.endswith(GOING_ON) if self._complete is None else not self._complete
+        if self._complete is not None:
+            return not self._complete
+        return self.text.endswith(GOING_ON) and has_words(self.text)
 
     def _close(self, *, told: bool) -> Iterator[Outcome]:
         text = self.text

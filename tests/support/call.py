@@ -15,6 +15,7 @@ from bridge.carriers.carrier import IncomingCall, StreamUrls
 from bridge.carriers.dialect import Digit, MarkPlayed
 from bridge.carriers.twilio import Twilio, TwilioConfig, TwilioDialect
 from bridge.config import BargeInMode, LightningConfig
+from bridge.config_agents import TurnsConfig
 from bridge.control import CallControl, Errands
 from bridge.errors import LightningError
 from bridge.flows.library import Edition
@@ -33,6 +34,7 @@ from bridge.observe.stats import BridgeStats
 from bridge.observe.timeline import Entry
 from bridge.wire import Wire
 from telephony_codecs.formats import MULAW_8K
+from tests.support.transcriber import ScriptedTranscriber, ScriptedTranscription
 from tests.support.twilio_frames import ACCOUNT_ID, CALL_ID, frame
 from tests.support.voice import one_voice
 
@@ -161,7 +163,13 @@ class Scene:
     playout: Playout
     pacer: Pacer
     trace: list[tuple[str, Any]]
+    transcriber: ScriptedTranscriber
     _end_ms: float = 0.0
+
+    @property
+    def words(self) -> ScriptedTranscription:
+        """Who tells the caller's words."""
+        return self.transcriber.calls[self.call.id]
 
     @property
     def kinds(self) -> list[str]:
@@ -242,16 +250,21 @@ def build_call(
     dialect: TwilioDialect | None = None,
     in_band_keys: InBandKeys = "auto",
     edition: Edition | None = None,
+    min_words: int = 0,
+    turns: TurnsConfig | None = None,
+    transcribed: bool = False,
 ) -> Scene:
     """A call that has just started. Its clock is the running loop's, its pacer runs.
 
     Args:
+        transcribed: whether there is somebody to tell the caller's words, see `Scene.words`.
         control: what can be done with it besides; by default Twilio without REST.
         dialect: one that differs from Twilio's in something.
     """
     loop = asyncio.get_running_loop()
     trace: list[tuple[str, Any]] = []
     lightning, line, stats = PlayedLightning(trace), PlayedLine(loop, trace), BridgeStats()
+    transcriber = ScriptedTranscriber()
     dialect, pacer = dialect or TwilioDialect(), Pacer(loop.time)
     dialect.receive(frame("start"))
     # One question, one answer: second requests and probes have tests of their own.
@@ -268,7 +281,7 @@ def build_call(
         control=control or twilio_control(stats),
         voice=voice.for_call(),
         playout=playout,
-        barge_in=BargeIn(BargeInPolicy(mode=mode)),
+        barge_in=BargeIn(BargeInPolicy(mode=mode, min_words=min_words)),
         ear=SpeechDetector(model=_asked_nothing).open(),
         pacer=pacer,
         stats=stats,
@@ -278,10 +291,12 @@ def build_call(
         filler_after_s=filler_after_s,
         edition=edition,
         in_band_keys=in_band_keys,
+        turns=turns,
+        transcriber=transcriber if transcribed else None,
     )
     line.answer = lambda name: call.receive(MarkPlayed(name))
     pacer.start()
-    return Scene(call, line, lightning, voice, stats, playout, pacer, trace)
+    return Scene(call, line, lightning, voice, stats, playout, pacer, trace, transcriber)
 
 
 def _asked_nothing(windows: Floats, memory: Floats) -> tuple[Floats, Floats]:
