@@ -35,7 +35,7 @@ from bridge.observe.stats import TranscriberStats
 from bridge.transcribers.pulse_link import End, Link
 from bridge.transcribers.pulse_messages import MAX_MALFORMED, Kind, Refusal, Unknown, Words, decode
 from bridge.transcribers.pulse_socket import Dialer, say_goodbye
-from bridge.transcribers.replay import BYTES_PER_MS, Replay, Seam
+from bridge.transcribers.replay import BYTES_PER_MS, REPLAY_SPEED, Replay, Seam
 from bridge.transcribers.transcriber import Transcript, TranscriptSink
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,6 @@ BATCH_MS: Final = 40
 SILENCE: Final = b"\xff" * 20 * BYTES_PER_MS
 #: Longer than this a turn does not wait for words anyway.
 FINALIZE_WITHIN_S: Final = 1.0
-#: A replay is transcribed at least so much faster than it was spoken.
-REPLAY_SPEED: Final = 2.0
 #: The first wait before another socket, and the longest.
 BACKOFF_S: Final = (0.1, 5.0)
 BUSY_BACKOFF_S: Final = (1.0, 15.0)
@@ -302,7 +300,7 @@ class PulseTranscription:
         link.heard(words)
         if words.answers is not None:
             self._pulse.says_answers = True
-        text = self._seam.mended(words.text)
+        text = self._seam.mended(words.text, final=words.final)
         if not words.final:
             self._stats.partials += 1
             self._tell(Transcript(text, language=words.language))
@@ -311,7 +309,7 @@ class PulseTranscription:
         if self._is_answer(words):
             self._answered(text, words.language)
             return
-        self._seam.told(words.text, certain=not self._replay.final())
+        self._seam.told(text, said_by=self._replay.sent, most=self._replay.final())
         self._tell(Transcript(text, final=True, language=words.language))
 
     def _is_answer(self, words: Words) -> bool:
@@ -321,8 +319,8 @@ class PulseTranscription:
 
     def _answered(self, text: str = "", language: str = "") -> None:
         """The oldest `finalize` is answered, with `text`."""
-        self._seam.told(text, certain=True)
         done = self._replay.answered()
+        self._seam.confirmed(self._replay.confirmed)
         self._expect_next()
         self._tell(Transcript(text, final=True, finalised=done, language=language))
 

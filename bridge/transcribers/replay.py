@@ -7,10 +7,9 @@ Strategy:
 - The answer to a `finalize` confirms all that was pushed before that `finalize` was asked for: that is what it says.
 - Any other final transcript confirms what was sent `UNSURE_MS` before it came: what was sent later may have been on
   its way, or not looked at yet. It confirms nothing while the transcriber may still be busy with a replay, which was
-  sent faster than anybody speaks: until as much was sent after it as it was long. And never what lies behind a
-  `finalize` that is not answered yet.
-- So no word gets lost by a broken socket. One that was said in the last `UNSURE_MS` before such a final may come
-  twice: `Seam` takes it away.
+  sent faster than anybody speaks: until as much was sent after it as it was long, as it is transcribed at least
+  `REPLAY_SPEED` times as fast as it was spoken. And never what lies behind a `finalize` that is not answered yet.
+- So no word gets lost by a broken socket. Those of such a final may come twice: `Seam` takes them away.
 - What is too much is forgotten from the old end. It is lost only when no socket has ever heard it.
 - A `finalize` stays at its place on the line until it is answered, whatever becomes of sockets.
 
@@ -20,19 +19,22 @@ given as 64 to 300 ms.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import category
 
 BYTES_PER_MS: Final = 8
 #: Pulse's latency and the network's, with some to spare.
 UNSURE_MS: Final = 500
 #: What must always find room: whatever waits for a socket that is just being opened, or for its turn to be sent.
 LEAST_MS: Final = 500
-#: Half a second of fast speech.
+#: `UNSURE_MS` of fast speech.
 SEAM_WORDS: Final = 4
+#: More than is told between two answers to `finalize`.
+MOST_WORDS: Final = 200
+REPLAY_SPEED: Final = 2.0
 #: Pulse advises 4096 bytes a message.
 MOST_BYTES: Final = 4096
 
@@ -65,6 +67,16 @@ class Replay:
     def pushed(self) -> int:
         """Bytes pushed since the call began."""
         return self._start + len(self._kept)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of these that this socket has been sent."""
+        return self._sent
+
+    @property
+    def confirmed(self) -> int:
+        """Bytes of these that are confirmed, or forgotten."""
+        return self._start
 
     @property
     def unsent(self) -> int:
@@ -130,16 +142,17 @@ class Replay:
             self._marks.popleft()
         return not self._marks
 
-    def final(self) -> bool:
-        """A final transcript came that answers no `finalize`. Returns whether a part of it may be heard again."""
+    def final(self) -> int:
+        """A final transcript came that answers no `finalize`. Returns how many words of it a replay may repeat."""
         since_replay = self._sent - self._replay_end
-        if since_replay < self._replay_end - self._replay_start:
-            return False
+        if since_replay * (REPLAY_SPEED - 1) < self._replay_end - self._replay_start:
+            return MOST_WORDS
         position = self._sent - UNSURE_MS * BYTES_PER_MS
-        if self._marks and self._marks[0].sent:
-            position = min(position, self._marks[0].position)
+        if self._marks and self._marks[0].position < position:
+            self._forget(self._marks[0].position)
+            return MOST_WORDS
         self._forget(position)
-        return True
+        return SEAM_WORDS
 
     def _forget(self, position: int) -> None:
         if position <= self._start:
@@ -150,29 +163,47 @@ class Replay:
 
 
 class Seam:
-    """Takes away the words that come twice, where a replay begins a little before the end of what was confirmed."""
+    """Takes away the words that come twice, because a replay begins before the end of what was told.
+
+    The words that may come twice are known, and so is that they come first and in order. What begins with them, or is a
+    part of them, is cut by so much.
+    """
 
     def __init__(self) -> None:
+        #: Words that were told and are not confirmed; and those of them that this socket may still repeat.
         self._told: list[str] = []
-        self._open = False
+        self._ahead: list[str] = []
+        #: They were said before this place.
+        self._said_by = 0
 
-    def told(self, text: str, *, certain: bool) -> None:
-        """A final transcript was handed on; `certain` when a replay cannot repeat any of it."""
-        self._open = False
-        self._told = [] if certain else text.split()[-SEAM_WORDS:]
+    def told(self, text: str, *, said_by: int, most: int) -> None:
+        """A final transcript was handed on, of what was said before `said_by` bytes of the call.
+
+        A replay may repeat no more than the last `most` words.
+        """
+        self._told = [*self._told, *text.split()][-most:]
+        self._said_by = said_by
+
+    def confirmed(self, to: int) -> None:
+        """Everything that was said before `to` bytes of the call is confirmed."""
+        if to >= self._said_by:
+            self._told, self._ahead = [], []
 
     def rewind(self) -> None:
-        """A replay begins: what comes next may begin with what was told."""
-        self._open = bool(self._told)
+        """A replay begins."""
+        self._ahead = list(self._told)
 
-    def mended(self, text: str) -> str:
+    def mended(self, text: str, *, final: bool) -> str:
         """`text` without the words at its beginning that were told already."""
-        if not self._open:
-            return text
-        words = text.split()
-        for count in range(min(len(self._told), len(words)), 0, -1):
-            if _alike(self._told[-count:], words[:count]):
-                return " ".join(words[count:])
+        words, ahead = text.split(), self._ahead
+        for begin in range(len(ahead)):
+            end = min(begin + len(words), len(ahead))
+            if words and _alike(ahead[begin:end], words[: end - begin]):
+                if final:
+                    self._ahead = ahead[end:]
+                return " ".join(words[end - begin :])
+        if final and words:
+            self._ahead = []
         return text
 
 
@@ -181,4 +212,4 @@ def _alike(told: list[str], words: list[str]) -> bool:
 
 
 def _bare(word: str) -> str:
-    return re.sub(r"\W+", "", word).casefold()
+    return "".join(letter for letter in word if not category(letter).startswith("P")).casefold()

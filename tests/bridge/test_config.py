@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.carriers.twilio import TwilioConfig
-from bridge.config import Config, Secret, ServerConfig, load_config, require_for_serving
+from bridge.config import Config, PulseConfig, Secret, ServerConfig, load_config, require_for_serving
 from bridge.errors import ConfigError
 
 Load = Callable[..., Config]
@@ -159,7 +159,7 @@ HEADER = "holds a blank or another character that no HTTP header can carry"
         (
             '"a b" = 1',
             "a b: is not a setting; here are server, lightning, speech, barge_in, playout, prompts, flows, dtmf, "
-            "carriers, agent",
+            "pulse, transcriber, turns, budget, carriers, agent",
         ),
         ('[server]\nport = "x"', "server.port: must be a whole number, not text in quotes"),
         ("[server]\nport = 1.5", "server.port: must be a whole number, not a number"),
@@ -483,6 +483,60 @@ def test_what_is_missing_is_told_all_at_once(config: Config, message: str) -> No
     assert str(caught.value) == message
 
 
+# -- who listens -------------------------------------------------------------------------------------------------------
+
+KEYWORD = 'must be a word or phrase without commas, and perhaps its boost from 1 to 10, such as "Smallest:4"'
+
+
+def test_pulse_is_there_with_its_section_or_a_key_of_it(load: Load) -> None:
+    assert load().pulse is None
+    assert load("[pulse]").pulse == PulseConfig()
+    assert load(BRIDGE_PULSE__LANGUAGE="hi").pulse == PulseConfig(language="hi")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        *(
+            (f'keywords = ["Smallest", "{word}"]', f"keywords[1]: {KEYWORD}")
+            for word in ("", "a,b", "a:b", "a:0", "a:11", "a:-1", "a:4:4", ":4", "a\\nb", "a" * 101)
+        ),
+        (f"keywords = {['word'] * 101}", "keywords: must be at most 100 of them"),
+        ('base_url = "wss://pulse.example.com"', f"base_url: {PLAIN_URL}"),
+        ('api_key = "a b"', "api_key: holds a blank or another character that no HTTP header can carry"),
+        ('proxy = "socks5://proxy:1080"', "proxy: must be http://[user:password@]host:port"),
+        ("eou_timeout_ms = 99", "eou_timeout_ms: must be >= 100"),
+        ('language = ""', "language: must not be empty"),
+    ],
+)
+def test_mistakes_about_pulse(load: Load, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"[pulse]\n{text}")
+    assert str(caught.value) == f"FILE: pulse.{message}"
+
+
+@pytest.mark.parametrize("word", ["Smallest", "New York:4", "Müller:10", "हाँ:2.5"])
+def test_words_to_expect(load: Load, word: str) -> None:
+    config = load(f'[pulse]\nkeywords = ["{word}"]')
+    assert config.pulse is not None
+    assert config.pulse.keywords == [word]
+
+
+def test_pulse_needs_a_key_where_lightning_has_none() -> None:
+    local = msgspec.structs.replace(served().lightning, door="local", api_key=Secret())
+    config = msgspec.structs.replace(served(), lightning=local, pulse=PulseConfig())
+    with pytest.raises(ConfigError) as caught:
+        require_for_serving(config, "f")
+    assert str(caught.value) == (
+        "f: pulse.api_key: is missing: the Smallest AI key, as [lightning] has none (SMALLEST_API_KEY works too). "
+        "Set it in the file or as BRIDGE_PULSE__API_KEY."
+    )
+    require_for_serving(msgspec.structs.replace(config, pulse=PulseConfig(api_key=Secret("k"))))
+    require_for_serving(msgspec.structs.replace(config, lightning=served().lightning))
+    elsewhere = msgspec.structs.replace(config.transcriber, entrypoint="my.own:transcriber")
+    require_for_serving(msgspec.structs.replace(config, transcriber=elsewhere))
+
+
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 HIDDEN = "sk-do-not-show-me"
@@ -490,10 +544,17 @@ HIDDEN = "sk-do-not-show-me"
 
 @pytest.mark.parametrize(
     "key",
-    ["lightning.api_key", "lightning.proxy", "server.admin_token", "carriers.twilio.auth_token"],
+    [
+        "lightning.api_key",
+        "lightning.proxy",
+        "pulse.api_key",
+        "pulse.proxy",
+        "server.admin_token",
+        "carriers.twilio.auth_token",
+    ],
 )
 def test_no_secret_shows_in_a_printed_configuration(key: str) -> None:
-    value = f"http://user:{HIDDEN}@proxy:3128" if key == "lightning.proxy" else HIDDEN
+    value = f"http://user:{HIDDEN}@proxy:3128" if key.endswith(".proxy") else HIDDEN
     config = load_config(environ={"BRIDGE_" + key.upper().replace(".", "__"): value})
     assert HIDDEN not in f"{config} {config!r} {config.lightning} {msgspec.structs.asdict(config)}"
 
@@ -504,6 +565,8 @@ def test_no_secret_shows_in_a_printed_configuration(key: str) -> None:
         f'[lightning]\napi_key = ["{HIDDEN}"]',
         f'[lightning]\napi_key = "{HIDDEN} "',
         f'[lightning]\nproxy = "{HIDDEN}"',
+        f'[pulse]\napi_key = "{HIDDEN} "',
+        f'[pulse]\nproxy = "{HIDDEN}"',
         f'[server]\nadmin_token = "{HIDDEN}\\u00e9"',
         f'[lightning]\nbase_url = "https://user:{HIDDEN}@host"',
         f'[carriers.twilio]\nauth_token = {{x = "{HIDDEN}"}}',
@@ -521,7 +584,10 @@ def test_no_secret_shows_in_an_error(load: Load, text: str) -> None:
 # -- anything at all ---------------------------------------------------------------------------------------------------
 
 SECTIONS = {
-    **{section: sorted(getattr(Config(), section).__struct_fields__) for section in Config.__struct_fields__},
+    **{
+        section: sorted(getattr(Config(pulse=PulseConfig()), section).__struct_fields__)
+        for section in Config.__struct_fields__
+    },
     "carriers.twilio": ["account_sid", "auth_token"],
 }
 NAMES = st.sampled_from(sorted({name for names in SECTIONS.values() for name in names})) | st.text(
