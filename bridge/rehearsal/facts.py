@@ -190,13 +190,10 @@ def sounds(heard: bytes, began_ms: float) -> Iterator[float]:
 
 def _moved(entry: _E, by_ms: float) -> _E:
     """`entry` on another axis of time."""
-    moved = {
-        name: value + by_ms
-        for name in entry.__struct_fields__
-        if (name == "at_ms" or isinstance(entry, tl.TurnTimed))
-        and isinstance(value := getattr(entry, name), float)
-    }
-    return structs.replace(entry, **moved)
+    times = [name for name in entry.__struct_fields__ if name.endswith("_ms")]
+    of_the_call = times if isinstance(entry, tl.TurnTimed) else ["at_ms"]
+    known = {name: value for name in of_the_call if (value := getattr(entry, name)) is not None}
+    return structs.replace(entry, **{name: value + by_ms for name, value in known.items()})
 
 
 def _all(entries: Sequence[tl.Entry], kind: type[_E]) -> list[_E]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.emulators.caller_script import Action, CallerScript, Cue, Press, Step, Utterance
+from bridge.emulators.caller_script import Action, CallerScript, Cue, HangUp, Pause, Press, Step, Utterance
 from bridge.emulators.recording import CallerStarted, CallerStopped, CallRecording, DigitPressed
 from telephony_codecs.dtmf import DtmfDetector
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
@@ -20,6 +20,8 @@ from telephony_codecs.wav import wav_bytes
 
 LOUD = b"\x20\xa0" * 80
 NOW = Cue(at_s=0)
+TURN = Cue(after_bridge_silent_ms=40)
+NEVER = Cue(at_s=0, once=lambda: False)
 BEGAN_MS = 500.0
 
 
@@ -85,10 +87,34 @@ def say(packets: int, cue: Cue) -> Utterance:
         ([Press("1", NOW)], silent, "1..................."),
         ([Press("1#", Cue(at_s=0.04))], silent, "..1.......#........."),
         ([Press("1", NOW), say(2, NOW)], silent, "1........##........."),
+        # So long after the action before, whatever the bridge does.
+        ([say(2, NOW), say(1, Cue(after_s=0.06))], speaks(0, 400), "##...#.............."),
+        ([Pause(60, NOW), say(1, NOW)], silent, "....#..............."),
     ],
 )
 def test_it_acts_on_cue(actions: list[Action], bridge: Bridge, slots: str) -> None:
     assert act(*actions, bridge=bridge).slots == slots
+
+
+def test_a_cue_may_wait_for_something_else_besides() -> None:
+    asked: list[int] = []
+
+    def third_time() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    acted = act(say(1, Cue(after_bridge_silent_ms=40, once=third_time)), bridge=speaks(0, 40), slots=10)
+    assert acted.slots == "......#..."
+
+
+def test_it_is_known_when_each_action_began_and_ended() -> None:
+    actions = (say(2, NOW), Press("1", Cue(after_s=0.04)), HangUp(Cue(after_s=0.02)))
+    acted = act(*actions, slots=30)
+    assert acted.recording.actions == [
+        (BEGAN_MS, BEGAN_MS + 40),
+        (BEGAN_MS + 80, BEGAN_MS + 240),
+        (BEGAN_MS + 260, None),
+    ]
 
 
 def test_the_last_frame_is_filled_with_silence() -> None:
@@ -120,6 +146,13 @@ def test_a_recording_with_no_sound_is_dated_from_its_beginning() -> None:
         # It still has something to do: no silence is long enough.
         ([say(1, Cue(at_s=9))], silent, {"hang_up_on_silence_s": 0.1}, 20, ""),
         ([], silent, {"hang_up_on_silence_s": None}, 20, ""),
+        ([say(1, NOW), HangUp(Cue(after_s=0.04))], silent, {}, 3, "as planned"),
+        # Waiting for the bridge in vain; waiting for a time is never in vain.
+        ([say(1, TURN)], silent, {"give_up_after_s": 0.1}, 5, "the bridge was silent for 0.1 s"),
+        ([say(1, TURN)], speaks(40, 100), {"give_up_after_s": 0.1}, 20, ""),
+        ([say(2, NOW), say(1, TURN)], silent, {"give_up_after_s": 0.1}, 7, "the bridge was silent for 0.1 s"),
+        ([say(1, Cue(after_s=0.3))], silent, {"give_up_after_s": 0.1}, 20, ""),
+        ([say(1, NEVER)], silent, {"give_up_after_s": 0.1}, 5, "the bridge was silent for 0.1 s"),
     ],
 )
 def test_it_hangs_up(
@@ -168,7 +201,7 @@ def test_a_wav_can_be_given_as_bytes(audio_format: AudioFormat) -> None:
         {"after_bridge_silent_ms": 1, "after_bridge_speaks_ms": 0},
     ],
 )
-def test_a_cue_is_one_thing(times: dict[str, float]) -> None:
+def test_a_cue_is_one_thing(times: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a cue is one of"):
         Cue(**times)
 
