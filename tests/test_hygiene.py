@@ -407,6 +407,7 @@ def test_the_wheel_holds_all_that_is_needed(wheel: zipfile.ZipFile) -> None:
     assert {path.relative_to(ROOT).as_posix().removeprefix("codecs/") for path in MODULES.values()} <= held
     data = (
         "bridge/sounds/apology.wav",
+        "bridge/sounds/goodbye.wav",
         "bridge/sounds/one_moment.wav",
         "bridge/cli/bridge.toml",
         "bridge/cli/hello.toml",

@@ -9,7 +9,7 @@ Strategy:
 - What a call plays is a `Rendition`: parts that are ready, and parts that the call's voice has to speak (`shelf`).
 """
 
-from bridge.prompts.prompt import Prompt, apology, load_prompt, one_moment
+from bridge.prompts.prompt import Prompt, apology, goodbye, load_prompt, one_moment
 from bridge.prompts.rendition import Rendition, ToSpeak
 
-__all__ = ["Prompt", "Rendition", "ToSpeak", "apology", "load_prompt", "one_moment"]
+__all__ = ["Prompt", "Rendition", "ToSpeak", "apology", "goodbye", "load_prompt", "one_moment"]

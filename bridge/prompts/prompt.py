@@ -97,6 +97,12 @@ def apology() -> Prompt:
     return _bundled("apology.wav", "I am sorry, I am having trouble speaking right now.")
 
 
+@cache
+def goodbye() -> Prompt:
+    """What the caller hears when the call has cost what it may. Bundled: it costs nothing."""
+    return _bundled("goodbye.wav", "I am sorry, I have to end this call now. Goodbye.")
+
+
 def _bundled(file: str, text: str) -> Prompt:
     return load_prompt(files("bridge").joinpath("sounds", file).read_bytes(), text)
 

@@ -55,6 +55,7 @@ class Admission:
         public_url: the address that carriers reach this server by, with its path if it has one.
         has_room: whether one more call can be served now.
         has_voice: whether it could be spoken to. Calls that are on already are not refused for the want of it.
+        budget_spent: which limit of today is spent; empty when none is.
         max_strangers: media sockets that may be open at once without having shown their token.
     """
 
@@ -66,11 +67,13 @@ class Admission:
         *,
         has_room: Callable[[], bool] = lambda: True,
         has_voice: Callable[[], bool] = lambda: True,
+        budget_spent: Callable[[], str] = lambda: "",
         max_strangers: int = 500,
     ) -> None:
         self._carriers, self._tokens = carriers, tokens
         self._public_url = public_url.rstrip("/")
         self._has_room, self._has_voice, self._max_strangers = has_room, has_voice, max_strangers
+        self._budget_spent = budget_spent
         self._strangers = 0
         #: The calls that are on, by their claim, each with the key of the token that it started with.
         self._on: dict[str, tuple[IncomingCall, str]] = {}
@@ -110,7 +113,7 @@ class Admission:
             None when it is about something else.
 
         Raises:
-            Refused: also ``draining``, ``capacity`` and ``voice`` (503), but those to nobody without a signature.
+            Refused: also ``draining``, ``capacity``, ``voice``, ``budget`` (503), but to nobody without a signature.
             ProtocolError: signed, but not a call.
         """
         self.verify(carrier_name, webhook)
@@ -120,11 +123,12 @@ class Admission:
         return call
 
     def refuse_new_calls(self) -> None:
-        """Raise Refused (503) when no further call can be taken now: ``draining``, ``capacity`` or ``voice``."""
+        """Raise Refused (503) when no call can be taken now: ``draining``, ``capacity``, ``voice`` or ``budget``."""
         self._refuse_when_draining()
         self._refuse_when_full()
         if not self._has_voice():
             raise Refused("voice", "no entry of [lightning] works at the moment", status=503)
+        self._refuse_when_spent()
 
     async def invite(self, carrier_name: str, call: IncomingCall) -> Reply:
         """The answer to `call`'s webhook: a stream to us, with a token of its own.
@@ -182,6 +186,8 @@ class Admission:
             if shown and (call := self._resumed(carrier_name, started, key)) is not None:
                 return Admitted(call, resumed=True)
             self._refuse_when_draining()
+        if not carrier.needs_token:  # then no webhook has been asked before
+            self._refuse_when_spent()
         call = await self._redeem(key) if carrier.needs_token else _call_of(started)
         if started.account_id and started.account_id != call.account_id:
             raise Refused("account", "the stream is of another account than its call")
@@ -232,6 +238,11 @@ class Admission:
     def _refuse_when_full(self) -> None:
         if not self._has_room():
             raise Refused("capacity", "as many calls as fit are being served", status=503, close_code=1013)
+
+    def _refuse_when_spent(self) -> None:
+        if limit := self._budget_spent():
+            detail = f"budget.{limit} is spent, until midnight UTC"
+            raise Refused("budget", detail, status=503, close_code=1013)
 
     def _carrier(self, name: str) -> Carrier:
         try:

@@ -25,6 +25,7 @@ def build_app(runtime: Runtime) -> web.Application:
         app.router.add_get(f"{base}/media", partial(media, runtime, name))
         app.router.add_get(f"{base}/media/{{token}}", partial(media, runtime, name))
     app.router.add_post("/calls", partial(calls.place, runtime))
+    app.router.add_get("/calls/{id}/turns", partial(calls.turns, runtime))
     app.router.add_post("/flows/reload", partial(calls.reload, runtime))
     app.router.add_get("/livez", partial(health.livez, runtime))
     app.router.add_get("/readyz", partial(health.readyz, runtime))

@@ -1,8 +1,11 @@
-"""The doors for operators: place a call, have prompts and flows read again. All answers are JSON."""
+"""The doors for operators: place a call, see how long callers waited, have prompts and flows read again.
+
+All answers are JSON.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
@@ -12,7 +15,12 @@ from bridge.errors import BridgeError, CarrierError, ConfigError, Refused, Unsup
 from bridge.flows.library import is_fatal
 from bridge.server.health import for_operators
 from bridge.server.runtime import Runtime
+from bridge.server.turn_log import REMEMBERED_CALLS
 from bridge.server.webhooks import read_body
+
+
+#: The id is not told back: whoever asks knows it, and it may be anything.
+_UNKNOWN: Final = f"no such call: it is not on, and none of the last {REMEMBERED_CALLS} that ended here"
 
 
 class CallOrder(Struct, forbid_unknown_fields=True):
@@ -35,6 +43,19 @@ async def place(runtime: Runtime, request: web.Request) -> web.Response:
     except (BridgeError, NotImplementedError) as error:
         return _json(_status_of(error), error=str(error))
     return _json(202, call_id=call_id)
+
+
+async def turns(runtime: Runtime, request: web.Request) -> web.Response:
+    """How long a call's caller waited for each answer: of a live call, of one of the last 200, or of the `last` one."""
+    try:
+        for_operators(runtime, request)
+    except Refused as error:
+        return _json(error.status, error=str(error))
+    call_id = request.match_info["id"]
+    found = runtime.turn_log.of(call_id)
+    if found is None:
+        return _json(404, error=_UNKNOWN)
+    return web.Response(body=msgspec.json.encode(found), content_type="application/json")
 
 
 async def reload(runtime: Runtime, request: web.Request) -> web.Response:

@@ -32,6 +32,8 @@ async def readyz(runtime: Runtime, _request: web.Request) -> web.Response:
         return web.Response(status=503, text="draining\n")
     if not runtime.voice.able:
         return web.Response(status=503, text="no voice: see bridge_lightning_circuit_open in /metrics\n")
+    if limit := runtime.spending.budget.spent:
+        return web.Response(status=503, text=f"budget.{limit} is spent\n")
     return web.Response(text="ready\n")
 
 

@@ -27,7 +27,7 @@ from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.registry import carriers_from
 from bridge.config import BargeInConfig, Config
 from bridge.control import CallControl, Errands
-from bridge.errors import CallEnded, LightningError, ListenOnly, Refused
+from bridge.errors import Refused
 from bridge.lightning.voice import normaliser, open_voice
 from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPolicy
 from bridge.media.pacer import Pacer
@@ -36,12 +36,15 @@ from bridge.media.vad import SpeechDetector, VadStream
 from bridge.mouth import Line
 from bridge.networks import networks
 from bridge.observe.stats import BridgeStats
-from bridge.prompts import apology, one_moment
+from bridge.prompts import apology, goodbye, one_moment
 from bridge.server.admission import Admission
 from bridge.server.flows import open_library
 from bridge.server.left_out import tell_what_is_unsafe, tell_who_is_left_out
 from bridge.server.limits import Limits
 from bridge.server.placing import Placements
+from bridge.server.running import run_agent
+from bridge.server.spending import SPENT, Spending
+from bridge.server.turn_log import TurnLog
 from bridge.store.memory import MemoryTokenStore
 from bridge.surroundings import Surroundings
 from bridge.transcribers.open import listener, open_transcriber
@@ -62,7 +65,7 @@ WATCH_EVERY_TICKS: Final = 200
 #: Calls whose end is remembered, for the carrier that asks what to do after it.
 REMEMBERED_ENDS: Final = 1000
 #: Ends that nobody has to apologise for.
-PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line", TRANSFERRED})
+PEACEFUL: Final = frozenset({"agent", "carrier", "silent_line", SPENT, TRANSFERRED})
 
 
 def _policy(config: BargeInConfig) -> BargeInPolicy:
@@ -132,17 +135,23 @@ class Runtime:
         require_words(agent, config.agent, source, heard=self.transcriber is not None)
         #: Prompts and flows, by editions.
         self.library = open_library(config, source, self.voice, self.stats)
+        #: What calls cost.
+        self.spending = Spending(config.budget, self.stats.agents, unix_clock)
         self.admission = Admission(
             self.carriers,
             MemoryTokenStore(clock),
             config.server.public_url,
             has_voice=lambda: self.voice.able or not config.server.refuse_without_voice,
+            budget_spent=lambda: self.spending.budget.spent,
         )
         self.pacer = Pacer(clock)
         self.detector = SpeechDetector()
         self.calls: dict[str, Call] = {}
         #: Called with each call when it is over; the demo and, later, recorders read its timeline here.
         self.on_ended: list[Callable[[Call], None]] = []
+        #: How long callers waited for answers.
+        self.turn_log = TurnLog(self.calls)
+        self.on_ended.append(self.turn_log.keep)
         #: Who makes requests of the carriers, and what else runs beside the calls.
         self.errands = Errands(self.stats)
         #: The calls that are on, each with its media socket.
@@ -170,8 +179,8 @@ class Runtime:
             ConfigError: the agent cannot do its work as it is configured.
             FilesRefused: something is wrong with prompts or flows.
         """
-        apology()
-        one_moment()
+        for bundled in (apology, one_moment, goodbye):
+            bundled()
         await prepare(self._agent, self.config.agent, self.surroundings, self._source)
         await asyncio.to_thread(self.library.load)
         await self.voice.start()
@@ -238,6 +247,7 @@ class Runtime:
             turn_detector=TurnDetector(self._turn_policy),
             turns=self.config.turns,
             edition=self.library.lend(),
+            budget=self.spending.budget.for_call(),
             in_band_keys=self.config.dtmf.in_band,
             surroundings=self.surroundings,
         )
@@ -254,6 +264,7 @@ class Runtime:
     def close_call(self, call: Call, reason: str) -> None:
         """The call's socket is gone: end it and forget it."""
         call.end(reason)
+        self.spending.close(call, self.clock())
         call.abandon()
         ear = call.ear
         if self._by_stream.pop(ear, None) is not None:
@@ -290,33 +301,11 @@ class Runtime:
 
     async def run_agent(self, call: Call) -> None:
         """Run the agent to its end. Its faults end its call and nothing else."""
-        try:
-            agent = await self._placements.agent_of(call.carrier, call.id, call.placed_as)
-            await (agent or self._agent)(call)
-        except CallEnded:
-            return  # the ordinary way out when the caller hangs up first
-        except ListenOnly as error:
-            log.warning("%s", error)
-            return  # the stream may go on being listened to
-        except LightningError as error:
-            log.error("call %s: the voice failed: %s", call.id, error)  # the caller has heard the apology
-        except asyncio.CancelledError:
-            if not call.ended:  # not our doing: it awaited something that was cancelled
-                self.stats.agent_errors += 1
-                log.error("call %s: the agent was cancelled", call.id)
-                await call.hang_up()
-            raise
-        except (Exception, SystemExit):  # an agent that wants to exit must not take the process along
-            self.stats.agent_errors += 1
-            log.exception("call %s: the agent failed", call.id)
-            await self._apologise(call)
-        await call.hang_up()
+        await run_agent(call, self.spending.within(call, self._talk(call)), self.stats)
 
-    async def _apologise(self, call: Call) -> None:
-        try:
-            await call.play(apology(), interruptible=False)
-        except (CallEnded, ListenOnly):
-            return
+    async def _talk(self, call: Call) -> None:
+        agent = await self._placements.agent_of(call.carrier, call.id, call.placed_as)
+        await (agent or self._agent)(call)
 
     async def place_call(self, via: str, to: str, from_number: str, entrypoint: str = "") -> str:
         """Have a carrier call somebody.
@@ -364,7 +353,9 @@ class Runtime:
                 call.listen(window)
 
     def _watch(self, now_s: float) -> None:
-        for call in [call for call in self.calls.values() if not call.ended]:
+        live = [call for call in self.calls.values() if not call.ended]
+        self.spending.beat(live, now_s)
+        for call in [call for call in live if not call.ended]:
             seen = self._seen.get(call.id, 0)
             self._seen[call.id] = call.messages
             if call.suspended:
