@@ -18,7 +18,6 @@ from bridge.server.runtime import Runtime
 from bridge.server.turn_log import REMEMBERED_CALLS
 from bridge.server.webhooks import read_body
 
-
 #: The id is not told back: whoever asks knows it, and it may be anything.
 _UNKNOWN: Final = f"no such call: it is not on, and none of the last {REMEMBERED_CALLS} that ended here"
 
