@@ -50,7 +50,7 @@ class Take:
     def real(self) -> bool:
         """Whether it needs an account, whose limits are for all."""
         engines = self.rehearsal.script.engines
-        return "real" in (engines.lightning, engines.pulse)
+        return "real" in (engines.lightning, engines.pulse, engines.llm)
 
 
 def rehearse(

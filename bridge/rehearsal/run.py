@@ -28,6 +28,7 @@ from bridge.emulators.caller_plan import CallPlan
 from bridge.emulators.caller_script import Action, Cue, HangUp, Pause, Press, Utterance
 from bridge.emulators.known_voices import KnownVoices
 from bridge.emulators.lightning_process import KEY
+from bridge.emulators.llm import EmulatedLlm, LlmOptions
 from bridge.emulators.pulse import EmulatedPulse
 from bridge.emulators.pulse_options import PulseEmulatorOptions
 from bridge.emulators.recording import CallRecording
@@ -36,7 +37,7 @@ from bridge.rehearsal.facts import Facts, facts_of, utterances
 from bridge.rehearsal.judge import Verdict, judged
 from bridge.rehearsal.noises import SILENT_DBFS
 from bridge.rehearsal.script import TURN_MS, Rehearsal, Script, Step
-from bridge.rehearsal.settings import PUBLIC_URL, Settings, with_lightning, with_pulse
+from bridge.rehearsal.settings import PUBLIC_URL, Settings, with_lightning, with_model, with_pulse
 from bridge.server.serve import Server, running
 
 _ANSWER: Final = "/carriers/twilio/answer"
@@ -103,6 +104,9 @@ async def _with_engines(
         config = with_pulse(config, (await stack.enter_async_context(pulse)).url)
     elif engines.pulse == "off":
         config = with_pulse(config, "")
+    if script.model and engines.llm != "real":
+        model = EmulatedLlm(LlmOptions(Secret(KEY), model="", first_token_ms=engines.llm_ms), script.model)
+        config = with_model(config, (await stack.enter_async_context(model)).url)
     return config
 
 

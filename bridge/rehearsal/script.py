@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from bridge.config_tree import Section, mistakes
 from bridge.emulators.caller_script import DIGITS
+from bridge.emulators.llm_rules import Rule
 from bridge.problems import FilesRefused, Problem
 from bridge.toml_source import TomlSource
 
@@ -160,13 +161,6 @@ class WholeCall(Expected, frozen=True):
     shorter_than_s: Seconds | None = None
 
 
-class Arguments(Section, frozen=True):
-    """One call of a tool by the scripted model."""
-
-    name: str
-    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
 class Script(Section, frozen=True):
     """The whole file."""
 
@@ -176,8 +170,8 @@ class Script(Section, frozen=True):
     greeting: Greeting = Greeting()
     caller: list[Step] = []
     call: WholeCall = WholeCall()
-    #: ``[[model]]``: what the scripted language model answers, as ``bridge emulate llm`` has it.
-    model: list[dict[str, Any]] = []
+    #: ``[[model]]``: what the scripted language model answers; the first that fits.
+    model: list[Rule] = []
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
