@@ -19,7 +19,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -96,6 +96,13 @@ class HydraSettings:
     tools: Sequence[Function] = field(default=())
     speaks_first: bool = False
 
+    def greeting(self, words: str) -> HydraSettings:
+        """The same, but Hydra begins with `words`; when there are none, the caller begins."""
+        if not words:
+            return self
+        instructions = f"{self.instructions}\n\nBegin the conversation with: {words}".strip()
+        return replace(self, instructions=instructions, speaks_first=True)
+
 
 class HydraSession:
     """An open session. Iterate it for what Hydra says; that ends when Hydra closes it for idleness.
@@ -109,7 +116,7 @@ class HydraSession:
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._malformed = 0
         self._window_s, self._in_window = time.monotonic(), 0
-        self._full = False
+        self._full = self._closed = False
         self._writer = asyncio.create_task(self._write())
         #: The rate of Hydra's sound.
         self.output_hz = OUTPUT_HZ
@@ -145,7 +152,7 @@ class HydraSession:
 
         Raises:
             ThinkerError: it is gone, full, or talks nonsense.
-            StopAsyncIteration: it has closed the session because nobody said anything.
+            StopAsyncIteration: it has closed the session because nobody said anything; or we have.
         """
         while True:
             try:
@@ -155,10 +162,14 @@ class HydraSession:
                 break
             if (message := self._decoded(raw)) is not None:
                 return message
-        raise error or StopAsyncIteration
+        if error is not None:
+            raise error
+        self._stats.idle_closes += not self._closed
+        raise StopAsyncIteration
 
     async def close(self) -> None:
         """Close it. Returns within a few `CLOSE_TIMEOUT_S`."""
+        self._closed = True
         self._uplink.close()
         self._writer.cancel()
         try:
