@@ -35,18 +35,32 @@ class LocalBridge:
         """
         import msgspec
 
+        return await self._ask("POST", path, msgspec.json.encode(body), refusal)
+
+    async def get(self, path: str, *, refusal: str) -> tuple[RestAnswer, str]:
+        """Ask what there is at `path`, as `post` does."""
+        return await self._ask("GET", path, b"", refusal)
+
+    async def _ask(self, method: str, path: str, body: bytes, refusal: str) -> tuple[RestAnswer, str]:
         from bridge.carriers.rest import RestAnswer, bearer
 
-        answer = await self.web.ask(
-            f"{self.url}{path}",
-            method="POST",
-            headers={**(bearer(self.token) if self.token else {}), "Content-Type": "application/json"},
-            body=msgspec.json.encode(body),
-        )
+        headers = bearer(self.token) if self.token else {}
+        if body:
+            headers["Content-Type"] = "application/json"
+        answer = await self.web.ask(f"{self.url}{path}", method=method, headers=headers, body=body)
         if answer.status == 403:
             reason = f"is not that of the bridge that runs at {self.url}, {refusal}"
             raise ConfigError(reason, key="server.admin_token")
         return RestAnswer(answer.status, answer.body), answer.error
+
+
+@asynccontextmanager
+async def bridge_at(url: str, config: Config, within_s: float) -> AsyncIterator[LocalBridge]:
+    """The bridge at `url`, wherever that is, while the block runs. Whether there is one shows when it is asked."""
+    from bridge.doctor.web import Web
+
+    async with Web(within_s) as web:
+        yield LocalBridge(url.rstrip("/"), config.server.admin_token, web)
 
 
 @asynccontextmanager

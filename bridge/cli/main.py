@@ -27,6 +27,7 @@ from bridge.cli.rehearse import rehearse
 from bridge.cli.say import name_hyphens, say
 from bridge.cli.serve import serve
 from bridge.cli.setup import setup
+from bridge.cli.turns import turns
 from bridge.cli.voices import voices
 from bridge.errors import BridgeError, ConfigError
 
@@ -66,6 +67,7 @@ app.command(doctor, help_epilogue="", sort_key=4)
 app.command(serve, help_epilogue="", sort_key=5)
 app.command(call, help_epilogue="", sort_key=6)
 app.command(rehearse, help_epilogue="", sort_key=7)
+app.command(turns, help_epilogue="", sort_key=8)
 app.command(flows)
 app.command(prompts)
 app.command(voices)

@@ -14,15 +14,25 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.observe.stats import AgentStats
 from bridge.observe.timeline import TurnTimed
 
 #: Records kept of one call, the newest ones.
-MAX_RECORDS: Final = 500
+MAX_RECORDS: Final = 200
 #: More of an eager agent's tokens than come before a turn is certain.
 MAX_EARLY: Final = 256
+
+
+class CallTurns(Struct, frozen=True):
+    """The turns of one call, oldest first. `ended` is why it is over; empty while it is on."""
+
+    call_id: str
+    carrier: str
+    ended: str
+    turns: list[TurnTimed]
 
 
 class TurnClock:

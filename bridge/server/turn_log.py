@@ -6,24 +6,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec import Struct
-
 from bridge.call import Call
-from bridge.observe.timeline import TurnTimed
+from bridge.observe.latency import CallTurns
 
 #: Calls that ended and are remembered.
 REMEMBERED_CALLS: Final = 200
 #: Names the newest call.
 LAST: Final = "last"
-
-
-class CallTurns(Struct, frozen=True):
-    """The turns of one call, oldest first. `ended` is why it is over; empty while it is on."""
-
-    call_id: str
-    carrier: str
-    ended: str
-    turns: list[TurnTimed]
 
 
 class TurnLog:
