@@ -5,8 +5,8 @@ Strategy:
 - The package is an extra: nothing here needs it before a `PocketsphinxRecogniser` is made.
 - Its model wants 16 kHz and takes a good part of real time: it is fed in a thread, and with sound alone. Silence before
   an utterance is kept for a moment only, because a decoder needs the beginning of a word.
-- On a telephone's 3.4 kHz it understands free speech badly. Given the lines that may be said it listens for those, and
-  is right about nearly all of them.
+- On a telephone's 3.4 kHz it understands free speech badly. Given the lines that may be said it listens for those,
+  and is right about most of them.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ class PocketsphinxRecognition:
         if self._decoder is None or self._since_ms is None:
             return []
         self._decoder.process_raw(self._wide.flush(), False, False)
+        so_far = self.words()
         self._decoder.end_utt()
-        words = self.words()
+        words = self.words() or so_far  # of a line that was not said to its end there is nothing any more
         self._since_ms = None
         return words
 

@@ -90,7 +90,12 @@ class EmulatedPulse:
         """
         if self.recogniser.blocks:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="recogniser")
-        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
+        self._runner = web.AppRunner(
+            self._app(),
+            access_log=None,
+            shutdown_timeout=_CLOSE_TIMEOUT_S,
+            handler_cancellation=True,  # who does not wait for a slow handshake is not waited for either
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()

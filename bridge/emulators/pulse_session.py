@@ -89,7 +89,8 @@ class PulseSession:
         faulty: bool = True,
     ) -> None:
         """`faulty`: whether the faults in `options` are for this one."""
-        self._options = options if faulty else _without_faults(options)
+        self._options = options
+        self._faults = options if faulty else PulseEmulatorOptions()
         self._stats, self._query, self._recognition = stats, query, recognition
         self._session_id = session_id
         self._mulaw = MulawOf(query)
@@ -141,7 +142,7 @@ class PulseSession:
 
     def _finalize(self) -> list[Action]:
         self._stats.finalizes += 1
-        if self._options.ignore_finalize:
+        if self._faults.ignore_finalize:
             self._stats.faults += 1
             return []
         return self._final(self._recognition.finish(), from_finalize=True)
@@ -172,6 +173,7 @@ class PulseSession:
     def _watch(self, sound: bool) -> None:
         self._sound_ms = self._sound_ms + FRAME_MS if sound else 0
         self._quiet_ms = 0 if sound else self._quiet_ms + FRAME_MS
+        self._spoke |= sound and self._speaking
 
     def _begin(self) -> list[Action]:
         if self._speaking or self._sound_ms < _SPEECH_MS:
@@ -200,23 +202,23 @@ class PulseSession:
 
     def _strike(self) -> list[Action]:
         """The faults that are due by the audio heard."""
-        options = self._options
-        if options.drop_after_ms is not None and self._heard_ms >= options.drop_after_ms:
+        faults = self._faults
+        if faults.drop_after_ms is not None and self._heard_ms >= faults.drop_after_ms:
             self._over = True
             self._stats.faults += 1
             return [Drop()]
-        if options.error_after_ms is not None and self._heard_ms >= options.error_after_ms:
+        if faults.error_after_ms is not None and self._heard_ms >= faults.error_after_ms:
             self._over = True
             self._stats.faults += 1
             return [self._error("Internal server error"), Close(_POLICY_VIOLATION)]
         return []
 
     def _flooding(self) -> list[Action]:
-        if not self._options.flood or self._over:
+        if not self._faults.flood or self._over:
             return []
         self._stats.faults += 1
         spam = self._transcription(self._written(self._recognition.words()), is_final=False)
-        return [Answer(spam)] * self._options.flood
+        return [Answer(spam)] * self._faults.flood
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
@@ -248,7 +250,7 @@ class PulseSession:
 
     def _answer(self, message: str, late_ms: float) -> list[Action]:
         answer = Answer(message, late_ms)
-        if not self._options.garbage:
+        if not self._faults.garbage:
             return [answer]
         self._stats.faults += 1
         return [*(Answer(unreadable, late_ms) for unreadable in _GARBAGE), answer]
@@ -323,11 +325,3 @@ def _times(first: RecognisedWord, last: RecognisedWord) -> dict[str, object]:
 def _sentence(words: list[RecognisedWord]) -> dict[str, object]:
     return {"text": transcript_of(words), **_times(words[0], words[-1])}
 
-
-def _without_faults(options: PulseEmulatorOptions) -> PulseEmulatorOptions:
-    return PulseEmulatorOptions(
-        partial_ms=options.partial_ms,
-        final_ms=options.final_ms,
-        partial_every_ms=options.partial_every_ms,
-        idle_timeout_s=options.idle_timeout_s,
-    )

@@ -21,7 +21,8 @@ async def ask_and_leave(url: str, headers: Mapping[str, str]) -> None:
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
         **headers,
     }
-    lines = [f"GET {to.path} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.items()), "", ""]
+    target = to._replace(scheme="", netloc="").geturl()
+    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.items()), "", ""]
     with socket.create_connection((to.hostname, to.port)) as connection:
         connection.sendall("\r\n".join(lines).encode())
     for _ in range(20):  # turns, not time: it is served in this very loop
