@@ -29,12 +29,12 @@ class Buffer:
 
     def __init__(self) -> None:
         self._free_at_s = 0.0
-        self._parts: list[tuple[float, int]] = []
-        self._lost_ms = 0
+        self._parts: list[tuple[float, float]] = []
+        self._lost_ms = 0.0
         self._marks: list[tuple[str, float]] = []
 
     def begin(self) -> None:
-        self._parts, self._lost_ms = [], 0
+        self._parts, self._lost_ms = [], 0.0
 
     def take(self, ms: int, now_s: float) -> None:
         start_s = max(now_s, self._free_at_s)
@@ -52,12 +52,19 @@ class Buffer:
 
     def clear(self, now_s: float) -> None:
         self._free_at_s = now_s
+        self._parts = [
+            (at_s, min(ms, max(0.0, (now_s - at_s) * 1000))) for at_s, ms in self._parts if at_s < now_s
+        ]
         self._marks = [(name, now_s) for name, _ in self._marks]  # a clear sends them all back
 
     def lose(self, now_s: float) -> None:
         """The line is another one, with an empty buffer."""
         self._lost_ms += sum(ms for _, ms in self._parts)
         self._parts, self._marks, self._free_at_s = [], [], now_s
+
+    def go_back(self, ms: float) -> None:
+        """It goes on from that place: what was played behind it will be played again."""
+        self._parts, self._lost_ms = [], ms
 
     def played_ms(self, now_s: float) -> float:
         """How much of the newest utterance; what a lost line had counts."""
@@ -86,7 +93,7 @@ class PlayoutMachine(RuleBasedStateMachine):
         self.carrier, self.now_s = Buffer(), 1000.0
         self.codes = count()
         self.written, self.sent = bytearray(), bytearray()
-        self.generation, self.finished, self.suspended = 0, False, False
+        self.generation, self.finished, self.suspended, self.paused = 0, False, False, False
         self.sent_before = 0
         self.heard_ms = 0.0
 
@@ -106,6 +113,7 @@ class PlayoutMachine(RuleBasedStateMachine):
     def _send(self) -> None:
         for item in self.playout.due(self.now_s):
             assert not self.suspended
+            assert not self.paused
             if isinstance(item, Mark):
                 assert self.marks
                 self.carrier.mark(item.name, self.now_s)
@@ -132,7 +140,7 @@ class PlayoutMachine(RuleBasedStateMachine):
         self.written.clear()
         self.sent_before += len(self.sent)
         self.sent.clear()
-        self.finished, self.heard_ms = False, 0.0
+        self.finished, self.paused, self.heard_ms = False, False, 0.0
 
     @rule(size=st.one_of(st.integers(0, 700), st.integers(0, 16000)))
     def write(self, size: int) -> None:
@@ -161,6 +169,7 @@ class PlayoutMachine(RuleBasedStateMachine):
         if self.can_clear:
             assert heard_ms <= self.carrier.played_ms(self.now_s) + HAIR_MS
             self.carrier.clear(self.now_s)
+            self.paused = False
         else:
             assert heard_ms == min(len(self.sent) / BYTES_PER_MS, self.playout.written_ms)
         assert not self.playout.active
@@ -173,6 +182,40 @@ class PlayoutMachine(RuleBasedStateMachine):
         if not self.marks:
             assert self.carrier.buffered_ms(self.now_s) <= HAIR_MS, "and played"
         self.playout.close()
+
+    # -- paused --------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.playout.active and not self.paused)
+    @rule()
+    def pause(self) -> None:
+        heard_ms, queued_ms = self.playout.heard_ms(self.now_s), self.playout.queued_ms
+        self.paused = self.playout.pause(self.now_s)
+        assert self.paused == self.can_clear
+        if self.paused:
+            self.carrier.clear(self.now_s)
+            self._take_back_sent(heard_ms, self.playout.queued_ms - queued_ms)
+
+    def _take_back_sent(self, heard_ms: float, taken_ms: int) -> None:
+        self.resumes_ms = self._sent_of_it_ms() - taken_ms
+        assert self.resumes_ms > heard_ms - self.message_ms, "no more is heard twice than one message"
+        assert self.resumes_ms <= heard_ms + HAIR_MS or taken_ms >= 1000, "nothing is left out"
+        sent_bytes = self.resumes_ms * BYTES_PER_MS
+        self.sent_before += len(self.sent) - sent_bytes
+        del self.sent[sent_bytes:]
+
+    def _sent_of_it_ms(self) -> int:
+        """Without the tail."""
+        sent_ms = len(self.sent) // BYTES_PER_MS
+        whole_ms = -(-self.playout.written_ms // self.message_ms) * self.message_ms
+        return min(sent_ms, round(whole_ms)) if self.finished else sent_ms
+
+    @precondition(lambda self: self.paused)
+    @rule()
+    def go_on(self) -> None:
+        self.playout.go_on(self.now_s)
+        self.carrier.go_back(self.resumes_ms)
+        self.paused, self.heard_ms = False, 0.0
+        self._send()
 
     # -- what holds it up ----------------------------------------------------------------------------------
 
@@ -234,8 +277,10 @@ class PlayoutMachine(RuleBasedStateMachine):
     def heard_is_what_was_played(self) -> None:
         heard_ms = self.playout.heard_ms(self.now_s)
         played_ms = min(self.carrier.played_ms(self.now_s), self.playout.written_ms)
-        assert heard_ms <= min(played_ms, len(self.sent) / BYTES_PER_MS) + HAIR_MS
-        assert heard_ms >= self.heard_ms - HAIR_MS, "what was heard stays heard"
+        assert heard_ms <= played_ms + HAIR_MS
+        if not self.paused:
+            assert heard_ms <= len(self.sent) / BYTES_PER_MS + HAIR_MS
+            assert heard_ms >= self.heard_ms - HAIR_MS, "what was heard stays heard"
         if not self.marks:
             assert abs(heard_ms - played_ms) <= HAIR_MS
         self.heard_ms = heard_ms
