@@ -24,6 +24,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection
@@ -44,15 +45,21 @@ log = logging.getLogger(__name__)
 BATCH_MS: Final = 40
 #: What keeps an idle socket open.
 SILENCE: Final = b"\xff" * 20 * BYTES_PER_MS
-#: Longer than this a turn does not wait for words anyway.
-FINALIZE_WITHIN_S: Final = 1.0
-#: The first wait before another socket, and the longest.
-BACKOFF_S: Final = (0.1, 5.0)
-BUSY_BACKOFF_S: Final = (1.0, 15.0)
-#: After a refusal that asking again does not mend, new calls do not ask for so long.
-REFUSED_S: Final = 30.0
 #: Refusals that asking again does not mend.
 _FOR_GOOD: Final = frozenset({Kind.UNAUTHORIZED, Kind.REQUEST})
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long Pulse is waited for, in seconds."""
+
+    #: For the answer to a `finalize`. A turn does not wait longer for words anyway.
+    finalize_s: float = 1.0
+    #: Before another socket: at first, and at most. The same where there are too many already.
+    backoff_s: tuple[float, float] = (0.1, 5.0)
+    busy_s: tuple[float, float] = (1.0, 15.0)
+    #: Before new calls ask again, after a refusal that asking again does not mend.
+    refused_s: float = 30.0
 
 
 class Pulse:
@@ -64,9 +71,14 @@ class Pulse:
     """
 
     def __init__(
-        self, config: PulseConfig, stats: TranscriberStats, *, clock: Callable[[], float] = time.monotonic
+        self,
+        config: PulseConfig,
+        stats: TranscriberStats,
+        *,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.config, self.stats, self.clock = config, stats, clock
+        self.config, self.stats, self.pace, self.clock = config, stats, pace, clock
         self.dialer = Dialer(config)
         #: Whether it says which finals answer a `finalize`; None while that is not known.
         self.says_answers: bool | None = None
@@ -122,7 +134,7 @@ class Pulse:
         if refusal.kind is not Kind.UNAVAILABLE:
             self.stats.refusals[refusal.kind.value] += 1
         if for_good:
-            self._refused_until_s = self.clock() + REFUSED_S
+            self._refused_until_s = self.clock() + self.pace.refused_s
         if not self._troubled:
             log.warning("Pulse does not transcribe (%s): %s", refusal.kind.value, refusal.message)
         self._troubled = True
@@ -170,7 +182,7 @@ class PulseTranscription:
         self._stats.finalizes += 1
         self._wake.set()
         if self._link is not None and self._watch is None:
-            self._expect_answer(FINALIZE_WITHIN_S)
+            self._expect_answer(self._pulse.pace.finalize_s)
 
     def close(self) -> None:
         """The call is over."""
@@ -218,7 +230,7 @@ class PulseTranscription:
             self._seam.rewind()
         if self._replay.asked:
             replay_s = self._replay.unsent / BYTES_PER_MS / 1000
-            self._expect_answer(FINALIZE_WITHIN_S + replay_s / REPLAY_SPEED)
+            self._expect_answer(self._pulse.pace.finalize_s + replay_s / REPLAY_SPEED)
         return link
 
     def _pause_after(self, end: End) -> float:
@@ -230,7 +242,8 @@ class PulseTranscription:
         self._second_try, self._failed = False, not end.worked
         self._given_up = not end.worked and end.why.kind in _FOR_GOOD
         self._pulse.failed(end.why, for_good=self._given_up)
-        first_s, longest_s = BUSY_BACKOFF_S if end.why.kind is Kind.BUSY else BACKOFF_S
+        pace = self._pulse.pace
+        first_s, longest_s = pace.busy_s if end.why.kind is Kind.BUSY else pace.backoff_s
         before_s = 0.0 if end.worked else self._backoff_s
         self._backoff_s = min(longest_s, max(first_s, 2 * before_s))
         # Spread out, so that many calls do not knock at the same moment.
@@ -341,7 +354,7 @@ class PulseTranscription:
     def _expect_next(self) -> None:
         self._expect_nothing()
         if self._replay.asked:
-            self._expect_answer(FINALIZE_WITHIN_S)
+            self._expect_answer(self._pulse.pace.finalize_s)
 
     def _unanswered(self) -> None:
         self._watch, link = None, self._link
