@@ -15,7 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bridge.errors import ThinkerError
 
@@ -113,13 +113,17 @@ class Draft:
             await self.close()
 
     async def _take(self) -> None:
+        thoughts: Any = None
         try:
-            async for thought in self._think():
+            thoughts = self._think()
+            async for thought in thoughts:
                 self._put(thought)
         except Exception as error:
             self._error = self._error or error
         finally:
             self._news.set()
+            if hasattr(thoughts, "aclose"):  # where it is in the middle of something
+                await thoughts.aclose()
 
     def _put(self, thought: Thought) -> None:
         if isinstance(thought, Busy):

@@ -14,6 +14,7 @@ Facts, from the shared reference on Lightning, section 10: Electron's errors 400
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -46,6 +47,7 @@ class Question:
     """What a model is asked.
 
     Attributes:
+        may_call: whether it may call one of `tools`; else it has to answer in words.
         extra: further fields of the request, as the endpoint has them.
         deadline_s: within it the answer has to begin: a busy endpoint is asked once more if that fits.
     """
@@ -53,6 +55,7 @@ class Question:
     model: str
     messages: Sequence[Message]
     tools: Sequence[Mapping[str, Any]] = ()
+    may_call: bool = True
     temperature: float | None = None
     max_tokens: int = 500
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +73,8 @@ class Question:
         }
         if self.tools:
             wanted["tools"] = list(self.tools)
+            if not self.may_call:
+                wanted["tool_choice"] = "none"
         if self.temperature is not None:
             wanted["temperature"] = self.temperature
         if self.extra:
@@ -104,7 +109,7 @@ class Chat:
         """Close all connections."""
         await self._client.close()
 
-    async def ask(self, question: Question) -> AsyncIterator[Event]:
+    async def ask(self, question: Question) -> AsyncGenerator[Event, None]:
         """The answer to `question`, as it comes.
 
         Raises:
@@ -171,13 +176,29 @@ async def _chunks(stream: AsyncStream[ChatCompletionChunk], answer: Answer) -> A
         yield chunk.to_dict(warnings=False)
 
 
+async def load() -> None:
+    """Import what a client needs, off the event loop: it takes a second or two.
+
+    Raises:
+        ConfigError: the `openai` package is not installed.
+    """
+    try:
+        await asyncio.to_thread(importlib.import_module, "openai.resources.chat.completions")
+    except ImportError:
+        raise _not_installed() from None
+
+
+def _not_installed() -> ConfigError:
+    reason = "needs the package openai: install the extra, lightning-phone-bridge[llm]"
+    return ConfigError(reason, key="agent.entrypoint")
+
+
 def _client(base_url: str, api_key: Secret) -> AsyncOpenAI:
     try:
         import httpx2
         import openai
     except ImportError:
-        reason = "needs the package openai: install the extra, lightning-phone-bridge[llm]"
-        raise ConfigError(reason, key="agent.entrypoint") from None
+        raise _not_installed() from None
     http = openai.DefaultAsyncHttpxClient(
         timeout=openai.Timeout(SILENT_S, connect=CONNECT_S),
         trust_env=False,

@@ -28,7 +28,7 @@ import msgspec
 from bridge.errors import BudgetSpent, CallEnded, ConfigError
 from bridge.observe import timeline as tl
 from bridge.observe.stats import AgentStats
-from bridge.tools.schema import NAME, describe
+from bridge.tools.schema import NAME, Description, describe
 
 log = logging.getLogger(__name__)
 
@@ -87,17 +87,19 @@ def tool_of(
     given: Mapping[type, object] | None = None,
     *,
     deadline_s: float = DEADLINE_S,
+    known: Description | None = None,
 ) -> Tool:
     """A tool of a typed function; one that is not async runs in a thread.
 
     Args:
         given: what parameters of these types get, which no model is asked for.
+        known: what `describe` has made of it, so that it need not be asked again for every call.
 
     Raises:
         ConfigError: no model can be told of it.
     """
     given = given or {}
-    known = describe(function, tuple(given))
+    known = known or describe(function, tuple(given))
     theirs = {name: given[kind] for name, kind in known.given.items()}
     is_async = inspect.iscoroutinefunction(function)
 
