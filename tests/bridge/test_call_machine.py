@@ -1,9 +1,11 @@
-"""Whatever comes in whatever order, from carrier, caller, Lightning and agent: what a call never does.
+"""Whatever comes in whatever order, from carrier, caller, transcriber, Lightning and agent: what a call never does.
 
 A state machine of Hypothesis's drives a real call in virtual time. After every step:
 
 - nothing has been raised but what the interface promises, and nobody waits for ever;
-- after a `clear` no sound of an earlier synthesis is sent, and no synthesis is cancelled before the `clear`;
+- after a `clear` no sound of an earlier synthesis is sent, unless what was cleared is resumed, and no synthesis is
+  cancelled before the `clear`;
+- an eager turn is settled, or the call is over;
 - after the end nothing is sent at all, and the line is closed once at most;
 - whoever gave a part to be spoken is told no more than once what became of it.
 """
@@ -18,13 +20,14 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bridge.carriers.dialect import Ignored, Started, Stopped
 from bridge.carriers.twilio import TwilioDialect
 from bridge.errors import CallEnded, LightningError, ProtocolError, Unauthorized, Unavailable
 from bridge.lightning.speech import Synthesis
 from bridge.media.recorder import Recording
+from bridge.observe.timeline import Entry, Resumed
 from bridge.prompts import Prompt, Rendition, ToSpeak, apology
 from bridge.prompts.sounds import sound as bundled
 from telephony_codecs.dtmf import digits_audio
@@ -81,18 +84,27 @@ class CallMachine(RuleBasedStateMachine):
         self.recording: asyncio.Task[Any] | None = None
         #: How often whoever gave a part has been told of it.
         self.told: list[int] = []
-        #: Syntheses that were asked for before the last `clear`, and all that were.
-        self.dead = self.asked = 0
+        #: Syntheses that were asked for before the last `clear`, before the one before it, and all that were.
+        self.dead = self.died_before = self.asked = 0
         self.dialect = TwilioDialect()
         self.dialect.receive(frame("start"))
-        self.scene: Scene = self.loop.run_until_complete(self.build())
-        self.call = self.scene.call
 
-    async def build(self) -> Scene:
-        scene = build_call()
+    @initialize(transcribed=st.booleans(), min_words=st.sampled_from([0, 0, 2]))
+    def begin(self, transcribed: bool, min_words: int) -> None:
+        self.transcribed = transcribed
+        self.scene: Scene = self.loop.run_until_complete(self.build(min_words))
+        self.call = self.scene.call
+        self.call.timeline.follow(self.follow)
+
+    async def build(self, min_words: int) -> Scene:
+        scene = build_call(transcribed=self.transcribed, min_words=min_words)
         scene.lightning.script = lambda _number, _synthesis: None
         scene.line.answer = None
         return scene
+
+    def follow(self, entry: Entry) -> None:
+        if isinstance(entry, Resumed):
+            self.scene.trace.append(("resumed", entry.utterance))
 
     def settle(self, seconds: float = 0.0) -> None:
         self.loop.run_until_complete(asyncio.sleep(seconds))
@@ -159,6 +171,22 @@ class CallMachine(RuleBasedStateMachine):
     def process_stalls(self, ms: int) -> None:
         self.loop.now_s += ms / 1000
         self.settle()
+
+    # -- the transcriber ---------------------------------------------------------------------------
+
+    @precondition(lambda self: self.transcribed)
+    @rule(
+        text=st.sampled_from(["", "Yes.", "Well,", "One two three"]),
+        kind=st.sampled_from(["guess", "final", "told"]),
+    )
+    def transcriber_tells(self, text: str, kind: str) -> None:
+        getattr(self.scene.words, kind)(text)
+        self.settle()
+
+    @precondition(lambda self: self.transcribed)
+    @rule(able=st.booleans())
+    def transcriber_fails_or_comes_back(self, able: bool) -> None:
+        self.scene.words.able = able
 
     # -- Lightning ---------------------------------------------------------------------------------
 
@@ -269,11 +297,18 @@ class CallMachine(RuleBasedStateMachine):
     def agent_gathers(self, timeout_s: float) -> None:
         self.start(self.call.gather(2, timeout_s=timeout_s))
 
-    @rule(timeout_s=st.sampled_from([0.5, None]))
-    def agent_listens(self, timeout_s: float | None) -> None:
+    @rule(timeout_s=st.sampled_from([0.5, None]), eager=st.booleans())
+    def agent_listens(self, timeout_s: float | None, eager: bool) -> None:
         async def listen() -> None:
-            async for _ in self.call.turns(timeout_s=timeout_s):
-                pass
+            async for turn in self.call.turns(timeout_s=timeout_s, eager=eager):
+                assert await turn.settled() or not turn.certain
+
+        self.start(listen())
+
+    @rule()
+    def agent_notices_the_caller(self) -> None:
+        async def listen() -> None:
+            await self.call.caller_speaks()
 
         self.start(listen())
 
@@ -312,7 +347,9 @@ class CallMachine(RuleBasedStateMachine):
             if kind == "ask":
                 self.asked += 1
             elif kind == "clear":
-                self.dead = self.asked
+                self.died_before, self.dead = self.dead, self.asked
+            elif kind == "resumed":
+                self.dead = self.died_before
             elif kind == "audio":
                 assert len(value) == PACKET
                 heard = sounds_in(value.replace(READY.audio[:1], b""))
