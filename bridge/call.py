@@ -181,20 +181,23 @@ class Call(ListeningCall):
         return recording
 
     @contextmanager
-    def hearing(self, sink: Callable[[bytes], None]) -> Iterator[None]:
+    def hearing(self, sink: Callable[[bytes], None], *, tells_turns: bool = False) -> Iterator[None]:
         """While the ``with`` block runs, the caller's voice goes to `sink` too, as 8 kHz mu-law of any size.
 
         Args:
             sink: called for every packet; must return at once and not raise.
+            tells_turns: whoever hears it knows when the caller is done, and says so with `note_turn`.
 
         Raises:
             CallEnded: the call is over.
         """
         self._check()
         self.taps.add(sink)
+        self._ears.times_turns = not tells_turns
         try:
             yield
         finally:
+            self._ears.times_turns = True
             self.taps.remove(sink)
 
     # -- past the media socket ---------------------------------------------------------------------------------
@@ -253,6 +256,10 @@ class Call(ListeningCall):
     def stats(self) -> BridgeStats:
         """The counters of the process, for what an agent has to count."""
         return self._stats
+
+    def note_turn(self, speech_end_ms: float) -> None:
+        """The caller is done, and was silent from `speech_end_ms` of the call on. Only for who `hearing` is told so."""
+        self.turn_clock.turn(speech_end_ms, None, self.now_ms)
 
     def note_token(self) -> None:
         """The agent has some of its answer. `say` tells by itself; who thinks before it says so earlier."""

@@ -91,6 +91,8 @@ class Ears:
         #: The caller's words, and whether they sound complete; None where nobody tells.
         self.transcription: Transcription | None = None
         self.judge: TurnJudge | None = None
+        #: Whether the waits for answers begin with the turns that are found here.
+        self.times_turns = True
         #: Why nothing more will be heard; empty while something may.
         self._over = ""
         #: Turns that began, by now.
@@ -341,7 +343,8 @@ class Ears:
         now_ms = self._now_ms()
         speech_end_ms = now_ms - (self._turn_end.now_ms - turn.end_ms)
         self._turns.add(turn)
-        self._turn_clock.turn(speech_end_ms, self._told_ms if turn.text else None, now_ms)
+        if self.times_turns:
+            self._turn_clock.turn(speech_end_ms, self._told_ms if turn.text else None, now_ms)
         self._note(tl.CallerSpoke, start_ms=turn.start_ms, end_ms=turn.end_ms, text=turn.text)
 
     def _now_ms(self) -> float:

@@ -27,7 +27,7 @@ from bridge.hydra import messages as m
 from bridge.hydra.answers import Answer
 from bridge.hydra.audio import Uplink
 from bridge.hydra.functions import FunctionCall
-from bridge.hydra.session import HydraSession, HydraSettings, open_session
+from bridge.hydra.session import HydraSettings, OpenSession, Session, open_session
 from bridge.observe import timeline as tl
 from bridge.tools import Toolbox, ToolFailed
 
@@ -51,11 +51,12 @@ SURE_TURN_MS: Final = 700.0
 class Dialogue:
     """A conversation that Hydra holds on `call`."""
 
-    def __init__(self, call: Call, manners: Manners) -> None:
+    def __init__(self, call: Call, manners: Manners, open_session: OpenSession = open_session) -> None:
         self._call, self._manners, self._stats = call, manners, call.stats.hydra
+        self._open_session = open_session
         self._courtesy, self._crew = Courtesy(call, manners), Crew()
         self._uplink = Uplink(self._stats)
-        self._session: HydraSession | None = None
+        self._session: Session | None = None
         #: Those that are not over, by id, and the newest of this session.
         self._answers: dict[str, Answer] = {}
         self._newest: Answer | None = None
@@ -82,7 +83,7 @@ class Dialogue:
         self._call.timeline.follow(self._notice)
         self._crew.start(self._keep_company())
         self._crew.start(self._until_the_call_is())
-        with self._call.hearing(self._uplink.push):
+        with self._call.hearing(self._uplink.push, tells_turns=True):
             await self._crew.lead(self._converse())
 
     async def all_heard(self) -> None:
@@ -116,12 +117,12 @@ class Dialogue:
                 await session.close()
             settings = self._settings
 
-    async def _open(self, settings: HydraSettings) -> HydraSession | None:
+    async def _open(self, settings: HydraSettings) -> Session | None:
         """A session; None when there will be none, and the caller has been told."""
         self._begin_wait(patient=True)
         for after_s in (*OPEN_AGAIN_AFTER_S, None):
             try:
-                return await open_session(settings, self._uplink, self._stats)
+                return await self._open_session(settings, self._uplink, self._stats)
             except ThinkerError as error:
                 self._stats.refusals[error.kind] += 1
                 self._courtesy.count(error.kind)
@@ -133,7 +134,7 @@ class Dialogue:
         await self._courtesy.give_up()
         return None
 
-    async def _attend(self, session: HydraSession, settings: HydraSettings) -> None:
+    async def _attend(self, session: Session, settings: HydraSettings) -> None:
         loop = asyncio.get_running_loop()
         began_s, self._session = loop.time(), session
         self._end_wait()
@@ -220,7 +221,7 @@ class Dialogue:
     def _caller_stopped(self, speech_end_ms: float) -> None:
         self._stir()
         self._caller_on = False
-        self._call.turn_clock.turn(speech_end_ms, None, self._call.now_ms)
+        self._call.note_turn(speech_end_ms)
         self._begin_wait()
 
     def _begin_answer(self, response_id: str) -> None:
@@ -293,7 +294,7 @@ class Dialogue:
         self._working += 1
         self._crew.start(self._run(asked, self._session))
 
-    async def _run(self, asked: FunctionCall, session: HydraSession | None) -> None:
+    async def _run(self, asked: FunctionCall, session: Session | None) -> None:
         try:
             result = await self._toolbox.run(asked.name, asked.arguments)
         finally:

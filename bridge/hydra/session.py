@@ -18,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -104,6 +104,30 @@ class HydraSettings:
         return replace(self, instructions=instructions, speaks_first=True)
 
 
+class Session(Protocol):
+    """An open session: iterate it for what Hydra says."""
+
+    @property
+    def output_hz(self) -> int:
+        """The rate of Hydra's sound."""
+
+    def send(self, message: bytes) -> None:
+        """Send a message that is no audio. Does not wait; a socket that is gone takes nothing."""
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        """Ends when Hydra closes the session for idleness.
+
+        Raises:
+            ThinkerError: it is gone, full, or talks nonsense.
+        """
+
+    async def close(self) -> None:
+        """Close it; iterating it ends."""
+
+
+OpenSession: TypeAlias = Callable[["HydraSettings", Uplink, HydraStats], Awaitable[Session]]
+
+
 class HydraSession:
     """An open session. Iterate it for what Hydra says; that ends when Hydra closes it for idleness.
 
@@ -118,8 +142,12 @@ class HydraSession:
         self._window_s, self._in_window = time.monotonic(), 0
         self._full = self._closed = False
         self._writer = asyncio.create_task(self._write())
-        #: The rate of Hydra's sound.
-        self.output_hz = OUTPUT_HZ
+        self._output_hz = OUTPUT_HZ
+
+    @property
+    def output_hz(self) -> int:
+        """The rate of Hydra's sound."""
+        return self._output_hz
 
     async def configure(self, settings: HydraSettings) -> None:
         """Say who Hydra is to be, and have it listen.
@@ -134,7 +162,7 @@ class HydraSession:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await self._until(Created)
                 self.send(message)
-                self.output_hz = _known_rate((await self._until(Configured)).output_hz)
+                self._output_hz = _known_rate((await self._until(Configured)).output_hz)
         except TimeoutError:
             raise ThinkerError("hung", f"not configured within {OPEN_TIMEOUT_S:g} s") from None
         self._uplink.open(self._send_audio)

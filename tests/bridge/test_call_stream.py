@@ -211,3 +211,22 @@ async def test_who_hears_a_call_that_ends_hears_nothing_more() -> None:
     assert heard == b""
     with pytest.raises(CallEnded), scene.call.hearing(heard.extend):
         await until(lambda: False)
+
+
+@virtual
+async def test_who_knows_when_the_caller_is_done_begins_the_waits_and_the_bridge_does_not() -> None:
+    scene = build_call()
+    with scene.call.hearing(lambda _mulaw: None, tells_turns=True):
+        await scene.talk(500)
+        await scene.be_silent(300)
+        scene.call.note_turn(500)
+        heard = await scene.call.stream(parts(sound(1, 200)))
+        await scene.be_silent(1000)
+    assert heard.ms == 200
+    (turn,) = scene.entries(tl.TurnTimed)
+    assert (turn.outcome, turn.speech_end_ms) == ("answered", 500)
+    assert turn.audible_ms == pytest.approx(800, abs=50)
+    await scene.talk(500)
+    await scene.be_silent(1000)
+    scene.call.end("carrier")
+    assert [turn.outcome for turn in scene.entries(tl.TurnTimed)] == ["answered", "unanswered"]
