@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from bridge.budget import Budget
 from bridge.call import Call
 from bridge.carriers.carrier import IncomingCall, StreamUrls
 from bridge.carriers.dialect import Digit, MarkPlayed
 from bridge.carriers.twilio import Twilio, TwilioConfig, TwilioDialect
 from bridge.config import BargeInMode, LightningConfig
-from bridge.config_agents import TurnsConfig
+from bridge.config_agents import BudgetConfig, TurnsConfig
 from bridge.control import CallControl, Errands
 from bridge.errors import LightningError
 from bridge.flows.library import Edition
@@ -250,6 +251,7 @@ def build_call(
     dialect: TwilioDialect | None = None,
     in_band_keys: InBandKeys = "auto",
     edition: Edition | None = None,
+    budget: BudgetConfig | None = None,
     min_words: int = 0,
     turns: TurnsConfig | None = None,
     transcribed: bool = False,
@@ -290,6 +292,7 @@ def build_call(
         can_speak=can_speak,
         filler_after_s=filler_after_s,
         edition=edition,
+        budget=Budget(budget, stats.agents, loop.time).for_call() if budget else None,
         in_band_keys=in_band_keys,
         turns=turns,
         transcriber=transcriber if transcribed else None,
