@@ -177,6 +177,7 @@ PURE = (
     "bridge.emulators.lightning_v4_session",
     "bridge.emulators.lightning_voices",
     "bridge.emulators.pulse_audio",
+    "bridge.emulators.pulse_messages",
     "bridge.emulators.pulse_options",
     "bridge.emulators.pulse_query",
     "bridge.emulators.pulse_session",

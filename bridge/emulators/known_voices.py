@@ -50,8 +50,8 @@ class _Recording:
     """A known utterance: where it is sound, and where its words are."""
 
     def __init__(self, text: str, audio: bytes) -> None:
-        frames = [frame.ljust(FRAME_BYTES, MULAW_8K.silent_sample) for frame in _cut(audio)]
-        self.sound = {n: _comparable(frame) for n, frame in enumerate(frames) if is_sound(frame)}
+        frames = [frame.ljust(FRAME_BYTES, MULAW_8K.silent_sample) for frame in _cut(_comparable(audio))]
+        self.sound = {n: frame for n, frame in enumerate(frames) if is_sound(frame)}
         if not self.sound:
             raise ValueError(f"nothing is to be heard in the recording of {text!r}")
         self.last = max(self.sound)
@@ -153,7 +153,7 @@ class KnownVoicesRecognition:
 
     def feed(self, mulaw: bytes) -> None:
         """See `Recognition.feed`."""
-        self._pending += mulaw
+        self._pending += _comparable(mulaw)
         while len(self._pending) >= FRAME_BYTES:
             frame, self._pending = self._pending[:FRAME_BYTES], self._pending[FRAME_BYTES:]
             self._heard_bytes += FRAME_BYTES
@@ -179,7 +179,7 @@ class KnownVoicesRecognition:
 
     def _hear(self, frame: bytes) -> None:
         self._now += 1
-        places = self._places.get(_comparable(frame))
+        places = self._places.get(frame)
         stray = b""
         if places:
             self._match(places)
@@ -194,9 +194,11 @@ class KnownVoicesRecognition:
         if not followed:
             begun = [self._begin(recording, place) for recording, place in places[:_MAX_CHAINS]]
             self._chains = [chain for chain in self._chains if chain.is_certain] + begun
-        elif certain := [chain for chain in followed if chain.is_certain]:
+            return
+        if certain := [chain for chain in followed if chain.is_certain]:
             said = max(certain, key=lambda chain: chain.rank)
             self._leave_behind([chain for chain in self._chains if chain.latest < said.began])
+        self._chains = _apart(self._chains)
 
     def _begin(self, recording: _Recording, place: int) -> _Chain:
         start_ms = MULAW_8K.ms_in(self._heard_bytes - FRAME_BYTES) - place * FRAME_MS
@@ -219,18 +221,28 @@ class KnownVoicesRecognition:
         """Find where frames begin in `sound` of two frames, which both match nothing."""
         for offset in range(1, len(sound) - FRAME_BYTES):
             window = sound[offset : offset + FRAME_BYTES]
-            if _comparable(window) in self._places:
+            if window in self._places:
                 self._heard_bytes -= len(sound) - offset
                 self._pending = sound[offset:] + self._pending
                 return
+
+
+def _apart(chains: Sequence[_Chain]) -> list[_Chain]:
+    """Of those that have come to the same place the likeliest, because they will go on alike."""
+    at: dict[tuple[int, int], _Chain] = {}
+    for chain in chains:
+        key = id(chain.recording), chain.place
+        if key not in at or chain.rank > at[key].rank:
+            at[key] = chain
+    return list(at.values())
 
 
 def _cut(audio: bytes) -> Iterator[bytes]:
     return (audio[at : at + FRAME_BYTES] for at in range(0, len(audio), FRAME_BYTES))
 
 
-def _comparable(frame: bytes) -> bytes:
-    return frame.translate(_THERE_AND_BACK)
+def _comparable(mulaw: bytes) -> bytes:
+    return mulaw.translate(_THERE_AND_BACK)
 
 
 def _spread(texts: Sequence[str], first: int, last: int) -> Iterator[_Word]:

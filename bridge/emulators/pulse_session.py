@@ -9,9 +9,10 @@ Strategy:
 - Whether anybody speaks is told by the level alone, as the real one tells it by the sound, whatever the words are.
 - Faults that are in what is said are made here, from options; those of the socket are made by who holds it.
 
-Facts: lightning.md 9; asyncapi/stt-live-ws.yaml of Smallest AI's documentation; livekit-plugins-smallestai stt.py and
-smallestai 5 for what they rely on: `transcription` beside `transcript`, ``keepalive`` answered by ``pong``, speakers as
-numbers. The `timestamp` of ``speech_started`` is taken to be in seconds, as the words' times are: no source says.
+Facts, from lightning.md 9, asyncapi/stt-live-ws.yaml of Smallest AI's documentation, and livekit-plugins-smallestai,
+which relies on it that a final comes before the ``speech_ended`` of its utterance, and that ``keepalive`` is answered.
+No source tells how long a socket may be idle, nor whether ``endpointing=false`` leaves `eou_timeout_ms` in force: here
+it does not.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bridge.emulators.pulse_audio import MulawOf
+from bridge.emulators.pulse_messages import PONG, PulseMessages, error_message
 from bridge.emulators.pulse_options import PulseEmulatorOptions, PulseEmulatorStats
 from bridge.emulators.pulse_query import PulseQuery
-from bridge.emulators.pulse_words import redacted_in, sentences_of, transcript_of, worded
+from bridge.emulators.pulse_words import transcript_of, worded
 from bridge.emulators.recogniser import FRAME_BYTES, FRAME_MS, RecognisedWord, Recognition, is_sound
 from telephony_codecs.formats import MULAW_8K
 from telephony_codecs.reframer import Reframer
@@ -34,7 +36,6 @@ from telephony_codecs.reframer import Reframer
 _SPEECH_MS: Final = 60
 #: Silence after which nobody speaks any more, where the query does not say.
 _STOPS_AFTER_MS: Final = 600
-_CONFIDENCE: Final = 0.98
 _NORMAL, _POLICY_VIOLATION = 1000, 1008
 #: What no client can read, one after the other: broken, of another shape, of wrong types, not text at all.
 _GARBAGE: Final[tuple[str | bytes, ...]] = (
@@ -92,7 +93,7 @@ class PulseSession:
         self._options = options
         self._faults = options if faulty else PulseEmulatorOptions()
         self._stats, self._query, self._recognition = stats, query, recognition
-        self._session_id = session_id
+        self._messages = PulseMessages(query, session_id)
         self._mulaw = MulawOf(query)
         self._frames = Reframer(FRAME_BYTES)
         self._heard_ms = 0
@@ -102,7 +103,6 @@ class PulseSession:
         self._speaking = self._spoke = False
         self._partial_due_ms = 0.0
         self._partial = ""
-        self._said_for_good: list[str] = []
         self._over = False
 
     @property
@@ -137,7 +137,7 @@ class PulseSession:
                 return self._end()
             case "keepalive":
                 self._stats.keepalives += 1
-                return [Answer('{"type":"pong"}')]
+                return [Answer(PONG)]
         return [self._error(f"Unknown message type: {command[:64]!r}")]
 
     def _finalize(self) -> list[Action]:
@@ -166,7 +166,7 @@ class PulseSession:
             self._heard_ms += FRAME_MS
             self._stats.audio_ms += FRAME_MS
             self._watch(is_sound(frame))
-            # Words are told while somebody speaks: to livekit's plugin a final after `speech_ended` is another turn.
+            # To livekit's plugin a final after `speech_ended` is another turn.
             actions += [*self._begin(), *self._tell(), *self._stop(), *self._strike()]
         return actions
 
@@ -217,7 +217,7 @@ class PulseSession:
         if not self._faults.flood or self._over:
             return []
         self._stats.faults += 1
-        spam = self._transcription(self._written(self._recognition.words()), is_final=False)
+        spam = self._messages.guess(self._written(self._recognition.words()))
         return [Answer(spam)] * self._faults.flood
 
     # -- answers -------------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class PulseSession:
             return []
         self._partial = transcript
         self._stats.partials += 1
-        return self._answer(self._transcription(words, is_final=False), self._options.partial_ms)
+        return self._answer(self._messages.guess(words), self._options.partial_ms)
 
     def _final_with_words(self, recognised: Sequence[RecognisedWord]) -> list[Action]:
         self._spoke = self._quiet_ms == 0
@@ -243,9 +243,8 @@ class PulseSession:
         self._spoke = self._quiet_ms == 0
         self._stats.finals += 1
         if words:
-            self._said_for_good.append(transcript_of(words))
-            self._stats.transcripts.append(self._said_for_good[-1])
-        message = self._transcription(words, is_final=True, from_finalize=from_finalize, is_last=is_last)
+            self._stats.transcripts.append(transcript_of(words))
+        message = self._messages.final(words, from_finalize=from_finalize, is_last=is_last)
         return self._answer(message, self._options.final_ms)
 
     def _answer(self, message: str, late_ms: float) -> list[Action]:
@@ -258,70 +257,11 @@ class PulseSession:
     def _written(self, recognised: Sequence[RecognisedWord]) -> list[RecognisedWord]:
         return worded(recognised, self._query)
 
-    def _transcription(
-        self,
-        words: list[RecognisedWord],
-        *,
-        is_final: bool,
-        is_last: bool = False,
-        from_finalize: bool = False,
-    ) -> str:
-        transcript = transcript_of(words)
-        told: dict[str, object] = {
-            "type": "transcription",
-            "status": "success",
-            "session_id": self._session_id,
-            "transcript": transcript,
-            "transcription": transcript,
-            "is_final": is_final,
-            "is_last": is_last,
-        }
-        if from_finalize:
-            told["from_finalize"] = True
-        if is_final:
-            told["language"] = self._language()
-        return _json(told | self._details(words))
-
-    def _details(self, words: list[RecognisedWord]) -> dict[str, object]:
-        query, told = self._query, dict[str, object]()
-        if query.word_timestamps or query.diarize:
-            told["words"] = [self._word(word) for word in words]
-        if query.sentence_timestamps:
-            told["utterances"] = [_sentence(sentence) for sentence in sentences_of(words)]
-        if query.full_transcript:
-            told["full_transcript"] = " ".join(self._said_for_good)
-        if redacted := redacted_in(words):
-            told["redacted_entities"] = redacted
-        return told
-
-    def _word(self, word: RecognisedWord) -> dict[str, object]:
-        told: dict[str, object] = {"word": word.text, **_times(word, word), "confidence": _CONFIDENCE}
-        return told | {"speaker": 0, "speaker_confidence": _CONFIDENCE} if self._query.diarize else told
-
-    def _language(self) -> str:
-        """Of several it finds out the first."""
-        bundle = self._query.language
-        return bundle if len(bundle) <= 3 else {"north_indic": "hi", "multi-asian": "zh"}.get(bundle, "en")
-
     def _voice_event(self, kind: str, at_ms: float) -> list[Action]:
         if not self._query.vad_events:
             return []
-        event = {"type": kind, "session_id": self._session_id, "timestamp": at_ms / 1000}
-        return self._answer(_json(event), self._options.partial_ms)
+        return self._answer(self._messages.voice_event(kind, at_ms), self._options.partial_ms)
 
     def _error(self, message: str) -> Answer:
         self._stats.errors += 1
-        return Answer(_json({"type": "error", "status": "error", "message": message}))
-
-
-def _json(told: dict[str, object]) -> str:
-    return msgspec.json.encode(told).decode()
-
-
-def _times(first: RecognisedWord, last: RecognisedWord) -> dict[str, object]:
-    return {"start": round(first.start_ms / 1000, 3), "end": round(last.end_ms / 1000, 3)}
-
-
-def _sentence(words: list[RecognisedWord]) -> dict[str, object]:
-    return {"text": transcript_of(words), **_times(words[0], words[-1])}
-
+        return Answer(error_message(message))
