@@ -30,6 +30,7 @@ _E = TypeVar("_E", bound=tl.Entry)
 
 #: Who ended a call, by the reason in its timeline.
 _ENDED_BY: Final = {"agent": "agent", "carrier": "caller", "transferred": "transfer"}
+_ENDINGS: Final = {"agent": "the agent hung up", "transferred": "the caller was handed on"}
 #: What cuts an utterance short, besides the end of the call.
 _CUT_BY: Final = frozenset({"speech", "digit"})
 #: What is this loud can be heard; it begins anew after so much that is not.
@@ -167,7 +168,7 @@ def facts_of(
         digits_sent=tuple((entry.at_ms, entry.digits) for entry in _all(entries, tl.DigitsSent)),
         transferred_to=handed_on.to if handed_on else "",
         ended_by=_ENDED_BY.get(ended.reason, ended.reason) if ended else "",
-        ending=_ending(report),
+        ending=_ending(report, ended),
         failure="" if report.ok and ended else f"{report.outcome.replace('_', ' ')}: {report.detail}",
         began_ms=recording.began_ms,
         ended_ms=recording.began_ms + MULAW_8K.ms_in(len(recording.heard)),
@@ -221,10 +222,11 @@ def utterances(entries: Sequence[tl.Entry]) -> Iterator[Said]:
             yield Said(*times, end.heard_text, end.heard_ms, end.total_ms, by)
 
 
-def _ending(report: CallReport) -> str:
-    hung_up = report.of(ear.HungUp)
-    if hung_up:
+def _ending(report: CallReport, ended: tl.CallEnded | None) -> str:
+    if hung_up := report.of(ear.HungUp):
         return f"the caller hung up, {hung_up[0].reason}"
+    if ended and ended.reason in _ENDINGS:
+        return _ENDINGS[ended.reason]
     return f"the bridge ended it {report.detail}" if report.ok else report.detail
 
 

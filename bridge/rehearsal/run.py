@@ -26,18 +26,27 @@ from bridge.emulators.call_report import CallReport
 from bridge.emulators.caller import place_call
 from bridge.emulators.caller_plan import CallPlan
 from bridge.emulators.caller_script import Action, Cue, HangUp, Pause, Press, Utterance
+from bridge.emulators.carriers.twilio_rest import TwilioRest
 from bridge.emulators.known_voices import KnownVoices
 from bridge.emulators.lightning_process import KEY
 from bridge.emulators.llm import EmulatedLlm, LlmOptions
 from bridge.emulators.pulse import EmulatedPulse
 from bridge.emulators.pulse_options import PulseEmulatorOptions
 from bridge.emulators.recording import CallRecording
+from bridge.emulators.rest_stand_in import EmulatedRest
 from bridge.rehearsal.cast import Part, cast, vocabulary
 from bridge.rehearsal.facts import Facts, facts_of, utterances
 from bridge.rehearsal.judge import Verdict, judged
 from bridge.rehearsal.noises import SILENT_DBFS
 from bridge.rehearsal.script import TURN_MS, Rehearsal, Script, Step
-from bridge.rehearsal.settings import PUBLIC_URL, Settings, with_lightning, with_model, with_pulse
+from bridge.rehearsal.settings import (
+    PUBLIC_URL,
+    Settings,
+    with_carrier,
+    with_lightning,
+    with_model,
+    with_pulse,
+)
 from bridge.server.serve import Server, running
 
 _ANSWER: Final = "/carriers/twilio/answer"
@@ -94,6 +103,8 @@ async def _with_engines(
     stack: AsyncExitStack, script: Script, config: Config, parts: Sequence[Part], lightning_url: str
 ) -> Config:
     engines = script.engines
+    carrier = EmulatedRest(TwilioRest(config.carriers.twilio))
+    config = with_carrier(config, (await stack.enter_async_context(carrier)).url)
     if engines.lightning == "emulated":
         config = with_lightning(config, lightning_url)
     if engines.pulse == "emulated":

@@ -56,8 +56,8 @@ def _private(config: Config) -> Config:
     server = replace(
         config.server, host="127.0.0.1", port=0, public_url=PUBLIC_URL, refuse_without_voice=False
     )
-    carriers = CarriersConfig(twilio=TwilioConfig(auth_token=Secret(secrets.token_hex(16))))
-    return replace(config, server=server, carriers=carriers)
+    twilio = TwilioConfig(account_sid=f"AC{secrets.token_hex(16)}", auth_token=Secret(secrets.token_hex(16)))
+    return replace(config, server=server, carriers=CarriersConfig(twilio=twilio))
 
 
 def _agent(config: Config, script: Script, entrypoint: str) -> Any:
@@ -65,6 +65,11 @@ def _agent(config: Config, script: Script, entrypoint: str) -> Any:
     chosen = entrypoint or given.entrypoint or agent.entrypoint
     options = agent.options if chosen == agent.entrypoint else {}
     return replace(agent, entrypoint=chosen, options={**options, **given.options})
+
+
+def with_carrier(config: Config, url: str) -> Config:
+    """Transfers and the like are asked of the emulated carrier at `url`."""
+    return replace(config, carriers=CarriersConfig(twilio=replace(config.carriers.twilio, api_url=url)))
 
 
 def with_lightning(config: Config, url: str) -> Config:

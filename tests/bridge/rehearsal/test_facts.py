@@ -77,7 +77,9 @@ def test_who_ended_it(reason: str, who: str) -> None:
     [
         ([], report(Outcome.WEBHOOK_REFUSED, detail="503"), "webhook refused: 503", "503"),
         ([], report(), "hung up: as planned", "the bridge ended it as planned"),
-        ([tl.CallEnded(at_ms=1, reason="agent")], report(), "", "the bridge ended it as planned"),
+        ([tl.CallEnded(at_ms=1, reason="flood")], report(), "", "the bridge ended it as planned"),
+        ([tl.CallEnded(at_ms=1, reason="agent")], report(), "", "the agent hung up"),
+        ([tl.CallEnded(at_ms=1, reason="transferred")], report(), "", "the caller was handed on"),
     ],
 )
 def test_a_call_that_was_none(timeline: list[tl.Entry], made: CallReport, failure: str, ending: str) -> None:
