@@ -218,6 +218,8 @@ PURE = (
     "bridge.prompts.rendition",
     "bridge.prompts.spec",
     "bridge.prompts.template",
+    "bridge.transcribers.pulse_messages",
+    "bridge.transcribers.replay",
     *(module for module in MODULES if room_of(module) == "codecs"),
 )
 CLOCKS_AND_DOORS = {

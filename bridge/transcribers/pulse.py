@@ -41,7 +41,7 @@ from bridge.transcribers.transcriber import Transcript, TranscriptSink
 
 log = logging.getLogger(__name__)
 
-#: Audio in one message.
+#: Audio in one message. Pieces of 20 ms cost nearly twice as much, and only words that are not final come sooner.
 BATCH_MS: Final = 40
 #: What keeps an idle socket open.
 SILENCE: Final = b"\xff" * 20 * BYTES_PER_MS
