@@ -87,8 +87,8 @@ async def test_what_is_no_answer_leaves_the_turn_waiting() -> None:
     asked_ms = scene.call.now_ms
     await scene.call.play(Prompt(b"\xff" * 800 + sound(1, 200)))
     (record,) = timed(scene)
-    assert (record.token_ms, record.audio_ms) == (pytest.approx(asked_ms), None)
-    assert record.audible_ms == pytest.approx(asked_ms + 100)
+    assert [record.token_ms, record.audible_ms] == pytest.approx([asked_ms, asked_ms + 100])
+    assert record.audio_ms is None
     scene.close()
 
 

@@ -14,12 +14,12 @@ from bridge.errors import BridgeError, ConfigError
 from tests.support.cli import Invoke, bridge, command, environment, started
 
 COMMANDS = (
-    "demo", "say", "init", "setup", "doctor", "serve", "call",
+    "demo", "say", "init", "setup", "doctor", "serve", "call", "turns",
     "flows", "flows check", "flows draw", "flows try", "flows reload",
     "prompts", "prompts render", "prompts list", "prompts check", "prompts play", "prompts prune",
     "voices", "voices list", "voices search", "voices clone", "voices clones",
     "dictionaries", "dictionaries list", "dictionaries add", "dictionaries edit", "dictionaries remove",
-    "emulate", "emulate lightning", "emulate pulse", "emulate caller",
+    "emulate", "emulate lightning", "emulate pulse", "emulate llm", "emulate caller",
 )  # fmt: skip
 
 #: What one must learn from the help of each command, besides its options.
@@ -36,6 +36,7 @@ TOLD = {
     "setup": ("exact settings", "as places and values", "REST API", "the exit code is 1"),
     "doctor": ("leads here", "a signed request comes through", "one is started", "Exit code 1"),
     "call": ("server.admin_token", "Ctrl-C hangs up", "a SIP address", "Exit code 1"),
+    "turns": ("One line a turn", "last 200", "the medians", "server.admin_token"),
     "serve": ("until SIGTERM or Ctrl-C", "503", "server.drain_timeout_s", "BRIDGE_SECTION__KEY"),
     "flows": ("check", "draw", "try", "reload"),
     "flows check": ("file, line and key", "never reached", "no key and no network", "Exit code 1"),
@@ -63,7 +64,8 @@ TOLD = {
     "dictionaries add": ("WORD=PRONUNCIATION", "not IPA", "word,pronunciation in a .csv"),
     "dictionaries edit": ("The others stay",),
     "dictionaries remove": ("for good",),
-    "emulate": ("lightning", "pulse", "caller", "Stand-ins"),
+    "emulate": ("lightning", "pulse", "llm", "caller", "Stand-ins"),
+    "emulate llm": ("OpenAI-compatible", "until Ctrl-C", "offline", "[[rule]]", "it echoes"),
     "emulate lightning": ("BRIDGE_LIGHTNING__BASE_URL=http://127.0.0.1:9001", "until Ctrl-C", "offline"),
     "emulate pulse": (
         "BRIDGE_PULSE__BASE_URL=http://127.0.0.1:9003",
@@ -109,6 +111,8 @@ OPTIONS = {
                           "--close-after-complete", "--cancel-keeps-audio", "--old-messages", "--fail-after-ms",
                           "--stall-after-ms", "--error-after-ms", "--garble-after-ms", "--faulty-requests",
                           "--answer-pcm", "--odd-chunks", "--wav-header"),
+    "emulate llm": ("--rules", "--port", "--host", "--model", "--first-token-ms", "--token-ms", "--fault",
+                    "--fault-after", "--faulty-requests", "--retry-after-s"),
     "emulate pulse": ("--port", "--host", "--recogniser", "--script", "--partial-ms", "--final-ms",
                       "--partial-every-ms", "--concurrency", "--refuse", "--handshake-ms", "--close-at-once", "--hang",
                       "--ignore-finalize", "--garbage", "--flood", "--drop-after-ms", "--error-after-ms",

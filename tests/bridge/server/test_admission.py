@@ -84,6 +84,7 @@ class Gate:
     now_s: float = 1000.0
     room: bool = True
     voice: bool = True
+    spent: str = ""
     public_url: str = PUBLIC_URL
     max_strangers: int = 2
     admission: Admission = field(init=False)
@@ -96,6 +97,7 @@ class Gate:
             self.public_url,
             has_room=lambda: self.room,
             has_voice=lambda: self.voice,
+            budget_spent=lambda: self.spent,
             max_strangers=self.max_strangers,
         )
 
@@ -232,23 +234,33 @@ def test_what_is_signed_may_still_be_no_call(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("draining", "room", "voice", "reason"),
+    ("draining", "room", "voice", "spent", "reason"),
     [
-        (True, True, True, "draining"),
-        (False, False, True, "capacity"),
-        (False, True, False, "voice"),
+        (True, True, True, "", "draining"),
+        (False, False, True, "", "capacity"),
+        (False, True, False, "", "voice"),
+        (False, True, True, "tokens_per_day", "budget"),
     ],
 )
 def test_new_calls_are_turned_away_when_they_cannot_be_served(
-    gate: Gate, draining: bool, room: bool, voice: bool, reason: str
+    gate: Gate, draining: bool, room: bool, voice: bool, spent: str, reason: str
 ) -> None:
-    gate.admission.draining, gate.room, gate.voice = draining, room, voice
+    gate.admission.draining, gate.room, gate.voice, gate.spent = draining, room, voice, spent
     with pytest.raises(Refused) as caught:
         gate.announced()
     assert (caught.value.reason, caught.value.status) == (reason, 503)
     with pytest.raises(Refused) as stranger:
         gate.announced(headers={})
     assert stranger.value.reason == "signature"  # and are told nothing of our state
+
+
+async def test_a_call_that_no_webhook_announced_is_turned_away_when_a_days_limit_is_spent(gate: Gate) -> None:
+    gate.spent = "seconds_per_day"
+    with pytest.raises(Refused) as caught:
+        await gate.start("", name="direct")
+    assert (caught.value.reason, caught.value.close_code) == ("budget", 1013)
+    gate.spent = ""
+    assert not (await gate.start("", name="direct")).resumed
 
 
 def test_what_is_about_a_call_that_is_on_passes_while_draining_and_full(gate: Gate) -> None:
