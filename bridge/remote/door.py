@@ -54,6 +54,9 @@ class Door(ABC):
         start: the call.
     """
 
+    #: So long it takes at the end to hand over what was told; and as long again to part.
+    close_within_s = CLOSE_WITHIN_S
+
     def __init__(self, start: Start, reception: Reception) -> None:
         self._call_id, self._reception = start.call_id, reception
         self._outbox = Outbox(start)
@@ -76,7 +79,7 @@ class Door(ABC):
         running = self._running
         assert running is not None
         try:
-            async with asyncio.timeout(CLOSE_WITHIN_S):
+            async with asyncio.timeout(self.close_within_s):
                 await self._all_told.wait()
         except TimeoutError:
             log.warning("call %s: the agent was not told all that happened", self._call_id)

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bridge.errors import ProtocolError
 from bridge.remote.address import Address
-from bridge.remote.door import CLOSE_WITHIN_S, CONNECT_WITHIN_S, Door, Reception, Trouble, trouble_of
+from bridge.remote.door import CONNECT_WITHIN_S, Door, Reception, Trouble, trouble_of
 from bridge.remote.protocol import MAX_MESSAGE_BYTES, Ack, Refusal, Start, decode, encode
 from bridge.tls import tls_context
 
@@ -88,10 +88,10 @@ class Link(Door):
         except ConnectionClosed as closed:
             return _told_of_end(closed)
         except _Hopeless as hopeless:
-            await _close(socket, hopeless.close_code)
+            await self._close(socket, hopeless.close_code)
             return hopeless.trouble
         finally:
-            await _close(socket, 1000)
+            await self._close(socket, 1000)
         raise AssertionError("unreachable")
 
     async def _open(self) -> ClientConnection:
@@ -104,12 +104,19 @@ class Link(Door):
             proxy=None,
             ssl=tls_context() if address.url.startswith("wss:") else None,
             open_timeout=CONNECT_WITHIN_S,
-            close_timeout=CLOSE_WITHIN_S,
+            close_timeout=self.close_within_s / 2,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             max_size=MAX_MESSAGE_BYTES,
             logger=_wire_log,
         )
+
+    async def _close(self, socket: ClientConnection, code: int) -> None:
+        try:
+            async with asyncio.timeout(self.close_within_s):
+                await socket.close(code)
+        except TimeoutError:
+            socket.transport.abort()
 
     # -- talking -------------------------------------------------------------------------------------------------------
 
@@ -165,14 +172,6 @@ class Link(Door):
             else:
                 self._reception.take(command)
         return True
-
-
-async def _close(socket: ClientConnection, code: int) -> None:
-    try:
-        async with asyncio.timeout(2 * CLOSE_WITHIN_S):
-            await socket.close(code)
-    except TimeoutError:
-        socket.transport.abort()
 
 
 def _told(failure: Exception) -> Trouble:

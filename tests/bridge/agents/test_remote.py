@@ -471,7 +471,7 @@ async def test_a_voice_that_fails_is_told_and_at_last_ends_the_call() -> None:
     scene = build_call()
 
     def refuse(_number: int, synthesis: Synthesis) -> None:
-        synthesis.fail(Unavailable("gone", code="dropped"))
+        synthesis.finish(Unavailable("gone", code="dropped"))
 
     scene.lightning.script = refuse
     talk = elsewhere(scene)
