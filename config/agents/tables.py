@@ -20,9 +20,19 @@ TABLES = 6
 TIMES = ("18:00", "18:30", "19:00", "19:30", "20:00", "20:30", "21:00")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
+CREATE = """
+    CREATE TABLE IF NOT EXISTS bookings (
+        day TEXT, time TEXT, guest TEXT, phone TEXT, people INTEGER, call TEXT, UNIQUE (day, time, guest, phone)
+    )"""
+TAKEN = "SELECT count(*) FROM bookings WHERE day = ? AND time = ?"
+KNOWN = "SELECT 1 FROM bookings WHERE day = ? AND time = ? AND guest = ? AND phone = ?"
+WRITE = "INSERT INTO bookings (day, time, guest, phone, people, call) VALUES (?, ?, ?, ?, ?, ?)"
+
 # Models are bad at dates: they are asked for the day as the caller has said it, and the calendar is ours.
 Day = Annotated[
-    Literal["today", "tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"],
+    Literal[
+        "today", "tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+    ],
     "as the caller says it; a weekday is the next one",
 ]
 Time = Annotated[str, "24 hours, as in 19:30"]
@@ -41,18 +51,16 @@ def book_table(
     """Write a booking down. Asked twice for the same, it is written once."""
     if time not in TIMES:
         raise ToolFailed(f"tables are from one of {', '.join(TIMES)}")
-    on = date_of(day)
+    on, guest = date_of(day), name.strip()
+    known = (on.isoformat(), time, guest.casefold(), call.from_number)
     with bookings() as db:
         db.execute("BEGIN IMMEDIATE")  # nobody else takes the last table between the look and the booking
-        known = (on.isoformat(), time, name.strip().casefold(), call.from_number)
-        where = "day = ? AND time = ? AND guest = ? AND phone = ?"
-        if not db.execute(f"SELECT 1 FROM bookings WHERE {where}", known).fetchone():  # noqa: S608 - `where` is ours
+        if not db.execute(KNOWN, known).fetchone():
             if taken(db, on, time) >= TABLES:
                 raise ToolFailed("that time is taken by now")
-            columns = "day, time, guest, phone, people, call"
-            db.execute(f"INSERT INTO bookings ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (*known, people, call.id))  # noqa: S608
+            db.execute(WRITE, (*known, people, call.id))
         db.execute("COMMIT")
-    return f"booked: {on:%A}, {on.day} {on:%B}, at {time}, {people} people, {name.strip()}"
+    return f"booked: {on:%A}, {on.day} {on:%B}, at {time}, {people} people, {guest}"
 
 
 def date_of(day: str) -> date:
@@ -64,16 +72,12 @@ def date_of(day: str) -> date:
 
 
 def taken(db: sqlite3.Connection, on: date, time: str) -> int:
-    count = "SELECT count(*) FROM bookings WHERE day = ? AND time = ?"
-    return int(db.execute(count, (on.isoformat(), time)).fetchone()[0])
+    return int(db.execute(TAKEN, (on.isoformat(), time)).fetchone()[0])
 
 
 @contextmanager
 def bookings() -> Iterator[sqlite3.Connection]:
     path = os.environ.get("BOOKINGS_SQLITE", "bookings.sqlite")
     with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as db:
-        db.execute(
-            "CREATE TABLE IF NOT EXISTS bookings (day TEXT, time TEXT, guest TEXT, phone TEXT, people INTEGER, "
-            "call TEXT, UNIQUE (day, time, guest, phone))"
-        )
+        db.execute(CREATE)
         yield db
