@@ -32,8 +32,9 @@ quality: install-test speech  ## speech quality through our path, scored with PE
 vendor: install-vendor  ## the vendor's own clients, unchanged, against the emulated Lightning
 	@$(VENDOR)/bin/python -m pytest -q -m vendor tests/vendor
 
-speech: install-test  ## human recordings for the tests, into .cache/
+speech: install-test  ## human recordings and the smart-turn model for the tests, into .cache/
 	@$(BIN)/python tests/support/fetch_speech.py
+	@$(BIN)/python tests/support/fetch_smart_turn.py
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test

@@ -32,6 +32,7 @@ from bridge.media.answer import Answer
 from bridge.media.barge_in import BargeIn, TurnDetector
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
+from bridge.media.smart_turn import SmartTurn
 from bridge.media.taps import Taps
 from bridge.media.vad import VadStream, Window
 from bridge.mouth import Line, Mouth, Utterance
@@ -80,6 +81,7 @@ class LiveCall:
         can_speak: bool = True,
         turn_detector: TurnDetector | None = None,
         turns: TurnsConfig | None = None,
+        smart_turn: SmartTurn | None = None,
         filler_after_s: float = 0.0,
         edition: Edition | None = None,
         budget: CallBudget | None = None,
@@ -129,6 +131,8 @@ class LiveCall:
             self._ears.detect_tones(DtmfDetector())
         if transcriber is not None:
             self._transcribe(transcriber)
+        if smart_turn is not None:
+            self._judge(smart_turn)
         self._note(tl.CallStarted, carrier=carrier, call_id=self.id,
                    from_number=self.from_number, to_number=self.to_number)  # fmt: skip
 
@@ -136,6 +140,11 @@ class LiveCall:
         transcription = transcriber.open(self.id, self._ears.transcript)
         self._ears.transcription = transcription
         self.taps.add(transcription.push)
+
+    def _judge(self, smart_turn: SmartTurn) -> None:
+        judge = smart_turn.open()
+        self._ears.judge = judge
+        self.taps.add(judge.push)
 
     def _open_mouth(self, playout: Playout) -> Mouth:
         return Mouth(

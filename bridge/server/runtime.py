@@ -26,12 +26,14 @@ from bridge.call import TRANSFERRED, Call
 from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.registry import carriers_from
 from bridge.config import BargeInConfig, Config
+from bridge.config_agents import TurnsConfig
 from bridge.control import CallControl, Errands
 from bridge.errors import Refused
 from bridge.lightning.voice import normaliser, open_voice
 from bridge.media.barge_in import BargeIn, BargeInPolicy, TurnDetector, TurnPolicy
 from bridge.media.pacer import Pacer
 from bridge.media.playout import Playout
+from bridge.media.smart_turn import SmartTurn
 from bridge.media.vad import SpeechDetector, VadStream
 from bridge.mouth import Line
 from bridge.networks import networks
@@ -76,6 +78,13 @@ def _policy(config: BargeInConfig) -> BargeInPolicy:
         onset_ms=config.onset_ms,
         gate_dbfs=config.gate_dbfs,
     )
+
+
+def _smart_turn(config: TurnsConfig, source: str) -> SmartTurn | None:
+    if not config.smart_turn:
+        return None
+    path = Path(source).parent / config.smart_turn
+    return SmartTurn(path, config.smart_turn_threshold, source=source)
 
 
 def _playout(wire: Wire, lead_ms: int) -> Playout:
@@ -133,6 +142,8 @@ class Runtime:
         #: Who listens to callers; None when nobody does.
         self.transcriber = open_transcriber(config, self.stats.transcriber, source)
         require_words(agent, config.agent, source, heard=self.transcriber is not None)
+        #: Who judges by the sound whether callers are done; None when nobody does.
+        self.smart_turn = _smart_turn(config.turns, source)
         #: Prompts and flows, by editions.
         self.library = open_library(config, source, self.voice, self.stats)
         #: What calls cost.
@@ -196,6 +207,8 @@ class Runtime:
         await self.surroundings.close()
         if self.transcriber is not None:
             await self.transcriber.close()
+        if self.smart_turn is not None:
+            self.smart_turn.close()
         await self.voice.close()
 
     @property
@@ -246,6 +259,7 @@ class Runtime:
             filler_after_s=self.config.speech.filler_after_s,
             turn_detector=TurnDetector(self._turn_policy),
             turns=self.config.turns,
+            smart_turn=self.smart_turn,
             edition=self.library.lend(),
             budget=self.spending.budget.for_call(),
             in_band_keys=self.config.dtmf.in_band,
