@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge.carriers.dialect import Ignored
 from bridge.carriers.json_dialect import ORDER, Kind, Phase
 from bridge.media.barge_in import BARGE_IN_TABLE, TURN_TABLE
+from bridge.media.turn_end import TURN_END_TABLE
 
 TARGET = Path(__file__).with_name("states.md")
 
@@ -34,6 +35,11 @@ def page() -> str:
         if a is not b or verdict != "none"
     )
     turns = ((a.value, b.value, voice.value) for (a, voice), b in TURN_TABLE.items() if a is not b)
+    turn_end = (
+        (a.value, b.value, f"{sign.value}{f' / {move.value}' if move.value != 'none' else ''}")
+        for (a, sign), (b, move) in TURN_END_TABLE.items()
+        if a is not b or move.value != "none"
+    )
     stream = (
         (phase.value, then.value if isinstance(then, Phase) else phase.value, _stream_label(kind, then))
         for phase, row in ORDER.items()
@@ -45,7 +51,8 @@ def page() -> str:
             "Arrows are labelled with what was heard, and with the verdict where there is one.",
             "What changes nothing is left out.",
             diagram("Barge-in", "bridge/media/barge_in.py", barge_in),
-            diagram("The caller's turn", "bridge/media/barge_in.py", turns),
+            diagram("The caller's voice", "bridge/media/barge_in.py", turns),
+            diagram("The caller's turn", "bridge/media/turn_end.py", turn_end),
             "\nMessages that are counted and ignored say so.",
             diagram("A carrier's media stream", "bridge/carriers/json_dialect.py", stream),
             "",

@@ -56,7 +56,8 @@ async def test_a_voice_silences_at_once_and_without_a_word_the_rest_is_heard() -
     assert scene.pacer.clock() - began_s == pytest.approx(2 + 1, abs=0.05)
     assert scene.audio[paused_at:] == COUNTED.audio[25 * 160 :], "from the packet that was being heard"
     (resumed,) = scene.entries(tl.Resumed)
-    assert (resumed.utterance, resumed.heard_ms) == (1, pytest.approx(510, abs=1))
+    assert resumed.utterance == 1
+    assert resumed.heard_ms == pytest.approx(510, abs=1)
     assert scene.stats.agents.resumed == 1
     assert scene.stats.barge_ins == {}
     assert scene.entries(tl.BargeIn) == []
@@ -109,9 +110,11 @@ async def test_a_voice_that_fails_while_paused_is_apologised_for_after_the_rest(
 @virtual
 async def test_before_the_first_sound_nothing_is_lost_either() -> None:
     scene = build_call(transcribed=True)
-    scene.lightning.script = lambda number, synthesis: asyncio.get_running_loop().call_later(
-        0.5, scene.lightning.say_all, number, synthesis
-    )
+
+    def late(number: int, synthesis: Synthesis) -> None:
+        asyncio.get_running_loop().call_later(0.5, scene.lightning.say_all, number, synthesis)
+
+    scene.lightning.script = late
     task = await paused(scene, 0.2)
     assert await task == Heard(TEXT, TEXT_MS, TEXT_MS)
     assert scene.audio == sound(0, TEXT_MS)
