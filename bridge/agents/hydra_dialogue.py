@@ -343,7 +343,7 @@ class Dialogue:
         self._drop_answers()
         await self._courtesy.fail(self._manners.apology)
         self._stir()
-        if self._courtesy.failed >= REOPEN_AFTER and self._session is not None:
+        if self._courtesy.failed >= REOPEN_AFTER and self._session is not None and not self._call.ended:
             await self._session.close()
 
     def _notice(self, entry: tl.Entry) -> None:
@@ -352,7 +352,7 @@ class Dialogue:
             return
         self._stir()
         sure = entry.end_ms - entry.start_ms >= SURE_TURN_MS or entry.text
-        if sure and self._session is not None and self._wait is None and self._message_ms < entry.start_ms:
+        if sure and self._session is not None and self._wait is None and self._message_ms <= entry.start_ms:
             self._caller_stopped(entry.end_ms)
 
     # -- a caller who is silent ----------------------------------------------------------------------------------
