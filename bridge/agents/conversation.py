@@ -59,7 +59,7 @@ class Manners(Section, frozen=True):
 
     #: Said first. Empty: the caller speaks first.
     greeting: str = "Hello! How can I help you?"
-    #: Said when there is no word of an answer after `filler_after_s`, and every `filler_every_s` while a tool runs.
+    #: Said when there is no word of an answer after `filler_after_s`, and again after every `filler_every_s`.
     filler: str = "one_moment"
     filler_after_s: Seconds = 1.2
     filler_every_s: Seconds = 4.0
@@ -75,7 +75,7 @@ class Manners(Section, frozen=True):
     #: Said before either.
     handing_on: str = "I am having trouble. I will connect you with somebody who can help."
     giving_up: str = "I am sorry, I am having trouble today. Please call again later. Goodbye."
-    #: Said when the caller has said nothing for `idle_s`, in turn; then `goodbye`. 0 is no reprompts at all.
+    #: Said in turn when the caller has said nothing for `idle_s`; after so many `reprompts`, `goodbye`.
     idle_s: Seconds = 8.0
     reprompts: Annotated[int, Meta(ge=0, le=20)] = 2
     reprompt: list[str] = msgspec.field(
@@ -249,8 +249,9 @@ class Conversation:
                     return News.CALLER
                 if loop.time() >= due_s:
                     raise ThinkerError("hung", "no word in time")
-                await self._courtesy.tell(manners.filler)
-                filler_s = loop.time() + manners.filler_every_s if draft.busy else due_s
+                if loop.time() >= filler_s:
+                    await self._courtesy.tell(manners.filler)
+                    filler_s = loop.time() + manners.filler_every_s
         finally:
             await _end(ready, speaks)
 

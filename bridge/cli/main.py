@@ -19,6 +19,7 @@ from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
 from bridge.cli.doctor import doctor
 from bridge.cli.emulate import caller, lightning
+from bridge.cli.emulate_llm import llm
 from bridge.cli.emulate_pulse import pulse
 from bridge.cli.flows import flows
 from bridge.cli.init import init
@@ -41,7 +42,6 @@ Gives a phone call Lightning's voice, and stops the moment the caller talks.
 """
 EPILOGUE: Final = """
 Start with `bridge demo`: a whole call, without an account or a key.
-
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C.
 """
 
@@ -57,7 +57,7 @@ emulate = App(
     name="emulate",
     help="Stand-ins for the two ends of the bridge, to try it with.",
     help_epilogue="",
-    sort_key=11,
+    sort_key=12,
 )
 app.command(demo, help_epilogue="", sort_key=0)
 app.command(say, help_epilogue="", sort_key=1)
@@ -67,7 +67,7 @@ app.command(doctor, help_epilogue="", sort_key=4)
 app.command(serve, help_epilogue="", sort_key=5)
 app.command(call, help_epilogue="", sort_key=6)
 app.command(rehearse, help_epilogue="", sort_key=7)
-app.command(turns, help_epilogue="", sort_key=8)
+app.command(turns, help_epilogue="", sort_key=7)
 app.command(flows)
 app.command(prompts)
 app.command(voices)
@@ -75,6 +75,7 @@ app.command(dictionaries)
 app.command(emulate)
 emulate.command(lightning, help_epilogue="")
 emulate.command(pulse, help_epilogue="")
+emulate.command(llm, help_epilogue="")
 emulate.command(caller, help_epilogue="")
 
 

@@ -114,7 +114,7 @@ class History:
 
     def ran(self, call_id: str, result: str) -> None:
         """What came of a tool."""
-        if self._live is not None:
+        if self._live is not None and self._live.rounds:
             self._live.rounds[-1].results[call_id] = result
 
     def heard(self, text: str, *, interrupted: bool = False) -> None:

@@ -85,6 +85,7 @@ OPTIONS = {
     "call": ("--via", "--to", "--from", "--agent", "--answered-within-s", "--config -c"),
     "flows": (),
     "flows check": ("FLOW", "--json", "--config -c"),
+    "turns": ("CALL", "--url", "--json", "--config -c"),
     "flows draw": ("FLOW", "--format", "--config -c"),
     "flows try": ("FLOW", "--out -o", "--keys", "--set", "--from", "--to", "--now", "--answer", "--message",
                   "--transfers-fail", "--silent", "--pace", "--config -c"),
@@ -177,7 +178,7 @@ def test_version(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     "arguments, hint",
     [
-        (["nope"], "Available commands: demo, say, init, setup, doctor, serve, call, flows"),
+        (["nope"], "Available commands: demo, say, init, setup, doctor, serve, call, rehearse"),
         (["demmo"], "demo"),
         (["emulate", "nobody"], "lightning"),
         (["demo", "--colour", "red"], "Unknown option: --colour"),
