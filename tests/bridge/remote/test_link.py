@@ -162,9 +162,10 @@ async def test_who_does_not_read_holds_nobody_up() -> None:
         await gone.wait()
 
     received = Received()
-    async with socket_agent(script) as agent, asyncio.timeout(20), link(agent, received) as door:
-        await until(lambda: bool(agent.connections))
-        for number in range(5000):
-            door.tell(p.Turn(number=number, text="x" * 1000))
-            await asyncio.sleep(0)
+    async with socket_agent(script) as agent:
+        async with asyncio.timeout(20), link(agent, received, close_within_s=0.2) as door:
+            await until(lambda: bool(agent.connections))
+            for number in range(5000):
+                door.tell(p.Turn(number=number, text="x" * 1000))
+                await asyncio.sleep(0)
         gone.set()
