@@ -158,10 +158,17 @@ class CallMachine(RuleBasedStateMachine):
         level_dbfs=st.sampled_from([-70.0, -20.0]),
     )
     def caller_makes_a_sound(self, probabilities: list[float], level_dbfs: float) -> None:
+        self.loop.run_until_complete(self.hear(probabilities, level_dbfs))
+        self.settle()
+
+    @rule(windows=st.integers(2, 4))
+    def caller_coughs(self, windows: int) -> None:
+        self.caller_makes_a_sound([0.95] * windows, -20.0)
+
+    async def hear(self, probabilities: list[float], level_dbfs: float = -20.0) -> None:
         for probability in probabilities:
             self.call.taps.sink(b"\x80" * 256)
             self.scene.hear(probability, level_dbfs=level_dbfs)
-        self.settle()
 
     @rule(ms=st.sampled_from([1, 5, 20, 100, 500, 3000]))
     def time_passes(self, ms: int) -> None:
@@ -180,7 +187,10 @@ class CallMachine(RuleBasedStateMachine):
         kind=st.sampled_from(["guess", "final", "told"]),
     )
     def transcriber_tells(self, text: str, kind: str) -> None:
-        getattr(self.scene.words, kind)(text)
+        async def tell() -> None:
+            getattr(self.scene.words, kind)(text)
+
+        self.loop.run_until_complete(tell())
         self.settle()
 
     @precondition(lambda self: self.transcribed)
@@ -387,7 +397,9 @@ class CallMachine(RuleBasedStateMachine):
                 break
             for synthesis in self.scene.lightning.syntheses:
                 synthesis.finish()
-            self.scene.hear(0.0)  # a line that says nothing at all is the watchdog's to notice
+            self.loop.run_until_complete(
+                self.hear([0.0])
+            )  # a line that says nothing at all is the watchdog's to notice
             self.settle(0.5)
         assert [task for task in self.speaking if not task.done()] == []
         self.call.end("carrier")
