@@ -16,12 +16,12 @@ from rich.text import Text
 from bridge.carriers.markup import plain
 from bridge.errors import BridgeError
 from bridge.rehearsal.dialogue import dialogue, plain_lines
+from bridge.rehearsal.judge import answer_waits
 from bridge.rehearsal.junit import Suite
 
 if TYPE_CHECKING:
     from bridge.cli.rehearse import Take
     from bridge.rehearsal.dialogue import Line
-    from bridge.rehearsal.facts import Facts
     from bridge.rehearsal.judge import Verdict
     from bridge.rehearsal.run import Performance
 
@@ -65,7 +65,7 @@ class Report:
         self._console.print(_lines(dialogue(take.rehearsal, done.facts)))
         for verdict in done.verdicts:
             self._print(*_verdict(take.rehearsal.path, verdict))
-        self._print(_text(f"  {summary(done.facts, done.verdicts)}", "bold" if done.passed else "bold red"))
+        self._print(_text(f"  {summary(done)}", "bold" if done.passed else "bold red"))
         if done.facts.late_ms > _LATE_MS:
             self._print(_text(f"  this machine was late by up to {done.facts.late_ms:.0f} ms", "yellow"))
         if written:
@@ -89,11 +89,12 @@ class Report:
         self._console.print(Text().join(parts))
 
 
-def summary(facts: Facts, verdicts: Sequence[Verdict]) -> str:
+def summary(done: Performance) -> str:
     """How it went, in a line."""
+    facts, verdicts = done.facts, done.verdicts
     met = sum(verdict.outcome == "pass" for verdict in verdicts)
     told = f"{met} of {len(verdicts)} expectations met in {(facts.ended_ms - facts.began_ms) / 1000:.1f} s"
-    waits = [wait for number in range(len(facts.taken)) if (wait := facts.wait_ms(number)) is not None]
+    waits = [wait_ms for wait_ms, _ in answer_waits(done.rehearsal, facts)]
     if not waits:
         return told
     return f"{told}; answered after {median(waits):.0f} ms in the middle, {max(waits):.0f} ms at most"

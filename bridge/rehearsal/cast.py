@@ -71,9 +71,14 @@ async def cast(rehearsal: Rehearsal) -> list[Part]:
                     f"cannot be said: {error}", key=key, source=f"{rehearsal.path}:{line}"
                 ) from error
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(part(number, step)) for number, step in enumerate(script.caller)]
-    return [task.result() for task in tasks]
+    made = await asyncio.gather(
+        *(part(number, step) for number, step in enumerate(script.caller)), return_exceptions=True
+    )
+    parts = [each for each in made if isinstance(each, Part)]
+    for error in made:
+        if isinstance(error, BaseException):
+            raise error
+    return parts
 
 
 def vocabulary(parts: Sequence[Part]) -> dict[str, bytes]:

@@ -57,8 +57,10 @@ def _of_caller(steps: Sequence[Step], facts: Facts) -> Iterator[Line]:
     yield Line(0.0, "caller", "dials")
     for number, (step, taken) in enumerate(zip(steps, facts.taken, strict=False)):
         text = f"“{step.say}”" if step.say is not None else step.does
-        cut = facts.cut_by(number)
-        yield Line(taken.began_ms, "caller", text, "interrupts" if cut else "")
+        notes = ["interrupts"] if facts.cut_by(number) else []
+        if step.heard_as is not None:
+            notes.append(f"heard as “{step.heard_as}”" if step.heard_as else "no words in it")
+        yield Line(taken.began_ms, "caller", text, "; ".join(notes))
 
 
 def _of_agent(said: Said, facts: Facts) -> Line:

@@ -82,6 +82,13 @@ def judged(rehearsal: Rehearsal, facts: Facts) -> list[Verdict]:
     ]
 
 
+def answer_waits(rehearsal: Rehearsal, facts: Facts) -> list[tuple[float, int]]:
+    """How long the caller waited for each answer, in milliseconds, and at which step: of those that say words."""
+    steps = enumerate(rehearsal.script.caller[: len(facts.taken)])
+    spoken = [number for number, step in steps if step.say is not None and step.heard_as != ""]
+    return [(wait, number) for number in spoken if (wait := facts.wait_ms(number)) is not None]
+
+
 def _of_greeting(rehearsal: Rehearsal, facts: Facts) -> Iterator[Verdict]:
     window = facts.window(None)
     part = _Part(rehearsal, facts, "greeting", "greeting", window, None, facts.said_in(window))
@@ -181,9 +188,7 @@ def _of_call(rehearsal: Rehearsal, facts: Facts) -> Iterator[Verdict]:
 
 def _each_within(part: _Part, limit_ms: float) -> Iterator[Verdict]:
     """The slowest answer is the one to tell of."""
-    facts, steps = part.facts, part.rehearsal.script.caller
-    speech = [number for number, step in enumerate(steps[: len(facts.taken)]) if step.say is not None]
-    waits = [(wait, number) for number in speech if (wait := facts.wait_ms(number)) is not None]
+    waits = answer_waits(part.rehearsal, part.facts)
     slowest = max(waits, default=None)
     told = f"step {slowest[1] + 1}: {slowest[0]:.0f} ms" if slowest else "nothing was answered"
     met = slowest is not None and slowest[0] <= limit_ms

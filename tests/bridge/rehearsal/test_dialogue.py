@@ -35,6 +35,12 @@ def test_who_interrupts_whom() -> None:
     ]
 
 
+@pytest.mark.parametrize("heard_as, note", [("", "no words in it"), ("A stable.", "heard as “A stable.”")])
+def test_what_is_heard_as_something_else(heard_as: str, note: str) -> None:
+    text = f'[[caller]]\nsay = "A table."\nheard_as = "{heard_as}"'
+    assert dialogue(script(text), call(said=()))[1].note == note
+
+
 def test_what_nobody_heard_is_not_told() -> None:
     lines = dialogue(script(), call(said=(said("", 500, 900),), taken=(), ending="", failure="no stream"))
     assert [line.text for line in lines] == ["dials", "no stream"]

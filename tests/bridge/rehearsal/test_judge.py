@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.rehearsal.facts import Taken
-from bridge.rehearsal.judge import Verdict, judged
+from bridge.rehearsal.judge import Verdict, answer_waits, judged
 from tests.support.rehearsal import call, said, script, turn
 
 
@@ -95,6 +95,12 @@ def test_each_expectation(
     (verdict,) = [v for v in judged(script(text), call(**changes)) if v.expected == expected]
     assert (verdict.outcome, verdict.told) == (outcome, instead)
     assert verdict.failed == (outcome == "fail")
+
+
+def test_what_has_no_words_is_not_answered() -> None:
+    text = f'[[caller]]\nnoise = "cough"\n{NEXT}heard_as = ""\n'
+    assert answer_waits(script(text), call()) == []
+    assert answer_waits(script(), call()) == [(800, 0), (900, 1)]
 
 
 def test_a_step_of_which_nothing_is_expected_is_to_be_reached() -> None:
