@@ -19,7 +19,9 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
-from bridge.agents.loader import load_agent
+from msgspec.structs import replace
+
+from bridge.agents.loader import load_agent, require_words
 from bridge.carriers.carrier import Carrier
 from bridge.carriers.registry import configured
 from bridge.carriers.rest import RestAnswer, RestRequest
@@ -29,6 +31,7 @@ from bridge.doctor.findings import (
     Verdict,
     failed,
     judge_files,
+    judge_pulse,
     judge_skew,
     judge_voice,
     passed,
@@ -40,7 +43,11 @@ from bridge.doctor.web import Web
 from bridge.errors import CarrierError, ConfigError, LightningError, TimedOut
 from bridge.lightning.clip import ClipFormat, synthesise_clip
 from bridge.lightning.voice_check import doubtful_voices
+from bridge.observe.stats import TranscriberStats
 from bridge.rest_client import RestClient
+from bridge.transcribers.open import listener, open_transcriber
+from bridge.transcribers.pulse_messages import Refusal
+from bridge.transcribers.pulse_socket import Dialer, refusal_at_once
 
 #: What each entry of [lightning] is asked to say.
 WORD: Final = "Yes."
@@ -73,6 +80,7 @@ class Examination:
         asked: list[Awaitable[list[Finding]]] = [
             *(self._voice(number, entry) for number, entry in enumerate(self.config.lightning.entries)),
             self._voices(),
+            self._pulse(),
             *(self._account(carrier) for carrier in carriers.values()),
         ]
         tasks = [asyncio.ensure_future(question) for question in asked]
@@ -91,9 +99,7 @@ class Examination:
     # -- settings and machine ------------------------------------------------------------------------------
 
     def _settings(self) -> Iterator[Finding]:
-        yield _unless_wrong(
-            "agent", self.config.agent.entrypoint, lambda: load_agent(self.config.agent, self.source)
-        )
+        yield _unless_wrong("agent", self.config.agent.entrypoint, self._load_agent)
         yield _unless_wrong("settings", "complete", lambda: require_for_serving(self.config))
         for name, carrier in configured(self.config.carriers).items():
             for key, why in carrier.missing():
@@ -102,6 +108,12 @@ class Examination:
                 yield failed(f"{name} settings", f"{key} {carrier.lack(key, why)}", mend)
             if not carrier.missing():
                 yield self._secrets(name, carrier)
+
+    def _load_agent(self) -> None:
+        config = self.config
+        transcriber = open_transcriber(config, TranscriberStats(), self.source)
+        agent = load_agent(config.agent, self.source)
+        require_words(agent, config.agent, self.source, heard=transcriber is not None)
 
     def _secrets(self, name: str, carrier: Carrier) -> Finding:
         at_home = is_loopback(urlsplit(self.config.server.public_url).hostname or "")
@@ -153,6 +165,20 @@ class Examination:
             failed("voices", f"{key}: {reason}", "`bridge voices list` shows them")
             for key, _, reason in found
         ]
+
+    async def _pulse(self) -> list[Finding]:
+        pulse = self.config.pulse
+        if pulse is None or self.config.transcriber.entrypoint:
+            return []
+        key = pulse.api_key or self.config.lightning.api_key
+        told = listener(self.config)
+        if not key:
+            return [skipped("pulse", f"{told}: no api_key")]
+        opened = await Dialer(replace(pulse, api_key=key)).dial()
+        if isinstance(opened, Refusal):
+            return [judge_pulse(told, opened)]
+        refusal = await refusal_at_once(opened)
+        return [judge_pulse(told, refusal)]
 
     # -- carriers' accounts --------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from typing import Final
 from bridge.carriers.carrier import Webhook
 from bridge.errors import Busy, InvalidRequest, LightningError, TimedOut, Unauthorized, Unavailable
 from bridge.names import INSTANCE_HEADER, UPGRADE_HEADER
+from bridge.transcribers.pulse_messages import Kind, Refusal
 
 #: The strictest carrier allows 10 s of age and 3 s of skew; at half of the age one should know.
 MOST_SKEW_S: Final = 5.0
@@ -305,6 +306,22 @@ def _changed(text: str) -> str:
     """`text` with another letter in its middle: at its end, base64 may hold bits that mean nothing."""
     middle = next((i for i in range(len(text) // 2, len(text)) if text[i].isalnum()), len(text) // 2)
     return text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1 :]
+
+
+#: What to do about each kind of refusal of Pulse.
+_PULSE_MENDS: Final = {
+    Kind.UNAUTHORIZED: "check the key (pulse.api_key, or else that of [lightning]), and what the account may do",
+    Kind.REQUEST: "see language, model and keywords in [pulse]",
+    Kind.BUSY: "the account has too many sockets open: see its concurrency",
+    Kind.UNAVAILABLE: "may this machine reach pulse.base_url, directly or through pulse.proxy?",
+}
+
+
+def judge_pulse(told: str, refusal: Refusal | None) -> Finding:
+    """Whether Pulse opens a socket for what [pulse] asks for. `told`: what that is."""
+    if refusal is None:
+        return passed("pulse", f"{told}: opens a socket")
+    return failed("pulse", f"{told}: {refusal.message}", _PULSE_MENDS[refusal.kind])
 
 
 def all_well(findings: list[Finding]) -> bool:

@@ -217,7 +217,7 @@ _BY_WORDS: Final = tuple(
     )
 )
 #: Over the account's sockets, and a server that is full.
-_BUSY_CLOSES: Final = frozenset({1008, 1013})
+BUSY_CLOSES: Final = frozenset({1008, 1013})
 
 
 def refusal_of_http(status: int, body: bytes) -> Refusal:
@@ -233,7 +233,7 @@ def refusal_of_http(status: int, body: bytes) -> Refusal:
 def refusal_of_close(code: int, reason: str) -> Refusal:
     """What a socket that was closed with `code` and `reason` means."""
     refusal = refusal_of_message(reason or f"closed with {code}")
-    if code in _BUSY_CLOSES and refusal.kind is Kind.UNAVAILABLE:
+    if code in BUSY_CLOSES and refusal.kind is Kind.UNAVAILABLE:
         return Refusal(Kind.BUSY, refusal.message)
     return refusal
 

@@ -21,6 +21,7 @@ from bridge import __version__
 from bridge.config import PulseConfig
 from bridge.tls import tls_context
 from bridge.transcribers.pulse_messages import (
+    BUSY_CLOSES,
     CLOSE_STREAM,
     Kind,
     Refusal,
@@ -94,6 +95,16 @@ class Dialer:
     def hushed(self, refusal: Refusal) -> Refusal:
         """`refusal` without the key, should Pulse have quoted it."""
         return Refusal(refusal.kind, refusal.message.replace(self._config.api_key.reveal() or "\0", "***"))
+
+
+async def refusal_at_once(socket: ClientConnection) -> Refusal | None:
+    """What becomes of `socket`, which was just opened, when it is closed as Pulse wants it: None when nothing is wrong.
+
+    Over the account's concurrency, Pulse opens a socket and closes it then.
+    """
+    await say_goodbye(socket)
+    code, reason = socket.close_code or 1000, socket.close_reason or ""
+    return refusal_of_close(code, reason) if code in BUSY_CLOSES else None
 
 
 async def say_goodbye(socket: ClientConnection) -> None:

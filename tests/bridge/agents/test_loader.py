@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.agents.greeter import greeter
-from bridge.agents.loader import Agent, load_agent
+from bridge.agents.loader import Agent, load_agent, require_words
 from bridge.config import AgentConfig
 from bridge.errors import ConfigError
 
@@ -112,3 +112,16 @@ def test_options_that_the_agent_does_not_take(load: Load, options: dict[str, Any
 
 def test_an_agent_that_names_no_options_takes_any(load: Load) -> None:
     load("my_agents:agent", anything=[1, 2])
+
+
+def test_an_agent_that_needs_words_is_refused_where_there_are_none(load: Load) -> None:
+    agent = load("my_agents:agent", GOOD + "agent.needs_words = True")
+    config = AgentConfig("my_agents:agent")
+    require_words(agent, config, heard=True)
+    require_words(load("my_agents:with_default"), config, heard=False)
+    with pytest.raises(ConfigError) as caught:
+        require_words(agent, config, "bridge.toml", heard=False)
+    assert str(caught.value) == (
+        "bridge.toml: agent.entrypoint: my_agents:agent listens to words: add a [pulse] section, or name another "
+        "[transcriber]"
+    )

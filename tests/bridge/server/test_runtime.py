@@ -13,7 +13,8 @@ from bridge.call import Call
 from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.telnyx import SIMULATED_KEY, TelnyxConfig
 from bridge.carriers.twilio import TwilioConfig, TwilioDialect
-from bridge.errors import Unavailable
+from bridge.config import PulseConfig
+from bridge.errors import BridgeError, ConfigError, Unavailable
 from bridge.prompts import apology
 from bridge.secret import Secret
 from bridge.server.limits import Limits
@@ -21,8 +22,10 @@ from bridge.server.runtime import REMEMBERED_ENDS, Runtime
 from bridge.wire import Wire
 from tests.support.bridge import make_config
 from tests.support.call import PlayedLine
+from tests.support.scripted_pulse import ScriptedPulse, spoken
 from tests.support.twilio_frames import ACCOUNT_ID, frame
 from tests.support.virtual_time import run_virtually, virtual
+from tests.support.waiting import until
 
 LIMITS = Limits()
 
@@ -350,3 +353,51 @@ async def test_drained_waits_for_every_socket() -> None:
         await asyncio.sleep(1)
         assert not waiting.done()
     await waiting
+
+
+# -- who listens -------------------------------------------------------------------------------------------------
+
+
+async def needs_words(_call: Call) -> None:
+    """Is of no use without words."""
+
+
+needs_words.needs_words = True  # type: ignore[attr-defined]
+NOBODY = make_config("http://127.0.0.1:1", "tests.support.agents:waits_for_ever")
+PULSE = replace(NOBODY, pulse=PulseConfig(base_url="http://127.0.0.1:1"))
+
+
+async def test_an_agent_that_needs_words_is_refused_at_start() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^f: agent.entrypoint: .* listens to words: add a \[pulse\] section"
+    ):
+        Runtime(NOBODY, needs_words, source="f")
+    assert Runtime(PULSE, needs_words).transcriber is not None
+
+
+async def test_an_agent_that_needs_words_places_no_call_where_there_are_none() -> None:
+    for config, error in ((NOBODY, "listens to words"), (PULSE, "twilio: ")):
+        runtime = Runtime(config, waits)
+        with pytest.raises(BridgeError, match=error):
+            await runtime.place_call("twilio", "+15550100", "+15550101", f"{__name__}:needs_words")
+        await runtime.close()
+
+
+async def test_callers_are_heard_by_who_listens() -> None:
+    async with ScriptedPulse() as pulse:
+        config = replace(NOBODY, pulse=PulseConfig(base_url=pulse.url))
+        runtime = Runtime(config, waits)
+        assert runtime.transcriber is not None
+        await runtime.transcriber.start()
+        dialect = TwilioDialect()
+        dialect.receive(frame("start"))
+        incoming = IncomingCall("CA1", ACCOUNT_ID, "", "", "inbound")
+        line = PlayedLine(asyncio.get_running_loop(), [])
+        call = runtime.open_call("twilio", incoming, line, Wire(dialect), can_speak=True)
+        call.taps.sink(spoken("one", "two"))
+        await until(lambda: bool(pulse.lines) and pulse.lines[0].heard_bytes == len(spoken("one", "two")))
+        runtime.close_call(call, "carrier")
+        await runtime.close()
+        await until(lambda: pulse.open == 0)
+        assert pulse.lines[0].asked == ["close_stream"]
+        assert pulse.handshakes[0].headers["Authorization"] == f"Bearer {config.lightning.api_key.reveal()}"
