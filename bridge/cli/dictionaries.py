@@ -22,7 +22,7 @@ dictionaries = App(
     name="dictionaries",
     help="Pronunciation dictionaries: list, add, edit, remove.",
     help_epilogue="",
-    sort_key=10,
+    sort_key=11,
 )
 
 

@@ -25,7 +25,7 @@ flows = App(
     name="flows",
     help="Phone menus from files: check, draw, try, reload.",
     help_epilogue="",
-    sort_key=7,
+    sort_key=8,
 )
 flows.command(try_flow, name="try")
 

@@ -59,6 +59,7 @@ emulate = App(
     help_epilogue="",
     sort_key=12,
 )
+app["--help"].show = False  # who sees the first screen has found it, and has lines for the commands
 app.command(demo, help_epilogue="", sort_key=0)
 app.command(say, help_epilogue="", sort_key=1)
 app.command(init, help_epilogue="", sort_key=2)

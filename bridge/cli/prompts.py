@@ -26,7 +26,7 @@ prompts = App(
     name="prompts",
     help="What calls play: render, list, check, play, prune.",
     help_epilogue="",
-    sort_key=8,
+    sort_key=9,
 )
 
 PromptIds = Annotated[list[str] | None, Parameter(negative="", show_default=False)]

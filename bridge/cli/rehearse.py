@@ -65,7 +65,7 @@ def rehearse(
     junit: Path | None = None,
     json: Flag = False,
 ) -> int:
-    """Have a scripted caller talk to an agent, and check what it says and how fast.
+    """Have a scripted caller talk to an agent, and check it all.
 
     Needs no carrier, no account and no network: the caller speaks with the offline voice (the extra `demo`), and the
     engines are emulated unless the script says otherwise. Exit code 1 means that something which the script expects

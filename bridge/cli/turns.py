@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from bridge.cli.account import note, show_json, show_table
 from bridge.cli.local_bridge import LocalBridge, bridge_at, local_bridge
-from bridge.cli.running import ConfigPath, Text, log_to_stderr, run
+from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, run
 from bridge.errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PARTS: Final = ("transcript", "token", "audio", "audible")
 _REFUSAL: Final = "which tells nobody else"
 
 
-def turns(call: str = "last", *, url: Text = "", json: bool = False, config: ConfigPath = None) -> int:
+def turns(call: Text = "last", /, *, url: Text = "", json: Flag = False, config: ConfigPath = None) -> int:
     """Show how long a caller waited for each answer.
 
     One line a turn, in milliseconds since the end of the caller's speech: the words were final, the agent had the

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.lightning.account_data import Sample, VoiceClone, VoiceInfo
 
 voices = App(
-    name="voices", help="The voices of Lightning: list, search, clone.", help_epilogue="", sort_key=9
+    name="voices", help="The voices of Lightning: list, search, clone.", help_epilogue="", sort_key=10
 )
 
 #: Nobody who has made a clone should look for the command that deletes it.
