@@ -291,7 +291,8 @@ async def _connect(settings: HydraSettings) -> ClientConnection:
             max_size=MAX_MESSAGE_BYTES,
             logger=_MUTE,
         )
-    except (WebSocketException, OSError, EOFError, UnicodeError) as failure:
+    except (WebSocketException, OSError, EOFError, ValueError) as failure:
+        # A ValueError is the URL's or the resolver's: a port, or a name, that nobody can have.
         error = _refusal(failure)
     raise error  # outside the handler, so that the library's error, which may hold the URL, is not its context
 
