@@ -99,8 +99,7 @@ class PulseSession:
         self._heard_ms = 0
         #: Sound, and silence, without a break until now.
         self._sound_ms = self._quiet_ms = 0
-        #: Somebody speaks, or has spoken since the last final.
-        self._speaking = self._spoke = False
+        self._speaking = False
         self._partial_due_ms = 0.0
         self._partial = ""
         self._over = False
@@ -173,12 +172,11 @@ class PulseSession:
     def _watch(self, sound: bool) -> None:
         self._sound_ms = self._sound_ms + FRAME_MS if sound else 0
         self._quiet_ms = 0 if sound else self._quiet_ms + FRAME_MS
-        self._spoke |= sound and self._speaking
 
     def _begin(self) -> list[Action]:
         if self._speaking or self._sound_ms < _SPEECH_MS:
             return []
-        self._speaking = self._spoke = True
+        self._speaking = True
         return self._voice_event("speech_started", self._heard_ms - self._sound_ms)
 
     def _stop(self) -> list[Action]:
@@ -190,7 +188,7 @@ class PulseSession:
     def _tell(self) -> list[Action]:
         """What is due by itself: a final, or else words that are not."""
         ends_after_ms = self._query.ends_after_ms
-        if self._spoke and ends_after_ms is not None and self._quiet_ms >= ends_after_ms:
+        if self._speaking and ends_after_ms is not None and self._quiet_ms >= ends_after_ms:
             return self._final_with_words(self._recognition.finish())
         if self._heard_ms < self._partial_due_ms:
             return []
@@ -232,7 +230,6 @@ class PulseSession:
         return self._answer(self._messages.guess(words), self._options.partial_ms)
 
     def _final_with_words(self, recognised: Sequence[RecognisedWord]) -> list[Action]:
-        self._spoke = self._quiet_ms == 0
         return self._final(recognised) if recognised else []
 
     def _final(
@@ -240,7 +237,6 @@ class PulseSession:
     ) -> list[Action]:
         words = self._written(recognised)
         self._partial = ""
-        self._spoke = self._quiet_ms == 0
         self._stats.finals += 1
         if words:
             self._stats.transcripts.append(transcript_of(words))

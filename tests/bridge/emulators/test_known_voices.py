@@ -137,6 +137,36 @@ def test_where_words_are() -> None:
     assert words[-1].end_ms == pytest.approx(500 + sound_ms, abs=FRAME_MS)
 
 
+@pytest.mark.parametrize("before", [0, 1, 37, 159])
+def test_where_words_are_when_frames_begin_anywhere(before: int) -> None:
+    recognition = VOICES.open()
+    recognition.feed(silence(500) + b"\xff" * before + PLEASE)
+    assert recognition.finish()[0].start_ms == pytest.approx(500 + before / 8, abs=2)  # a period of a tone
+
+
+def test_where_words_are_after_a_long_break() -> None:
+    recognition = VOICES.open()
+    half = FRAME_BYTES * 40
+    recognition.feed(TONIGHT[:half] + silence(3000) + TONIGHT[half:])
+    words = recognition.finish()
+    assert any(word.end_ms <= 40 * FRAME_MS for word in words)
+    assert all(word.end_ms <= 41 * FRAME_MS or word.start_ms >= 3000 for word in words)
+
+
+def test_a_long_pause_of_its_own_is_none() -> None:
+    """Or what comes after it would be the other one that sounds like it."""
+    well = spoken("Well then,") + silence(1500) + spoken("yes.")
+    assert (
+        recognised(well, KnownVoices({"Well then, yes.": well, "Yes!": spoken("yes.")})) == "Well then, yes."
+    )
+
+
+def test_many_that_begin_alike() -> None:
+    recordings = {f"first-{n} last-{n}": spoken(f"unbelievable {'x' * n}") for n in range(1, 12)}
+    voices = KnownVoices(recordings)
+    assert [recognised(recording, voices) for recording in recordings.values()] == list(recordings)
+
+
 def test_sockets_know_nothing_of_each_other() -> None:
     one, other = VOICES.open(), VOICES.open()
     one.feed(TABLE)

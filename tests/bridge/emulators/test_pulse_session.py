@@ -15,9 +15,9 @@ from bridge.emulators.pulse_query import PulseQuery
 from bridge.emulators.pulse_session import Action, Answer, Close, Drop, PulseSession
 from tests.support.pulse_client import silence, spoken
 
-TEXTS = ("Hello there.", "Call 5550100199, please.", "One. Two three")
-HELLO, NUMBER, SENTENCES = map(spoken, TEXTS)
-VOICES = KnownVoices(dict(zip(TEXTS, (HELLO, NUMBER, SENTENCES), strict=True)))
+TEXTS = ("Hello there.", "Call 5550100199, please.", "One. Two three", "Yes")
+HELLO, NUMBER, SENTENCES, YES = map(spoken, TEXTS)
+VOICES = KnownVoices(dict(zip(TEXTS, (HELLO, NUMBER, SENTENCES, YES), strict=True)))
 FINALIZE, CLOSE_STREAM = '{"type":"finalize"}', '{"type":"close_stream"}'
 
 
@@ -83,11 +83,18 @@ def test_finalize_is_answered_with_what_there_is() -> None:
     assert held.stats.finalizes == 2
 
 
-def test_finalize_in_the_middle_of_an_utterance() -> None:
+@pytest.mark.parametrize("pause", [b"", silence(200)])
+def test_finalize_in_the_middle_of_an_utterance(pause: bytes) -> None:
     held = Held()
     half = len(HELLO) * 2 // 3
-    assert held.finals(HELLO[:half], FINALIZE) == ["Hello"]
+    assert held.finals(HELLO[:half] + pause, FINALIZE) == ["Hello"]
     assert held.finals(HELLO[half:] + silence(900)) == ["there."]
+
+
+def test_the_same_word_twice_is_guessed_twice() -> None:
+    held = Held()
+    told = [message["transcript"] for message in held.tells(YES, FINALIZE, silence(500) + YES, FINALIZE)]
+    assert told == ["Yes"] * 4
 
 
 @pytest.mark.parametrize("word", ["close_stream", "end"])
