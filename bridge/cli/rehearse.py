@@ -105,6 +105,7 @@ def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int
         ConfigError: a script, or its configuration, is wrong; all mistakes of all scripts are told before.
     """
     from bridge.problems import FilesRefused
+    from bridge.rehearsal.cast import require_voice
     from bridge.rehearsal.script import read_script
     from bridge.rehearsal.settings import settings_of
 
@@ -116,6 +117,7 @@ def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int
         except FilesRefused as refused:
             problems += refused.problems
             continue
+        require_voice(rehearsal)
         settings = settings_of(rehearsal, agent, config)
         takes += [Take(rehearsal, settings, number, repeat) for number in range(1, repeat + 1)]
     if problems:

@@ -50,15 +50,24 @@ class Part:
     speech_end_ms: float = 0.0
 
 
+def require_voice(rehearsal: Rehearsal) -> None:
+    """Refuse a script with words in it where nothing can speak them.
+
+    Raises:
+        ConfigError: the offline voice is not installed.
+    """
+    if find_spec("espeakng_loader") is None and any(step.say is not None for step in rehearsal.script.caller):
+        raise ConfigError("the caller's voice is not installed: pip install 'lightning-phone-bridge[demo]'")
+
+
 async def cast(rehearsal: Rehearsal) -> list[Part]:
     """The part of each step.
 
     Raises:
         ConfigError: the offline voice is not installed, or cannot say something; names the step.
     """
+    require_voice(rehearsal)
     script, turn = rehearsal.script, asyncio.Semaphore(_VOICES_AT_ONCE)
-    if find_spec("espeakng_loader") is None and any(step.say is not None for step in script.caller):
-        raise ConfigError("the caller's voice is not installed: pip install 'lightning-phone-bridge[demo]'")
 
     async def part(number: int, step: Step) -> Part:
         async with turn:
