@@ -63,8 +63,9 @@ class Link(Door):
     ) -> None:
         super().__init__(start, reception)
         self._address, self._pause_s = address, pause_s
-        #: Connections in a row over which nothing came.
+        #: Connections in a row over which nothing came, and what was wrong with the last one.
         self._vain = 0
+        self._known: Trouble | None = None
 
     # -- connecting ----------------------------------------------------------------------------------------------------
 
@@ -72,7 +73,9 @@ class Link(Door):
         while True:
             trouble = await self._connected()
             self._outbox.lost()
-            self._in_trouble(trouble)
+            if trouble != self._known:  # once, not every two seconds of a call
+                self._known = trouble
+                self._in_trouble(trouble)
             longest_s = min(self._pause_s * 2 ** min(self._vain, 10), MAX_PAUSE_S)
             self._vain += 1
             await asyncio.sleep(random.uniform(longest_s / 2, longest_s))  # noqa: S311 - so that calls part
@@ -165,7 +168,7 @@ class Link(Door):
         except ProtocolError as error:
             self._reception.take(Refusal("", "bad_command", error.reason))
             return False
-        self._vain = 0
+        self._vain, self._known = 0, None
         for command in commands:
             if isinstance(command, Ack):
                 self._outbox.acknowledge(command.seq)

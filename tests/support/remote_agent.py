@@ -109,10 +109,12 @@ class SocketAgent:
 
 
 @asynccontextmanager
-async def socket_agent(script: Script, **how: Any) -> AsyncIterator[SocketAgent]:
+async def socket_agent(script: Script, port: int = 0, **how: Any) -> AsyncIterator[SocketAgent]:
     """Such a server, at work."""
     agent = SocketAgent(script, **how)
-    async with serve(agent.talk, "127.0.0.1", 0, process_request=agent.refuse, close_timeout=0.5) as server:
+    async with serve(
+        agent.talk, "127.0.0.1", port, process_request=agent.refuse, close_timeout=0.5
+    ) as server:
         port = server.sockets[0].getsockname()[1]
         agent.url = f"ws://127.0.0.1:{port}/agent?shop=7"
         yield agent

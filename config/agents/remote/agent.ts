@@ -20,6 +20,7 @@ type Command =
   | { type: "say"; id?: string; text: string; barge_in?: "off" | "digits" | "speech" | "both" }
   | { type: "gather"; id: string; digits: number; text: string; timeout_s?: number }
   | { type: "transfer"; to: string }
+  | { type: "stop" }
   | { type: "hang_up" };
 
 const SECRET = process.env.BRIDGE_SECRET ?? "";
@@ -60,10 +61,10 @@ function answer(event: Event): Command[] {
         { type: "hang_up" },
       ];
     }
-    case "turn":
+    case "turn": // who talks does not press: the question is put anew, or another one is answered
       return /person|human|somebody/i.test(event.text)
-        ? [{ type: "say", text: "I will connect you." }, { type: "transfer", to: "shop" }]
-        : [ASK];
+        ? [{ type: "stop" }, { type: "say", text: "I will connect you." }, { type: "transfer", to: "shop" }]
+        : [{ type: "stop" }, ASK];
     default:
       return [];
   }

@@ -350,6 +350,22 @@ async def test_stop_is_heard_at_once() -> None:
 
 
 @virtual
+async def test_stop_ends_a_gather_that_runs() -> None:
+    talk = elsewhere(build_call())
+    talk.command({"type": "gather", "id": "g", "digits": 4, "timeout_s": 60})
+    await asyncio.sleep(1)
+    talk.scene.press("1")
+    await asyncio.sleep(0.1)
+    talk.command({"type": "stop"}, {"type": "gather", "id": "h"})
+    await asyncio.sleep(0.1)
+    talk.scene.press("2")
+    await asyncio.sleep(0.1)
+    assert [(event.id, event.reason) for event in talk.told(p.Failed)] == [("g", "stopped")]
+    assert [(event.id, event.digits) for event in talk.told(p.Gathered)] == [("h", "2")]
+    talk.task.cancel()
+
+
+@virtual
 async def test_who_answers_a_turn_of_before_is_too_late() -> None:
     talk = elsewhere(build_call())
     await answered(talk)
@@ -410,6 +426,20 @@ async def test_who_thinks_too_long_is_apologised_for_and_then_given_up() -> None
     assert talk.scene.line.closes == [(1000, "agent")]
     assert talk.scene.stats.agents.failures == {"hung": 3}
     assert talk.scene.stats.agents.apologies == 2
+
+
+@virtual
+async def test_who_cannot_be_handed_on_either_is_told_goodbye() -> None:
+    talk = elsewhere(
+        build_call(),
+        failures=1,
+        failure_transfer="+15550009999",
+        handing_on="Hold on.",
+        giving_up="Goodbye for today.",
+    )
+    await talk.task
+    assert texts(talk.scene) == ["One moment, please.", "Hold on.", "Goodbye for today."]
+    assert talk.scene.line.closes == [(1000, "agent")]
 
 
 @virtual

@@ -97,12 +97,23 @@ async def test_what_happens_while_it_is_away_is_told_when_it_is_back() -> None:
     assert "redirects are not followed" in received.troubles[-1].detail
 
 
-async def test_where_nobody_is_it_goes_on_trying_and_leaves_in_time() -> None:
+async def test_where_nobody_is_it_says_so_once_and_goes_on_trying() -> None:
+    received, port = Received(), free_port()
+    async with link(SocketAgent(nothing, f"ws://127.0.0.1:{port}/"), received) as door:
+        await until(lambda: received.kinds == ["unreachable"])
+        async with socket_agent(nothing, port) as agent:
+            await until(lambda: agent.types == [["start"]])
+            door.tell(p.End())
+            await until(lambda: agent.types == [["start", "end"]])
+            assert received.kinds == ["unreachable"]
+
+
+async def test_where_nobody_is_at_all_it_leaves_in_time() -> None:
     received = Received()
     nobody = SocketAgent(nothing, f"ws://127.0.0.1:{free_port()}/")
-    async with link(nobody, received, close_within_s=0.1):
-        await until(lambda: len(received.troubles) >= 3)
-    assert set(received.kinds) == {"unreachable"}
+    async with asyncio.timeout(5), link(nobody, received, close_within_s=0.1) as door:
+        door.tell(p.End())
+    assert received.commands == []
 
 
 async def flood(connection: Connection, number: int) -> None:
