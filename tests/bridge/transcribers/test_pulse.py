@@ -22,7 +22,7 @@ from tests.support.waiting import until
 
 KEY = "sk-pulse-do-not-show-me"
 #: Waits for nothing that a test does not wait for.
-SOON = Pace(finalize_s=0.1, backoff_s=(0.001, 0.01), busy_s=(0.001, 0.01), refused_s=60.0)
+SOON = Pace(finalize_s=0.3, backoff_s=(0.001, 0.01), busy_s=(0.001, 0.01), refused_s=60.0)
 #: Does not give up on a server that a busy machine keeps waiting.
 PATIENT = Pace(finalize_s=20.0, backoff_s=(0.001, 0.01), busy_s=(0.001, 0.01))
 
