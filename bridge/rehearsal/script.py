@@ -69,19 +69,22 @@ class Agent(Section, frozen=True):
 class Engines(Section, frozen=True):
     """``[engines]``: what is real. A real engine takes its settings and its key from the configuration."""
 
+    #: "emulated" or "real".
     lightning: Engine = "emulated"
-    #: "off": the agent is given no words, only turns.
+    #: The same; or "off": the agent is given no words, only turns.
     pulse: Literal["emulated", "real", "off"] = "emulated"
     #: By default emulated where the script has ``[[model]]``, else the agent's own.
     llm: Engine | None = None
-    #: How long the emulated ones take: Lightning to its first sound, Pulse to the words, the model to its first token.
+    #: How long the emulated Lightning takes to its first sound.
     lightning_ms: Milliseconds = 150.0
+    #: How long the emulated Pulse takes to its answers.
     pulse_ms: Milliseconds = 100.0
+    #: How long the emulated model takes to its first token.
     llm_ms: Milliseconds = 150.0
 
 
 class Expected(Section, frozen=True):
-    """What the agent must do, and must not."""
+    """What must come of it, in ``[greeting]``, in each step and in ``[call]``: what the agent does, and does not."""
 
     #: Each of these regular expressions is found in what the caller heard. Capitals do not matter.
     expect: Texts = ""
@@ -106,7 +109,7 @@ class Step(Expected, frozen=True):
     say: str | None = None
     #: Presses these keys: 0-9, *, #, A-D.
     press: str | None = None
-    #: Makes no words, but a noise, for `for_ms`, of `dbfs`.
+    #: Makes a noise: hiss, cough or music.
     noise: Noise | None = None
     #: Does nothing for so long.
     wait_s: Seconds | None = None
@@ -121,7 +124,9 @@ class Step(Expected, frozen=True):
     speed: Annotated[float, Meta(ge=0.5, le=2)] = 1.0
     #: The emulated recogniser hears this instead; "" is no word at all.
     heard_as: str | None = None
+    #: How long `noise` lasts.
     for_ms: Annotated[float, Meta(ge=20, le=60_000)] = 500.0
+    #: How loud it is.
     dbfs: Level = -20.0
 
     #: When: once the agent has spoken since the step before, and been silent for so long. 700 unless another is given.
@@ -155,7 +160,7 @@ class WholeCall(Expected, frozen=True):
 
     #: Where the caller was handed on to.
     transferred_to: str = ""
-    #: Who ended it.
+    #: Who ended it: "agent", "caller", "transfer".
     ended_by: Literal["agent", "caller", "transfer"] | None = None
     #: How long it lasted at most.
     shorter_than_s: Seconds | None = None
