@@ -191,7 +191,8 @@ class Playout:
 
     def due(self, now_s: float) -> list[Outgoing]:
         """The messages and marks to send now, in order. Call it at least once every `PACKET_MS` while `active`."""
-        if not self._active or self.paused or now_s < self._held_until_s or now_s < self._stopped_until_s:
+        waits = self._paused_ms is not None or now_s < self._held_until_s or now_s < self._stopped_until_s
+        if waits or not self._active:
             return []
         out: list[Outgoing] = []
         messages, message_ms, before_ms = self._messages, self._message_ms, self._sent_ms

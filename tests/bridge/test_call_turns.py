@@ -61,6 +61,15 @@ async def test_all_of_the_callers_audio_is_transcribed_until_the_call_ends() -> 
 
 
 @virtual
+async def test_words_that_come_in_the_moment_in_which_they_are_asked_for() -> None:
+    scene = build_call(transcribed=True)
+    scene.words.answer = "Good morning."
+    scene.hear(*VOICE, *PATIENCE)
+    assert (await next_turn(scene)).text == "Good morning."
+    assert scene.words.finalizes == 1
+
+
+@virtual
 async def test_noise_is_counted_and_no_turn() -> None:
     scene = build_call(transcribed=True)
     task = waiting(scene)

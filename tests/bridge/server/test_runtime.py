@@ -401,3 +401,10 @@ async def test_callers_are_heard_by_who_listens() -> None:
         await until(lambda: pulse.open == 0)
         assert pulse.lines[0].asked == ["close_stream"]
         assert pulse.handshakes[0].headers["Authorization"] == f"Bearer {config.lightning.api_key.reveal()}"
+
+
+async def test_a_model_that_is_to_judge_turns_and_is_not_there_is_told_of_at_start() -> None:
+    config = replace(NOBODY, turns=TurnsConfig(smart_turn="nowhere.onnx"))
+    with pytest.raises(ConfigError, match=r"^here/f: turns.smart_turn: here.nowhere.onnx: No such file"):
+        Runtime(config, waits, source="here/f")
+    assert Runtime(NOBODY, waits).smart_turn is None
