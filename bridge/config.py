@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -30,7 +29,7 @@ from bridge.config_flows import IVR, DtmfConfig, FlowsConfig, PromptsConfig, pla
 from bridge.config_lightning import FallbackConfig, LightningConfig
 from bridge.config_tree import Section, convert, overlay, read_toml, variable_of
 from bridge.errors import ConfigError
-from bridge.networks import networks
+from bridge.networks import is_loopback, networks
 from bridge.secret import Secret, Veiled
 
 __all__ = [
@@ -372,14 +371,6 @@ def _unreachable(server: ServerConfig) -> Iterator[tuple[str, str]]:
             "server.public_url",
             "must be https://: carriers open media streams as wss:// only. http:// is for emulators on this machine.",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, name or address, is this machine and nobody else's."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_plain_url(url: str) -> bool:

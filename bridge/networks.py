@@ -26,6 +26,14 @@ def networks(entries: Iterable[str]) -> Networks:
     return [_network(entry) for entry in entries]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, name or address, is this machine and nobody else's."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_within(address: str, among: Networks) -> bool:
     """Whether `address` is one of those; never, when it is no address."""
     found = _address(address)

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
+from bridge.networks import is_loopback
 from bridge.secret import Secret
 
 
@@ -38,6 +40,15 @@ class Surroundings:
         self.folder = folder or Path()
         self.api_key = api_key or Secret()
         self._shared: dict[Hashable, Any] = {}
+
+    def key_for(self, url: str, own: Secret) -> Secret:
+        """What to ask for entry to `url` with: `own`, or ours where that is Smallest AI's, or on this machine.
+
+        Our key is not for every address that somebody may name. Empty: there is none.
+        """
+        host = urlsplit(url).hostname or ""
+        theirs = host == "smallest.ai" or host.endswith(".smallest.ai") or is_loopback(host)
+        return own or (self.api_key if theirs else Secret())
 
     def shared(self, key: Hashable, make: Callable[[], C]) -> C:
         """What is shared under `key`; made if nobody has wanted it yet."""

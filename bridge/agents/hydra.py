@@ -109,7 +109,7 @@ def settings_of(options: HydraOptions, surroundings: Surroundings, tools: Sequen
     Raises:
         ConfigError: there is no key, or the prompt cannot be read.
     """
-    api_key = options.api_key or surroundings.api_key
+    api_key = surroundings.key_for(options.base_url, options.api_key)
     if not api_key:
         raise ConfigError("is missing: set it, or SMALLEST_API_KEY", key="api_key")
     return HydraSettings(

@@ -19,6 +19,7 @@ from bridge.cli.demo import demo
 from bridge.cli.dictionaries import dictionaries
 from bridge.cli.doctor import doctor
 from bridge.cli.emulate import caller, lightning
+from bridge.cli.emulate_hydra import hydra
 from bridge.cli.emulate_llm import llm
 from bridge.cli.emulate_pulse import pulse
 from bridge.cli.flows import flows
@@ -77,6 +78,7 @@ app.command(emulate)
 emulate.command(lightning, help_epilogue="")
 emulate.command(pulse, help_epilogue="")
 emulate.command(llm, help_epilogue="")
+emulate.command(hydra, help_epilogue="")
 emulate.command(caller, help_epilogue="")
 
 

@@ -25,7 +25,7 @@ from bridge.agents.loader import load_agent, require_words
 from bridge.carriers.carrier import Carrier
 from bridge.carriers.registry import configured
 from bridge.carriers.rest import RestAnswer, RestRequest
-from bridge.config import Config, LightningConfig, is_loopback, key_of_entry, require_for_serving
+from bridge.config import Config, LightningConfig, key_of_entry, require_for_serving
 from bridge.doctor.findings import (
     Finding,
     Verdict,
@@ -43,6 +43,7 @@ from bridge.doctor.web import Web
 from bridge.errors import CarrierError, ConfigError, LightningError, TimedOut
 from bridge.lightning.clip import ClipFormat, synthesise_clip
 from bridge.lightning.voice_check import doubtful_voices
+from bridge.networks import is_loopback
 from bridge.observe.stats import TranscriberStats
 from bridge.rest_client import RestClient
 from bridge.transcribers.open import listener, open_transcriber

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.config import is_loopback
+from bridge.networks import is_loopback
 from bridge.remote.signature import HEADER, signature
 from bridge.secret import Secret
 

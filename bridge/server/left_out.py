@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from bridge.carriers.carrier import Carrier
 from bridge.carriers.registry import configured
-from bridge.config import Config, is_loopback
+from bridge.config import Config
+from bridge.networks import is_loopback
 
 log = logging.getLogger(__name__)
 
