@@ -14,6 +14,7 @@ from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.telnyx import SIMULATED_KEY, TelnyxConfig
 from bridge.carriers.twilio import TwilioConfig, TwilioDialect
 from bridge.config import PulseConfig
+from bridge.config_agents import TurnsConfig
 from bridge.errors import BridgeError, ConfigError, Unavailable
 from bridge.prompts import apology
 from bridge.secret import Secret
