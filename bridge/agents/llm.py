@@ -96,6 +96,7 @@ class LlmThinker:
                     yield words
             if not calls or not await turn.settled():
                 return
+            self._history.called([ToolCall(c.id, c.name, sendable(c.arguments)) for c in calls])
             deadline_s = sum(self._toolbox.deadline_of(each.name) for each in calls)
             yield Busy(deadline_s + self._options.apology_after_s)
             for each in calls:
@@ -131,7 +132,7 @@ class LlmThinker:
                 text = self._options.farewell
                 yield text
         finally:
-            self._note(text.strip(), calls)
+            self._note(text.strip())
             with contextlib.suppress(BudgetSpent):  # said below, where it does not hide why this ends
                 self._call.budget.spend("tokens", cost or _estimate(question, text))
         self._call.budget.spend("tokens", 0)
@@ -149,8 +150,8 @@ class LlmThinker:
             deadline_s=options.apology_after_s,
         )
 
-    def _note(self, text: str, calls: list[ToolCall]) -> None:
-        self._history.said(text, [ToolCall(c.id, c.name, sendable(c.arguments)) for c in calls])
+    def _note(self, text: str) -> None:
+        self._history.said(text)
         if text:
             self._unheard += 1
             self._all_heard.clear()

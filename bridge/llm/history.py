@@ -107,10 +107,18 @@ class History:
         self._live = _Exchange(_CONTROL.sub(" ", words)[:MAX_WORDS])
         self._exchanges.append(self._live)
 
-    def said(self, text: str, calls: Sequence[ToolCall] = ()) -> None:
-        """The model answered `text`, which is being said, and wants tools to be run."""
-        if self._live is not None and (text or calls):
-            self._live.rounds.append(_Round(text, None if text else "", calls))
+    def said(self, text: str) -> None:
+        """The model answered `text`, which is being said."""
+        if self._live is not None and text:
+            self._live.rounds.append(_Round(text))
+
+    def called(self, calls: Sequence[ToolCall]) -> None:
+        """The tools that the model wanted with its last words are about to be run."""
+        if self._live is None:
+            return
+        if not self._live.rounds or self._live.rounds[-1].calls:  # it said nothing with them
+            self._live.rounds.append(_Round(heard=""))
+        self._live.rounds[-1].calls = calls
 
     def ran(self, call_id: str, result: str) -> None:
         """What came of a tool."""

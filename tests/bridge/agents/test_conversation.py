@@ -223,7 +223,7 @@ async def test_a_voice_that_fails_is_no_reason_to_end_the_call() -> None:
 
     def fails_once(number: int, synthesis: Synthesis) -> None:
         if "Nobody" in synthesis.request.text:
-            synthesis.fail(Unavailable("broken", code="x"))
+            synthesis.finish(Unavailable("broken", code="x"))
         else:
             talk.scene.lightning.say_all(number, synthesis)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bridge.emulators.llm import ECHO, EmulatedLlm, Fault, LlmOptions
-from bridge.emulators.llm_rules import Rule
+from bridge.emulators.llm import EmulatedLlm, Fault, LlmOptions
+from bridge.emulators.llm_rules import ECHO, Rule
 from bridge.errors import ConfigError, ThinkerError
 from bridge.llm import chat
 from bridge.llm.answer import Done, Event, Token, ToolCalls

@@ -56,7 +56,8 @@ def test_an_exchange_of_which_nothing_was_heard_never_was() -> None:
 def test_tools_and_their_results_stay_together() -> None:
     history = History(PROMPT)
     history.begin("Book it.")
-    history.said("One moment.", [BOOK])
+    history.said("One moment.")
+    history.called([BOOK])
     history.ran("call_1", "done")
     *_, asked, ran = history.messages()
     assert asked["content"] == "One moment."
@@ -75,7 +76,7 @@ def test_tools_and_their_results_stay_together() -> None:
 def test_what_was_done_is_remembered_though_nothing_was_heard_of_it() -> None:
     history = History(PROMPT)
     history.begin("Book it.")
-    history.said("", [BOOK, ToolCall("call_2", "pay", "{}")])
+    history.called([BOOK, ToolCall("call_2", "pay", "{}")])
     history.ran("call_1", "done")
     history.begin("Wait.")
     assert rest(history) == [
@@ -99,6 +100,7 @@ def test_the_callers_words_are_data() -> None:
 def test_what_is_told_before_any_turn_or_for_nothing_is_harmless() -> None:
     history = History(PROMPT)
     history.said("Nobody asked.")
+    history.called([BOOK])
     history.ran("call_9", "nothing")
     history.heard("")
     assert rest(history) == []
@@ -143,7 +145,9 @@ def test_whatever_happens_it_can_be_sent(
             case ("said", str(text), int(calls)):
                 ids = [f"call_{number + each}" for each in range(calls)]
                 number += calls
-                history.said(text, [ToolCall(each, "tool", "{}") for each in ids])
+                history.said(text)
+                if ids:
+                    history.called([ToolCall(each, "tool", "{}") for each in ids])
             case ("ran", int(back)):
                 history.ran(f"call_{number - 1 - back}", "result")
             case ("heard", str(text), bool(interrupted)):
@@ -161,7 +165,7 @@ def test_the_oldest_exchanges_go_first_and_whole() -> None:
     history = History(PROMPT, max_messages=6)
     for number in range(4):
         history.begin(f"question {number}")
-        history.said("", [ToolCall(f"call_{number}", "tool", "{}")])
+        history.called([ToolCall(f"call_{number}", "tool", "{}")])
         history.ran(f"call_{number}", f"result {number}")
     assert rest(history) == [("user", "question 3"), ("assistant", None), ("tool", "result 3")]
 
