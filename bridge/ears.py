@@ -315,7 +315,7 @@ class Ears:
             case turn_end.Finalize(pause):
                 self._ask(pause)
             case turn_end.Likely(start_ms, end_ms, text, language):
-                if self._eager and not self._floor.talking:
+                if self._eager:
                     self._turns.offer(start_ms, end_ms, text, language)
             case turn_end.WentOn():
                 if self._turns.withdraw():

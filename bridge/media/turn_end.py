@@ -308,12 +308,7 @@ class TurnEnd:
         if self._likely is not None and (self._phase is Phase.SPEAKING or self.text != self._likely):
             self._likely = None
             yield WentOn()
-        if (
-            self._phase is Phase.TOLD
-            and self._likely is None
-            and has_words(self.text)
-            and not self._unfinished
-        ):
+        if self._phase is Phase.TOLD and self._likely is None and self._seems_over:
             self._likely = self.text
             yield Likely(self._start_ms, self._last_ms, self.text, self._language)
 
@@ -344,9 +339,15 @@ class TurnEnd:
             return not self._complete
         return self.text.endswith(GOING_ON) and has_words(self.text)
 
+    @property
+    def _seems_over(self) -> bool:
+        """Whether what was said sounds complete. While the bridge speaks it may be too little to count, and waits."""
+        return has_words(self.text) and not self._unfinished and not self._talking
+
     def _close(self, *, told: bool) -> Iterator[Outcome]:
         text = self.text
         if self._likely not in (None, text):
+            self._likely = None
             yield WentOn()
         yield self._verdict(text, told=told)
         if self._partial:
@@ -360,7 +361,7 @@ class TurnEnd:
         words = count_words(text)
         if self._able and not words and (told or self._talking):
             return Wordless()
-        if self._able and self._talking and words < self.policy.min_words:
+        if self._able and self._talking and words < self.policy.min_words and self._likely is None:
             return Backchannel(text)
         return Over(self._start_ms, self._last_ms, text if words else "", self._language)
 

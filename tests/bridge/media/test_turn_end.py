@@ -308,6 +308,14 @@ def test_few_words_are_a_turn_when_the_bridge_is_done_by_then_or_nobody_can_tell
     assert line.turns == [""]
 
 
+def test_what_was_likely_to_be_a_turn_is_one_though_the_bridge_speaks_by_then() -> None:
+    line = Line(min_words=2)
+    perform(line, "+640|-256|!Yes.")
+    line.talking = True
+    line.silence(352)
+    assert line.kinds == ["Finalize", "Likely", "Over"]
+
+
 def test_words_that_nobody_was_heard_to_say_are_the_bridges_own() -> None:
     line = Line(talking=True)
     perform(line, "-320|?How can|-320")
@@ -416,9 +424,9 @@ def _check(line: Line, said: list[str]) -> None:
         elif isinstance(outcome, WentOn):
             assert likely is not None
             likely = None
-        elif isinstance(outcome, Over | Backchannel):
+        elif isinstance(outcome, Over):
             assert likely is None or likely.text == outcome.text
             likely = None
-        elif isinstance(outcome, Wordless):
+        elif isinstance(outcome, Wordless | Backchannel):
             assert likely is None
     assert likely is None
