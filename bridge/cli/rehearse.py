@@ -106,6 +106,7 @@ def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int
     """
     from bridge.problems import FilesRefused
     from bridge.rehearsal.cast import require_voice
+    from bridge.rehearsal.run import require_agent
     from bridge.rehearsal.script import read_script
     from bridge.rehearsal.settings import settings_of
 
@@ -119,6 +120,7 @@ def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int
             continue
         require_voice(rehearsal)
         settings = settings_of(rehearsal, agent, config)
+        require_agent(rehearsal, settings)
         takes += [Take(rehearsal, settings, number, repeat) for number in range(1, repeat + 1)]
     if problems:
         *others, last = problems

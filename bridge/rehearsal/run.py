@@ -20,6 +20,7 @@ from pathlib import Path
 from re import IGNORECASE, search
 from typing import Final
 
+from bridge.agents.loader import load_agent
 from bridge.call import Call
 from bridge.config import Config, Secret
 from bridge.emulators.call_report import CallReport
@@ -75,6 +76,16 @@ class Performance:
     def passed(self) -> bool:
         """Whether nothing failed."""
         return not any(verdict.failed for verdict in self.verdicts)
+
+
+def require_agent(rehearsal: Rehearsal, settings: Settings) -> None:
+    """Refuse an agent that cannot be run, before anything is started for it.
+
+    Raises:
+        ConfigError: there is none of that name, or its options are wrong.
+    """
+    with importable(_folders(rehearsal, settings)):
+        load_agent(settings.config.agent, settings.source)
 
 
 async def perform(rehearsal: Rehearsal, settings: Settings, lightning_url: str) -> Performance:

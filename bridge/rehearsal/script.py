@@ -231,9 +231,8 @@ def parsed(source: TomlSource) -> Rehearsal:
         wrong = list(_faults(script))
         if not wrong:
             return Rehearsal(source.path, script, source.lines)
-    raise FilesRefused(
-        sorted(Problem(source.path, source.line_of(key), key, reason) for key, reason in wrong)
-    )
+    problems = sorted(Problem(source.path, source.line_of(key), key, reason) for key, reason in wrong)
+    raise FilesRefused(problems, "bridge rehearse")
 
 
 def texts(given: str | list[str]) -> list[str]:
