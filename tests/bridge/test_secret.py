@@ -9,7 +9,7 @@ import pickle
 import msgspec
 import pytest
 
-from bridge.secret import Secret
+from bridge.secret import Secret, Veiled
 
 HIDDEN = "sk-do-not-show-me"
 
@@ -43,3 +43,11 @@ def test_secrets_are_not_serialised_by_accident() -> None:
 
 def test_a_copy_keeps_it() -> None:
     assert copy.deepcopy([Secret(HIDDEN)]) == [copy.copy(Secret(HIDDEN))] == [Secret(HIDDEN)]
+
+
+def test_a_veiled_table_prints_its_keys_alone() -> None:
+    table = Veiled(api_key="canary", model="m")
+    assert table == {"api_key": "canary", "model": "m"}
+    for shown in (repr(table), str(table), f"{table}", repr([table])):
+        assert "canary" not in shown
+        assert "api_key" in shown

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bridge.agents.greeter import greeter
-from bridge.agents.loader import Agent, load_agent, require_words
+from bridge.agents.greeter import GreeterOptions, greeter
+from bridge.agents.loader import Agent, load_agent, prepare, require_words
 from bridge.config import AgentConfig
 from bridge.errors import ConfigError
+from bridge.surroundings import Surroundings
 
 Load = Callable[..., Agent]
 
@@ -125,3 +126,38 @@ def test_an_agent_that_needs_words_is_refused_where_there_are_none(load: Load) -
         "bridge.toml: agent.entrypoint: my_agents:agent listens to words: add a [pulse] section, or name another "
         "[transcriber]"
     )
+
+
+async def test_what_an_agent_prepares_is_given_its_options_and_surroundings() -> None:
+    given: list[object] = []
+
+    async def agent(_call: object) -> None: ...
+
+    async def get_ready(options: GreeterOptions, surroundings: Surroundings) -> None:
+        given.extend((options.reply, surroundings))
+
+    agent.options_type = GreeterOptions  # type: ignore[attr-defined]
+    agent.prepare = get_ready  # type: ignore[attr-defined]
+    surroundings = Surroundings()
+    await prepare(agent, AgentConfig("x:y", {"reply": "Yes."}), surroundings)
+    assert given == ["Yes.", surroundings]
+
+
+@pytest.mark.parametrize(
+    "key, whole", [("reply", "agent.options.reply"), ("agent.entrypoint", "agent.entrypoint")]
+)
+async def test_what_it_refuses_is_told_by_key(key: str, whole: str) -> None:
+    async def agent(_call: object) -> None: ...
+
+    async def get_ready(_options: GreeterOptions, _surroundings: Surroundings) -> None:
+        raise ConfigError("is not good enough", key=key)
+
+    agent.options_type = GreeterOptions  # type: ignore[attr-defined]
+    agent.prepare = get_ready  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError) as caught:
+        await prepare(agent, AgentConfig("x:y"), Surroundings(), "bridge.toml")
+    assert str(caught.value) == f"bridge.toml: {whole}: is not good enough"
+
+
+async def test_who_has_nothing_to_prepare_is_ready() -> None:
+    await prepare(greeter, AgentConfig(), Surroundings())
