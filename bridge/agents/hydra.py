@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from bridge.agents.call_tools import call_tools
 from bridge.agents.conversation import Manners
@@ -76,7 +77,8 @@ class HydraOptions(Manners, frozen=True, kw_only=True):
 async def agent(call: Call) -> None:
     """Have Hydra hold the conversation."""
     options = options_of(call.options, HydraOptions)
-    dialogue = Dialogue(call, options)
+    target = options.transfer_to.get(options.failure_transfer, "")
+    dialogue = Dialogue(call, replace(options, failure_transfer=target))
     tools = [
         *call_tools(call, options.transfer_to, dialogue.all_heard),
         *own_tools(options, {Call: call}),
@@ -89,8 +91,11 @@ async def prepare(options: HydraOptions, surroundings: Surroundings) -> None:
     """Refuse at start what no call could make good.
 
     Raises:
-        ConfigError: there is no key, the prompt cannot be read, or a tool is none.
+        ConfigError: there is no key, the prompt cannot be read, a tool is none, or a target nobody.
     """
+    target, known = options.failure_transfer, ", ".join(options.transfer_to) or "nobody"
+    if target and target not in options.transfer_to:
+        raise ConfigError(f"is nobody of transfer_to, which has {known}", key="failure_transfer")
     settings = settings_of(options, surroundings, own_tools(options, {Call: None}))
     size = len(settings.instructions.encode()) + len(msgspec.json.encode(settings.tools))
     if size > MOST_BYTES:

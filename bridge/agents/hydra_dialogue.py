@@ -44,6 +44,8 @@ IN_VAIN: Final = frozenset({"unauthorized", "request"})
 SHORT_S: Final = 1.0
 #: So many answers in a row that did not come, and the session is given up for another one.
 REOPEN_AFTER: Final = 2
+#: That are begun and not ended, at once.
+MOST_ANSWERS: Final = 8
 #: What the bridge's own ears take for a turn, whatever Hydra takes it for.
 SURE_TURN_MS: Final = 700.0
 
@@ -228,6 +230,8 @@ class Dialogue:
         if self._newest is not None and not self._newest.sound_over:
             self._drop_answers()
         assert self._session is not None
+        if len(self._answers) >= MOST_ANSWERS:
+            raise ThinkerError("flood", f"more than {MOST_ANSWERS} answers at once")
         self._stats.answers += 1
         self._newest = Answer(response_id, self._session.output_hz)
         self._answers[response_id] = self._newest

@@ -20,6 +20,7 @@ from telephony_codecs.formats import MULAW_8K
 
 #: Nobody listens longer to one answer; what makes more is broken.
 MOST_MS: Final = 300_000.0
+MOST_CHARACTERS: Final = 20_000
 
 
 class Answer:
@@ -39,7 +40,7 @@ class Answer:
         self.over, self.wanted = False, True
         self._downward = Downward(rate_hz)
         self._parts: asyncio.Queue[bytes | str | None] = asyncio.Queue()
-        self._bytes = 0
+        self._bytes = self._characters = 0
 
     def sound(self, pcm: bytes) -> bool:
         """More of its sound: PCM16, cut anywhere. Whether it is the first of it that anybody wants.
@@ -57,7 +58,14 @@ class Answer:
         return first
 
     def words(self, text: str) -> None:
-        """More of what it says."""
+        """More of what it says.
+
+        Raises:
+            ThinkerError: there is no end of it.
+        """
+        self._characters += len(text)
+        if self._characters > MOST_CHARACTERS:
+            raise ThinkerError("flood", f"an answer of more than {MOST_CHARACTERS} characters")
         if self.wanted and not self.sound_over:
             self._parts.put_nowait(text)
 

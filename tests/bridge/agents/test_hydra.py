@@ -75,6 +75,11 @@ def test_another_model_may_have_other_voices() -> None:
         ({"tools": [f"{__name__}:NO_FUNCTION"]}, "tools[0]", "is no function"),
         ({"tools": [f"{__name__}:undescribed"]}, "tools[0]", "has no docstring"),
         ({"base_url": "https://elsewhere.example"}, "api_key", "is missing"),
+        (
+            {"failure_transfer": "desk", "transfer_to": {"front": "+15550100031"}},
+            "failure_transfer",
+            "has front",
+        ),
     ],
 )
 async def test_what_no_call_could_make_good_is_refused_before_the_first(

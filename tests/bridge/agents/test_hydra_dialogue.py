@@ -471,6 +471,21 @@ async def test_an_answer_without_end_is_a_broken_session(monkeypatch: pytest.Mon
     await held.end()
 
 
+@pytest.mark.parametrize("kind", ["response.created", "response.output_audio_transcript.delta"])
+@virtual
+async def test_there_is_an_end_to_answers_and_to_their_words(kind: str) -> None:
+    scene = build_call()
+    held = await talk(scene, apology="Sorry.")
+    for number in range(30):
+        response_id = f"a{number}" if kind == "response.created" else "a0"
+        if response_id != "a0" or not number:
+            held.session.says("response.created", response={"id": response_id})
+        held.session.says("response.output_audio_transcript.delta", response_id=response_id, delta="x" * 1000)
+    await asyncio.sleep(1)
+    assert scene.stats.agents.failures == {"flood": 1}
+    await held.end()
+
+
 @virtual
 async def test_the_output_of_a_call_is_not_told_to_another_session() -> None:
     scene = build_call()
