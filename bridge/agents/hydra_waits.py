@@ -1,4 +1,4 @@
-"""How long a caller waits for somebody to say something, and what they hear meanwhile."""
+"""A wait of the caller: begun when something is due, over when it is there."""
 
 from __future__ import annotations
 
