@@ -85,7 +85,9 @@ class Pulse:
         self._open: set[PulseTranscription] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused_until_s = 0.0
-        self._troubled = False
+        #: The calls that it has failed last, and whether the log says so.
+        self._troubled: set[PulseTranscription] = set()
+        self._told = False
 
     async def start(self) -> None:
         """Read the machine's authorities, before a call waits for it."""
@@ -108,6 +110,7 @@ class Pulse:
     def forget(self, transcription: PulseTranscription) -> None:
         """Its call is over."""
         self._open.discard(transcription)
+        self._troubled.discard(transcription)
 
     def in_background(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """Run `work`; `close` waits for it."""
@@ -123,21 +126,23 @@ class Pulse:
         """Whether it has just refused what asking again does not mend."""
         return self.clock() < self._refused_until_s
 
-    def works(self) -> None:
-        """It has been heard to work."""
-        if self._troubled:
+    def works(self, transcription: PulseTranscription) -> None:
+        """A call has been heard words of."""
+        self._troubled.discard(transcription)
+        if self._told and not self._troubled:
             log.info("Pulse can be reached again")
-        self._troubled = False
+            self._told = False
 
-    def failed(self, refusal: Refusal, *, for_good: bool) -> None:
-        """It has failed a call. Told once until it works again."""
+    def failed(self, transcription: PulseTranscription, refusal: Refusal, *, for_good: bool) -> None:
+        """It has failed a call. Told once until it works again for all of them."""
         if refusal.kind is not Kind.UNAVAILABLE:
             self.stats.refusals[refusal.kind.value] += 1
         if for_good:
             self._refused_until_s = self.clock() + self.pace.refused_s
-        if not self._troubled:
+        self._troubled.add(transcription)
+        if not self._told:
             log.warning("Pulse does not transcribe (%s): %s", refusal.kind.value, refusal.message)
-        self._troubled = True
+        self._told = True
 
 
 class PulseTranscription:
@@ -158,6 +163,8 @@ class PulseTranscription:
         self._link: Link | None = None
         #: Whether this socket is here because the one before did not answer.
         self._second_try = False
+        #: When it ought to be through with what it was sent again.
+        self._caught_up_s = 0.0
         self._task = None if self._given_up else pulse.in_background(self._run())
 
     @property
@@ -182,7 +189,7 @@ class PulseTranscription:
         self._stats.finalizes += 1
         self._wake.set()
         if self._link is not None and self._watch is None:
-            self._expect_answer(self._pulse.pace.finalize_s)
+            self._expect_answer()
 
     def close(self) -> None:
         """The call is over."""
@@ -227,10 +234,11 @@ class PulseTranscription:
         link = self._link = Link(socket, self._pulse.clock)
         if again := self._replay.rewind():
             self._stats.replayed_ms += again / BYTES_PER_MS
-            self._seam.rewind()
+        self._seam.confirmed(self._replay.confirmed)
+        self._seam.rewind()
+        self._caught_up_s = self._pulse.clock() + self._replay.unsent / BYTES_PER_MS / 1000 / REPLAY_SPEED
         if self._replay.asked:
-            replay_s = self._replay.unsent / BYTES_PER_MS / 1000
-            self._expect_answer(self._pulse.pace.finalize_s + replay_s / REPLAY_SPEED)
+            self._expect_answer()
         return link
 
     def _pause_after(self, end: End) -> float:
@@ -241,7 +249,7 @@ class PulseTranscription:
         # Who has worked is expected to work again at once.
         self._second_try, self._failed = False, not end.worked
         self._given_up = not end.worked and end.why.kind in _FOR_GOOD
-        self._pulse.failed(end.why, for_good=self._given_up)
+        self._pulse.failed(self, end.why, for_good=self._given_up)
         pace = self._pulse.pace
         first_s, longest_s = pace.busy_s if end.why.kind is Kind.BUSY else pace.backoff_s
         before_s = 0.0 if end.worked else self._backoff_s
@@ -309,7 +317,7 @@ class PulseTranscription:
 
     def _hear(self, words: Words, link: Link) -> None:
         self._failed = self._mute = self._second_try = False
-        self._pulse.works()
+        self._pulse.works(self)
         link.heard(words)
         if words.answers is not None:
             self._pulse.says_answers = True
@@ -343,7 +351,9 @@ class PulseTranscription:
 
     # -- answers that do not come ------------------------------------------------------------------------------
 
-    def _expect_answer(self, within_s: float) -> None:
+    def _expect_answer(self) -> None:
+        busy_s = max(0.0, self._caught_up_s - self._pulse.clock())
+        within_s = self._pulse.pace.finalize_s + busy_s
         self._watch = asyncio.get_running_loop().call_later(within_s, self._unanswered)
 
     def _expect_nothing(self) -> None:
@@ -354,7 +364,7 @@ class PulseTranscription:
     def _expect_next(self) -> None:
         self._expect_nothing()
         if self._replay.asked:
-            self._expect_answer(self._pulse.pace.finalize_s)
+            self._expect_answer()
 
     def _unanswered(self) -> None:
         self._watch, link = None, self._link
@@ -370,7 +380,7 @@ class PulseTranscription:
             link.leave("no answer to finalize in time", unanswered=True)
         else:
             self._second_try, self._mute = False, True
-            self._pulse.failed(Refusal(Kind.UNAVAILABLE, "it does not answer"), for_good=False)
+            self._pulse.failed(self, Refusal(Kind.UNAVAILABLE, "it does not answer"), for_good=False)
             self._replay.excuse()
             self._expect_next()
 

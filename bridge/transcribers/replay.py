@@ -11,7 +11,9 @@ Strategy:
   `REPLAY_SPEED` times as fast as it was spoken. And never what lies behind a `finalize` that is not answered yet.
 - So no word gets lost by a broken socket. Those of such a final may come twice: `Seam` takes them away.
 - What is too much is forgotten from the old end. It is lost only when no socket has ever heard it.
-- A `finalize` stays at its place on the line until it is answered, whatever becomes of sockets.
+- No replay begins with silence: the words after it would have to wait until the transcriber is through with it.
+- A `finalize` stays at its place on the line until it is answered, whatever becomes of sockets. Of those whose audio is
+  forgotten one is enough.
 
 Facts, from lightning.md 9: Pulse says when a word was only if it is asked to, in times of its own; its latency is
 given as 64 to 300 ms.
@@ -20,7 +22,7 @@ given as 64 to 300 ms.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from unicodedata import category
@@ -35,6 +37,10 @@ SEAM_WORDS: Final = 4
 #: More than is told between two answers to `finalize`.
 MOST_WORDS: Final = 200
 REPLAY_SPEED: Final = 2.0
+#: Mu-law so quiet, below -48 dBFS at its peaks, that no word is in it: its lowest segment, of both signs.
+QUIET: Final = bytes([*range(0x70, 0x80), *range(0xF0, 0x100)])
+#: What is kept of the silence before a word, or a `finalize`.
+LEAD_IN_MS: Final = 200
 #: Pulse advises 4096 bytes a message.
 MOST_BYTES: Final = 4096
 
@@ -107,6 +113,9 @@ class Replay:
 
     def rewind(self) -> int:
         """There is a new socket, which has heard nothing. Returns how many bytes it will be sent once more."""
+        self._forget_silence()
+        while len(self._marks) > 1 and self._marks[1].position <= self._start:
+            self._marks.popleft()
         again = max(0, self._ever_sent - self._start)
         self._sent = self._replay_start = self._start
         self._replay_end = self.pushed
@@ -154,6 +163,12 @@ class Replay:
         self._forget(position)
         return SEAM_WORDS
 
+    def _forget_silence(self) -> None:
+        """What is quiet before the first word, and before the first `finalize`."""
+        quiet = len(self._kept) - len(self._kept.lstrip(QUIET))
+        asked = next((mark.position for mark in self._marks if mark.position > self._start), self.pushed)
+        self._forget(min(self._start + quiet, asked) - LEAD_IN_MS * BYTES_PER_MS)
+
     def _forget(self, position: int) -> None:
         if position <= self._start:
             return
@@ -170,7 +185,7 @@ class Seam:
     """
 
     def __init__(self) -> None:
-        #: Words that were told and are not confirmed; and those of them that this socket may still repeat.
+        #: Words that were told and are not confirmed; and those of them that this socket may still repeat. Both bare.
         self._told: list[str] = []
         self._ahead: list[str] = []
         #: They were said before this place.
@@ -181,7 +196,7 @@ class Seam:
 
         A replay may repeat no more than the last `most` words.
         """
-        self._told = [*self._told, *text.split()][-most:]
+        self._told = [*self._told, *_bare(text.split())][-most:]
         self._said_by = said_by
 
     def confirmed(self, to: int) -> None:
@@ -196,9 +211,10 @@ class Seam:
     def mended(self, text: str, *, final: bool) -> str:
         """`text` without the words at its beginning that were told already."""
         words, ahead = text.split(), self._ahead
+        bare = _bare(words[: len(ahead)])
         for begin in range(len(ahead)):
             end = min(begin + len(words), len(ahead))
-            if words and _alike(ahead[begin:end], words[: end - begin]):
+            if words and ahead[begin:end] == bare[: end - begin]:
                 if final:
                     self._ahead = ahead[end:]
                 return " ".join(words[end - begin :])
@@ -207,9 +223,9 @@ class Seam:
         return text
 
 
-def _alike(told: list[str], words: list[str]) -> bool:
-    return all(_bare(one) == _bare(other) for one, other in zip(told, words, strict=True))
-
-
-def _bare(word: str) -> str:
-    return "".join(letter for letter in word if not category(letter).startswith("P")).casefold()
+def _bare(words: Iterable[str]) -> list[str]:
+    """`words` without capitals and stops, which may come differently the second time."""
+    return [
+        "".join(letter for letter in word if not category(letter).startswith("P")).casefold()
+        for word in words
+    ]

@@ -15,6 +15,7 @@ from websockets.http11 import Request, Response
 from bridge.config import PulseConfig, Secret
 from bridge.observe.stats import TranscriberStats
 from bridge.transcribers.pulse import Pace, Pulse, PulseTranscription
+from bridge.transcribers.replay import LEAD_IN_MS
 from bridge.transcribers.transcriber import Transcript
 from tests.support.log import tracebacks
 from tests.support.scripted_pulse import Line, Script, ScriptedPulse, listening, silence, spoken
@@ -210,7 +211,7 @@ async def test_no_word_is_lost_or_doubled_when_the_socket_breaks() -> None:
         assert (await call.ask()).text == "six seven eight"
         assert call.text == "one two three four five six seven eight"
         assert call.stats.connects == 2
-        assert call.stats.replayed_ms == 500 + 2 * 200
+        assert call.stats.replayed_ms == LEAD_IN_MS + 2 * 200
         assert call.stats.lost_ms == 0
 
 
@@ -241,6 +242,43 @@ async def test_a_finalize_that_was_not_answered_is_asked_again() -> None:
         assert await call.ask() == Transcript("one two", final=True, finalised=True)
         assert (call.stats.connects, call.stats.finalizes, len(call.told)) == (3, 1, 1)
         assert [line.asked for line in server.lines] == [["finalize"]] * 3
+
+
+async def test_a_word_that_is_said_again_after_a_silence_is_no_repetition() -> None:
+    async def breaks(line: Line) -> None:
+        await line.hear(1200)
+        await line.final("one")
+        await line.hear(2000)
+        line.drop()
+
+    async with ScriptedPulse(breaks, listening) as server, hearing(server) as call:
+        await until(lambda: call.stats.connects == 1)
+        call.say("one", then_ms=1000)
+        await until(lambda: bool(call.told))
+        call.say(then_ms=2000)
+        await until(lambda: call.stats.connects == 2)
+        call.say("one")
+        assert (await call.ask()).text == "one"
+        assert call.stats.replayed_ms == LEAD_IN_MS
+
+
+async def test_who_hears_a_replay_is_given_the_time_to() -> None:
+    async def breaks(line: Line) -> None:
+        await line.hear(4000)
+        line.drop()
+
+    async def catches_up(line: Line) -> None:
+        await line.until_asked()
+        await asyncio.sleep(2 * SOON.finalize_s)
+        await line.answer()
+        await line.silent()
+
+    async with ScriptedPulse(breaks, catches_up) as server, hearing(server, SOON) as call:
+        await until(lambda: call.stats.connects == 1)
+        call.say("one", then_ms=3800)
+        await until(lambda: len(server.lines) == 2 and server.lines[1].heard_bytes == 4000 * 8)
+        assert (await call.ask()).text == "one"
+        assert (call.stats.late_finals, call.stats.connects) == (0, 2)
 
 
 async def test_no_more_is_kept_than_may_be() -> None:
@@ -295,6 +333,31 @@ async def test_what_asking_again_does_not_mend_is_not_asked_again(
     assert len(server.handshakes) == 1
     (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert line == f"Pulse does not transcribe ({kind}): Invalid key ***"
+
+
+async def test_the_log_does_not_follow_every_call_that_finds_no_room(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    room = asyncio.Event()
+
+    async def full(line: Line) -> None:
+        if room.is_set():
+            await listening(line)
+        await closing(line)
+
+    async with ScriptedPulse(listening, full) as server, hearing(server) as call:
+        await until(lambda: call.stats.connects == 1)
+        other = Hearing(call.pulse)
+        for count in range(3):
+            await until(lambda: call.stats.refusals["busy"] > count)  # noqa: B023 - awaited at once
+            call.say("one")
+            await call.ask()
+        room.set()
+        other.say("two")
+        await other.ask()
+    told = [record.getMessage() for record in caplog.records if record.name == "bridge.transcribers.pulse"]
+    assert told == ["Pulse does not transcribe (busy): closed with 1008", "Pulse can be reached again"]
 
 
 async def test_after_a_while_a_new_call_asks_again() -> None:

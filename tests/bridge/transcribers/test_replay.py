@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.transcribers.replay import (
     BYTES_PER_MS,
+    LEAD_IN_MS,
     MOST_BYTES,
     MOST_WORDS,
     SEAM_WORDS,
@@ -18,7 +19,7 @@ from bridge.transcribers.replay import (
     Seam,
 )
 
-SECOND = b"s" * 1000 * BYTES_PER_MS
+SECOND = b"S" * 1000 * BYTES_PER_MS
 
 
 def taken(replay: Replay) -> list[int | None]:
@@ -35,7 +36,7 @@ def heard(*seconds: float, limit_ms: int = 15_000) -> Replay:
     replay = Replay(limit_ms)
     replay.rewind()
     for length in seconds:
-        replay.push(b"s" * int(length * 8000))
+        replay.push(b"S" * int(length * 8000))
         taken(replay)
     return replay
 
@@ -68,7 +69,7 @@ def test_an_answer_confirms_what_was_pushed_before_its_finalize(
 ) -> None:
     replay = Replay(15_000)
     for length, asks in ((100, True), (200, True), (50, False)):
-        replay.push(b"s" * length * BYTES_PER_MS)
+        replay.push(b"S" * length * BYTES_PER_MS)
         if asks:
             replay.mark()
     taken(replay)
@@ -113,7 +114,7 @@ def test_while_it_is_busy_with_a_replay_another_final_confirms_nothing(live_s: f
     replay = heard(4)
     replay.rewind()
     taken(replay)
-    replay.push(b"s" * int(live_s * 8000))
+    replay.push(b"S" * int(live_s * 8000))
     taken(replay)
     assert replay.final() == (SEAM_WORDS if live_s == 4 else MOST_WORDS)
     assert replay.rewind() == again_s * 8000
@@ -134,7 +135,7 @@ def test_what_is_too_much_is_forgotten_from_the_old_end() -> None:
     assert replay.push(SECOND) == 0
     assert replay.push(b"n" * 800) == 800, "no socket has heard it"
     (first, *_) = [piece for piece in replay.take() if piece]
-    assert first[:1] == b"s"
+    assert first[:1] == b"S"
     assert replay.push(SECOND) == 0, "what goes was heard"
     assert total_ms(replay) == 1000
     assert replay.rewind() == 8000
@@ -149,8 +150,48 @@ def test_what_was_sent_before_a_break_is_not_lost_when_it_is_forgotten_after_it(
 
 def test_however_little_is_kept_what_waits_for_the_socket_finds_room() -> None:
     replay = Replay(0)
-    assert replay.push(b"s" * 500 * BYTES_PER_MS) == 0
+    assert replay.push(b"S" * 500 * BYTES_PER_MS) == 0
     assert total_ms(replay) == 500
+
+
+QUIET_MS = b"\xff\x7f\xf0\x70" * 2
+
+
+@pytest.mark.parametrize(
+    "before_ms, quiet_ms, after_ms, again_ms",
+    [
+        (0, 3000, 0, LEAD_IN_MS),
+        (0, 3000, 100, LEAD_IN_MS + 100),
+        (0, LEAD_IN_MS, 100, LEAD_IN_MS + 100),
+        (100, 3000, 100, 3200),
+    ],
+    ids=["nothing was said", "before a word", "hardly any", "between words"],
+)
+def test_no_replay_begins_with_silence(before_ms: int, quiet_ms: int, after_ms: int, again_ms: int) -> None:
+    replay = heard()
+    replay.push(SECOND[: before_ms * 8] + QUIET_MS * quiet_ms + SECOND[: after_ms * 8])
+    taken(replay)
+    assert replay.rewind() == again_ms * BYTES_PER_MS
+    assert total_ms(replay) == again_ms
+
+
+def test_some_silence_is_left_for_which_words_are_asked() -> None:
+    replay = heard()
+    replay.push(QUIET_MS * 1000)
+    replay.mark()
+    replay.push(QUIET_MS * 1000)
+    replay.rewind()
+    assert taken(replay) == [LEAD_IN_MS, None, 512, 488]
+
+
+def test_of_all_that_is_asked_about_what_is_forgotten_one_finalize_is_enough() -> None:
+    replay = Replay(1000)
+    for _ in range(4):
+        replay.push(SECOND)
+        replay.mark()
+    replay.rewind()
+    assert taken(replay) == [None, 512, 488, None]
+    assert [replay.answered(), replay.answered()] == [False, True]
 
 
 # -- the words ---------------------------------------------------------------------------------------------------------
@@ -181,6 +222,13 @@ def test_words_that_come_twice_are_taken_away(told: list[str], comes: str, is_ha
     assert seam.mended(comes, final=True) == is_handed_on
 
 
+def test_the_same_word_said_anew_is_heard() -> None:
+    seam = Seam()
+    seam.told("yes", said_by=800, most=SEAM_WORDS)
+    seam.rewind()
+    assert [seam.mended("Yes.", final=True), seam.mended("Yes.", final=True)] == ["", "Yes."]
+
+
 def test_several_finals_may_come_twice() -> None:
     seam = Seam()
     seam.told("one two", said_by=400, most=MOST_WORDS)
@@ -205,6 +253,7 @@ def test_what_is_confirmed_does_not_come_twice(confirmed: int, is_handed_on: str
 
 # -- a transcriber that hears what it is sent --------------------------------------------------------------------------
 
+SILENCE = b"\xff" * BYTES_PER_MS
 #: How long each word lasts. It is said with a byte of its own, and written as its number.
 WORD_MS = 160
 
@@ -226,7 +275,7 @@ class Ear:
         for at in range(self.told, to):
             word = self.sent[at]
             ends = at + 1 == len(self.sent) or self.sent[at + 1] != word
-            if word and ends:
+            if word != SILENCE[0] and ends:
                 found.append(str(word))
                 self.told = at + 1
         return found
@@ -248,10 +297,10 @@ class Conversation:
         number = len(self.said) + 1
         self.said.append(str(number))
         self._send(bytes([number]) * WORD_MS * BYTES_PER_MS)
-        self._send(bytes(20 * BYTES_PER_MS))
+        self._send(SILENCE * 20)
 
     def pause(self) -> None:
-        self._send(bytes(300 * BYTES_PER_MS))
+        self._send(SILENCE * 300)
 
     def _send(self, audio: bytes) -> None:
         self.replay.push(audio)
