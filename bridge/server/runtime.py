@@ -192,12 +192,12 @@ class Runtime:
         """
         for bundled in (apology, one_moment, goodbye):
             bundled()
+        if self.transcriber is not None:  # first, because it may rely on it that what is closed was started
+            await self.transcriber.start()
+            log.info("callers' words come from %s", listener(self.config))
         await prepare(self._agent, self.config.agent, self.surroundings, self._source)
         await asyncio.to_thread(self.library.load)
         await self.voice.start()
-        if self.transcriber is not None:
-            await self.transcriber.start()
-            log.info("callers' words come from %s", listener(self.config))
 
     async def close(self) -> None:
         """Let go of everything. Calls must be over."""

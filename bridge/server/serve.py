@@ -16,7 +16,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from aiohttp import web
@@ -94,25 +94,24 @@ async def running(
     require_for_serving(config, source)
     agent = load_agent(config.agent, source)
     runtime = Runtime(config, agent, source=source, limits=limits, clock=clock)
-    await runtime.start()
-    runner = web.AppRunner(
-        build_app(runtime),
-        handle_signals=False,
-        keepalive_timeout=runtime.limits.keepalive_s,
-        shutdown_timeout=SHUTDOWN_S,
-        access_log=None,
-        logger=http_log,
-    )
-    try:
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(runtime.close)
+        await runtime.start()
+        runner = web.AppRunner(
+            build_app(runtime),
+            handle_signals=False,
+            keepalive_timeout=runtime.limits.keepalive_s,
+            shutdown_timeout=SHUTDOWN_S,
+            access_log=None,
+            logger=http_log,
+        )
+        opened.push_async_callback(runner.cleanup)
         await runner.setup()
         await _bind(runner, config, source)
         server = Server(runtime, runner)
         yield server
         if not runtime.draining:
             await server.drain(0)
-    finally:
-        await runner.cleanup()
-        await runtime.close()
 
 
 async def _bind(runner: web.AppRunner, config: Config, source: str) -> None:

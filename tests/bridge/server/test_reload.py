@@ -6,17 +6,19 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from bridge.config import Config, Secret
+from bridge.config import Config, Secret, TranscriberConfig
+from bridge.observe.stats import TranscriberStats
 from bridge.problems import FilesRefused
 from bridge.server.flows import reloading_on_hangup
 from bridge.server.serve import Server, running
 from tests.support.bridge import make_config
+from tests.support.transcriber import ScriptedTranscriber
 from tests.support.waiting import until
 
 GOOD = 'start = "end"\n[steps.end]\ndo = "hang_up"\ntext = "Goodbye."\n'
@@ -66,6 +68,32 @@ async def test_bad_files_keep_a_server_from_starting(flow: Path) -> None:
     with pytest.raises(FilesRefused, match=r'main\.toml:3: steps\.end\.do: must be one of .*"hang_up"'):
         async with serving(flow):
             raise AssertionError("it serves")
+
+
+class Listener(ScriptedTranscriber):
+    """Notes when it is started and closed, in `kept`."""
+
+    kept: ClassVar[list[str]] = []
+
+    async def start(self) -> None:
+        self.kept.append("started")
+
+    async def close(self) -> None:
+        self.kept.append("closed")
+
+
+def listener(_options: dict[str, object], _stats: TranscriberStats) -> Listener:
+    return Listener()
+
+
+async def test_what_was_opened_is_closed_when_a_server_cannot_start(flow: Path) -> None:
+    write(flow, BAD)
+    config = replace(configured(flow), transcriber=TranscriberConfig(entrypoint=f"{__name__}:listener"))
+    Listener.kept.clear()
+    with pytest.raises(FilesRefused):
+        async with running(config, source="bridge.toml"):
+            raise AssertionError("it serves")
+    assert Listener.kept == ["started", "closed"]
 
 
 async def test_a_flow_that_the_configuration_wants_must_be_there(flow: Path) -> None:
