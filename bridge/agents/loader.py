@@ -82,10 +82,15 @@ def options_of(options: Mapping[str, Any], wanted: type[S], source: str = "") ->
     return convert(dict(options), wanted, source)
 
 
-def fault_of(step: model.Agent) -> str:
-    """Why the agent that a flow's step names cannot be run; empty when it can. Imports it."""
+def fault_of(step: model.Agent, *, heard: bool) -> str:
+    """Why the agent that a flow's step names cannot be run; empty when it can. Imports it.
+
+    Args:
+        heard: whether anything transcribes callers, see `require_words`.
+    """
+    config = AgentConfig(entrypoint=step.entrypoint, options=step.options)
     try:
-        load_agent(AgentConfig(entrypoint=step.entrypoint, options=step.options))
+        require_words(load_agent(config), config, heard=heard)
     except ConfigError as error:
         where = f"{error.key.removeprefix('agent.')}: " if error.key != _KEY else ""
         return f"{where}{error.reason}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,7 @@ def files_of(config: Config, source: str, *, agents: bool = False) -> Files:
     from bridge.lightning.voice import normaliser
     from bridge.prompts.cache import PromptCache, default_folder
     from bridge.prompts.shelf import Shelf
+    from bridge.transcribers.open import listener
 
     if not config.prompts.folder and not config.flows.folder:
         reason = "is not set, and no folder flows or prompts is beside the configuration: name its file with --config"
@@ -147,7 +149,7 @@ def files_of(config: Config, source: str, *, agents: bool = False) -> Files:
     edition, problems = read_edition(
         config,
         source,
-        agent_fault=fault_of if agents else lambda _step: "",
+        agent_fault=partial(fault_of, heard=bool(listener(config))) if agents else lambda _step: "",
         wanted=(lambda flows: flow_problems(config.agent, flows, source)) if agents else lambda _flows: [],
         shelve=shelve,
     )

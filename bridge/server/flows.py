@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from bridge.agents.ivr import flow_problems
 from bridge.agents.loader import fault_of
@@ -14,6 +15,7 @@ from bridge.config import Config
 from bridge.flows.library import Library
 from bridge.lightning.voice import Voice
 from bridge.observe.stats import BridgeStats
+from bridge.transcribers.open import listener
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ def open_library(config: Config, source: str, voice: Voice, stats: BridgeStats) 
         source,
         voice=voice,
         stats=stats,
-        agent_fault=fault_of,
+        agent_fault=partial(fault_of, heard=bool(listener(config))),
         wanted=lambda flows: flow_problems(config.agent, flows, source),
     )
 

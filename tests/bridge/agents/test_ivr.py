@@ -112,6 +112,13 @@ def test_a_wrong_option_is_refused_at_start() -> None:
         load_agent(config(flows="clinic"))
 
 
+async def deaf(_call: Call) -> None:
+    """An agent that cannot do without words."""
+
+
+deaf.needs_words = True  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     "step, fault",
     [
@@ -124,7 +131,13 @@ def test_a_wrong_option_is_refused_at_start() -> None:
     ],
 )
 def test_the_agent_of_a_step_is_looked_at_before_calls(step: Agent, fault: str) -> None:
-    assert fault_of(step) == fault
+    assert fault_of(step, heard=False) == fault
+
+
+def test_the_agent_of_a_step_that_needs_words_needs_somebody_who_listens() -> None:
+    step = Agent(entrypoint=f"{__name__}:deaf")
+    assert fault_of(step, heard=True) == ""
+    assert fault_of(step, heard=False).startswith(f"{__name__}:deaf listens to words: add a [pulse] section")
 
 
 # -- which keys are masked ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from bridge.agents.ivr import IvrOptions, flow_problems
@@ -16,7 +17,10 @@ IVR = ROOT / "config" / "ivr.toml"
 def test_nothing_is_wrong_with_the_examples() -> None:
     config = load_config(IVR, {})
     edition, problems = read_edition(
-        config, str(IVR), agent_fault=fault_of, wanted=lambda flows: flow_problems(config.agent, flows)
+        config,
+        str(IVR),
+        agent_fault=partial(fault_of, heard=False),
+        wanted=lambda flows: flow_problems(config.agent, flows),
     )
     assert [str(problem) for problem in problems] == []
     assert sorted(edition.flows) == ["bank", "clinic", "voicemail"]
