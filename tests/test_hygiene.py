@@ -62,7 +62,7 @@ FLOORS = (
     {"toml_source"},
     {"config_tree"},
     {"problems", "entrypoint"},
-    {"errors", "names", "nearest", "networks", "secret", "tls", "codecs"},
+    {"errors", "names", "nearest", "networks", "secret", "straight", "tls", "codecs"},
 )
 #: What a call is made of: none of it is for what only thinks, or runs tools.
 CALL = {
@@ -100,7 +100,7 @@ KEEPS_OUT = {
 #: Who may use a library at all.
 ONLY_FOR = {
     "aiohttp": {"server", "emulators", "lightning", "rest_client", "doctor", "flows", "remote"},
-    "websockets": {"lightning", "transcribers", "hydra", "remote"},
+    "websockets": {"lightning", "transcribers", "hydra", "remote", "straight"},
     "openai": {"llm"},
     "pocketsphinx": {"emulators"},
     "onnxruntime": {"media"},

@@ -41,6 +41,11 @@ class Address:
     unix_clock: Callable[[], float]
 
     @property
+    def scheme(self) -> str:
+        """One of `SOCKETS` or `WEBHOOKS`, in small letters."""
+        return urlsplit(self.url).scheme
+
+    @property
     def path(self) -> str:
         """As it stands in the request line."""
         parts = urlsplit(self.url)

@@ -70,7 +70,7 @@ class Door(ABC):
         self._news.set()
 
     async def __aenter__(self) -> Self:
-        self._running = asyncio.create_task(self._run())
+        self._running = asyncio.create_task(self._run_to_the_end())
         return self
 
     async def __aexit__(
@@ -86,6 +86,12 @@ class Door(ABC):
         finally:
             running.cancel()
             await asyncio.wait({running})
+
+    async def _run_to_the_end(self) -> None:
+        try:
+            await self._run()
+        except Exception as error:  # ours: the call goes on without the agent. The text may hold the address.
+            self._in_trouble(Trouble("error", type(error).__name__, in_vain=True))
 
     @abstractmethod
     async def _run(self) -> None:

@@ -19,13 +19,14 @@ import random
 import ssl
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from bridge.errors import ProtocolError
 from bridge.remote.address import Address
 from bridge.remote.door import CONNECT_WITHIN_S, Door, Reception, Trouble, trouble_of
 from bridge.remote.protocol import MAX_MESSAGE_BYTES, Ack, Refusal, Start, decode, encode
+from bridge.straight import StraightConnect
 from bridge.tls import tls_context
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
@@ -36,6 +37,8 @@ PING_TIMEOUT_S: Final = 5.0
 #: The first pause before connecting again; each further one is twice as long.
 PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 2.0
+#: A connection that lasted so long was a good one.
+STEADY_S: Final = 5.0
 #: A fast model writes a hundred tokens a second.
 MAX_MESSAGES_PER_S: Final = 500
 #: So many messages in a row that are none.
@@ -63,21 +66,23 @@ class Link(Door):
     ) -> None:
         super().__init__(start, reception)
         self._address, self._pause_s = address, pause_s
-        #: Connections in a row over which nothing came, and what was wrong with the last one.
-        self._vain = 0
+        #: What was wrong with the last connection, if nothing came over it.
         self._known: Trouble | None = None
 
     # -- connecting ----------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        clock, short = asyncio.get_running_loop().time, 0
         while True:
+            began_s = clock()
             trouble = await self._connected()
+            short = 0 if clock() - began_s >= STEADY_S else short
             self._outbox.lost()
             if trouble != self._known:  # once, not every two seconds of a call
                 self._known = trouble
                 self._in_trouble(trouble)
-            longest_s = min(self._pause_s * 2 ** min(self._vain, 10), MAX_PAUSE_S)
-            self._vain += 1
+            longest_s = min(self._pause_s * 2 ** min(short, 10), MAX_PAUSE_S)
+            short += 1
             await asyncio.sleep(random.uniform(longest_s / 2, longest_s))  # noqa: S311 - so that calls part
 
     async def _connected(self) -> Trouble:
@@ -99,13 +104,13 @@ class Link(Door):
 
     async def _open(self) -> ClientConnection:
         address = self._address
-        return await connect(
+        return await StraightConnect(
             address.url,
             additional_headers=address.headers(self._call_id, address.path.encode()),
             user_agent_header=None,
             compression=None,
             proxy=None,
-            ssl=tls_context() if address.url.startswith("wss:") else None,
+            ssl=tls_context() if address.scheme == "wss" else None,
             open_timeout=CONNECT_WITHIN_S,
             close_timeout=self.close_within_s / 2,
             ping_interval=PING_INTERVAL_S,
@@ -168,7 +173,7 @@ class Link(Door):
         except ProtocolError as error:
             self._reception.take(Refusal("", "bad_command", error.reason))
             return False
-        self._vain, self._known = 0, None
+        self._known = None
         for command in commands:
             if isinstance(command, Ack):
                 self._outbox.acknowledge(command.seq)

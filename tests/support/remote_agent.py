@@ -89,7 +89,12 @@ class SocketAgent:
     refusals: list[int] = field(default_factory=list)
 
     def refuse(self, socket: ServerConnection, _request: Request) -> Response | None:
-        return socket.respond(self.refusals.pop(0), "no\n") if self.refusals else None
+        if not self.refusals:
+            return None
+        response = socket.respond(self.refusals.pop(0), "no\n")
+        if response.status_code // 100 == 3:
+            response.headers["Location"] = self.url
+        return response
 
     async def talk(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -129,6 +134,8 @@ class Posted:
 
     headers: dict[str, str]
     body: bytes
+    #: Whom it came from.
+    peer: object = None
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -152,19 +159,23 @@ class HttpAgent:
     requests: list[Posted] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        posted = Posted(dict(request.headers), await request.read())
+        posted = Posted(
+            dict(request.headers),
+            await request.read(),
+            request.transport and request.transport.get_extra_info("peername"),
+        )
         self.requests.append(posted)
         answer = self.answer(posted, len(self.requests) - 1)
         return answer if isinstance(answer, web.StreamResponse) else await answer
 
 
 @asynccontextmanager
-async def http_agent(answer: Answer) -> AsyncIterator[HttpAgent]:
+async def http_agent(answer: Answer, port: int | None = None) -> AsyncIterator[HttpAgent]:
     """Such a server, at work."""
     agent = HttpAgent(answer)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", agent.handle)
-    async with TestServer(app, host="127.0.0.1") as server:
+    async with TestServer(app, host="127.0.0.1", port=port) as server:
         agent.url = f"http://127.0.0.1:{server.port}/agent?shop=7"
         yield agent
 

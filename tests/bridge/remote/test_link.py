@@ -137,6 +137,34 @@ async def leave(connection: Connection, number: int) -> None:
         await connection.socket.close(1000)
 
 
+async def test_who_comes_and_goes_is_tried_again_with_pauses_that_grow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def say_and_leave(connection: Connection, _number: int) -> None:
+        await connection.send(SAY)
+        await connection.socket.close(1000)
+
+    longest: list[float] = []
+
+    def no_pause(_low_s: float, high_s: float) -> float:
+        longest.append(high_s)
+        return 0.0
+
+    monkeypatch.setattr("random.uniform", no_pause)
+    received = Received()
+    async with socket_agent(say_and_leave) as agent, link(agent, received, close_within_s=0.1):
+        await until(lambda: len(longest) >= 10)
+    assert longest[:9] == [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.0]
+
+
+async def test_a_fault_of_ours_is_trouble_as_well() -> None:
+    received = Received()
+    async with Link(address("ws://[::1"), START, received.reception) as door:
+        await until(lambda: received.kinds == ["error"])
+        door.close_within_s = 0.1
+    assert received.troubles[0].in_vain
+
+
 @pytest.mark.parametrize(
     "script, kind, code",
     [(flood, "flood", 1008), (garble, "garbage", 1007), (swell, "flood", 1009), (leave, "cut", 1000)],
