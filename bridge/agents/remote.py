@@ -29,11 +29,12 @@ from bridge.remote import protocol as p
 from bridge.remote.address import SOCKETS, Address, fault_of
 from bridge.remote.door import Door, Reception, Trouble
 from bridge.remote.link import Link
-from bridge.remote.webhooks import Webhooks
+from bridge.remote.webhooks import Connections, Webhooks
 from bridge.secret import Secret
 
 if TYPE_CHECKING:
     from bridge.call import Call, Turn
+    from bridge.surroundings import Surroundings
 
 #: The id of what the options have as `greeting`.
 GREETING: Final = "greeting"
@@ -63,15 +64,18 @@ class RemoteOptions(Manners, frozen=True, kw_only=True):
 
 
 #: Opens the way to an agent.
-OpenDoor: TypeAlias = Callable[[RemoteOptions, p.Start, Reception], Door]
+OpenDoor: TypeAlias = Callable[[RemoteOptions, "Surroundings", p.Start, Reception], Door]
 
 
-def open_door(options: RemoteOptions, start: p.Start, reception: Reception) -> Door:
+def open_door(
+    options: RemoteOptions, surroundings: Surroundings, start: p.Start, reception: Reception
+) -> Door:
     """A WebSocket or webhooks, as the address says."""
     address = Address(options.url, options.secret, time.time)
-    if urlsplit(options.url).scheme in SOCKETS:
+    if address.scheme in SOCKETS:
         return Link(address, start, reception)
-    return Webhooks(address, start, reception, deadline_s=options.apology_after_s)
+    connections = surroundings.shared(__name__, Connections)
+    return Webhooks(address, start, reception, connections, deadline_s=options.apology_after_s)
 
 
 async def agent(call: Call) -> None:
@@ -145,7 +149,9 @@ class Remote:
             call, self._tell, transfer_to=options.transfer_to, transfer_any=options.transfer_any
         )
         self._desk.on_answer = self._answered
-        self._door = door(options, self._start(), Reception(self._desk.take, self._in_trouble))
+        self._door = door(
+            options, call.surroundings, self._start(), Reception(self._desk.take, self._in_trouble)
+        )
         #: How often in a row the caller was asked whether they are there.
         self._idle = 0
 
@@ -195,7 +201,8 @@ class Remote:
         self._question.answer()
 
     def _in_trouble(self, trouble: Trouble) -> None:
-        self._courtesy.count(trouble.kind)
+        if self._question.open or not (trouble.kind == "hung" and trouble.in_vain):
+            self._courtesy.count(trouble.kind)  # else the apology was quicker, and it is counted
         self._desk.end_streams()
         if trouble.in_vain:
             self._question.despair()
@@ -248,11 +255,14 @@ class Remote:
         options, question, clock = self._options, self._question, asyncio.get_running_loop().time
         while True:
             number, asked_s = await question.asked(), clock()
-            if await question.over(number, asked_s + options.filler_after_s):
-                continue
-            if not (question.in_vain or self._desk.busy):
-                await self._courtesy.tell(options.filler)
-            if await question.over(number, asked_s + options.apology_after_s):
+            apology_s, filler_s = asked_s + options.apology_after_s, asked_s + options.filler_after_s
+            while not (over := await question.over(number, min(filler_s, apology_s))):
+                if question.in_vain or filler_s >= apology_s:
+                    break
+                if not self._desk.busy:
+                    await self._courtesy.tell(options.filler)
+                filler_s = clock() + options.filler_every_s
+            if over:
                 continue
             if not question.in_vain:
                 self._courtesy.count("hung")

@@ -125,7 +125,9 @@ class Desk:
     # -- what comes in -------------------------------------------------------------------------------------------------
 
     def take(self, command: p.Command | p.Refusal) -> None:
-        """Take a command: do it, or have it wait. Does not wait, and does not raise."""
+        """Take a command: do it, or have it wait. Does not wait, and does not raise. After `run` nothing is done."""
+        if self._closed:
+            return
         match command:
             case p.Refusal():
                 self._fail(command.id, command.reason, command.detail)
@@ -138,7 +140,7 @@ class Desk:
             case p.Ack():
                 pass  # the link's business
             case p.Listen():
-                if command.turn in (0, self.turn):
+                if not self._is_stale(command):
                     self.on_answer()
             case _:
                 self._enqueue(command)
@@ -152,12 +154,13 @@ class Desk:
     def _enqueue(self, command: p.Queued) -> None:
         if command.id and command.id in self._ids:
             return
-        if command.turn and command.turn != self.turn:
-            self._fail(command.id, "stale", f"turn {self.turn} is the last one")
+        if self._is_stale(command):
+            self._fail_stale(command)
         elif len(self._waiting) >= MAX_WAITING:
             self._fail(command.id, "too_many", f"{MAX_WAITING} commands wait")
         else:
-            self._ids.append(command.id)
+            if command.id:
+                self._ids.append(command.id)
             self._waiting.append(_Job(command, self._streamed(command)))
             self._news.set()
             self._mind_keys()
@@ -167,8 +170,16 @@ class Desk:
     def _streamed(self, command: p.Queued) -> Streamed | None:
         if not (isinstance(command, p.Say) and command.more):
             return None
+        if before := self._streams.get(command.id):  # neither has an id: the first one is over
+            before.add("", last=True)
         streamed = self._streams[command.id] = Streamed(p.plain(command.text))
         return streamed
+
+    def _is_stale(self, command: p.Queued | p.Listen) -> bool:
+        return command.turn not in (0, self.turn)
+
+    def _fail_stale(self, command: p.Queued) -> None:
+        self._fail(command.id, "stale", f"turn {self.turn} is the last one")
 
     def _go_on(self, command: p.SayMore) -> None:
         streamed = self._streams.get(command.id)
@@ -229,6 +240,9 @@ class Desk:
 
     async def _do(self, job: _Job) -> None:
         command = job.command
+        if self._is_stale(command):  # by now
+            self._fail_stale(command)
+            return
         try:
             await self._carry_out(command, job.streamed)
         except LightningError as error:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bridge.agents.remote import Remote, RemoteOptions
 from bridge.remote.door import Door, Reception, Trouble
 from bridge.remote.protocol import Event, Start, decode
+from bridge.surroundings import Surroundings
 from tests.support.call import Scene
 
 E = TypeVar("E", bound=Event)
@@ -66,7 +67,7 @@ def elsewhere(scene: Scene, **options: Any) -> Elsewhere:
     """The remote agent at work on a scene, while the test goes on."""
     doors: list[PlayedDoor] = []
 
-    def open_door(_options: RemoteOptions, start: Start, reception: Reception) -> Door:
+    def open_door(_options: RemoteOptions, _shared: Surroundings, start: Start, reception: Reception) -> Door:
         doors.append(PlayedDoor(start, reception))
         return doors[0]
 

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.agents.loader import load_agent
 from bridge.agents.remote import GREETING, RemoteOptions, agent
-from bridge.agents.remote_desk import MAX_WAITING, MUTE_AFTER, STREAM_GAP_S
+from bridge.agents.remote_desk import MAX_IDS, MAX_WAITING, MUTE_AFTER, STREAM_GAP_S
 from bridge.config import AgentConfig
 from bridge.errors import ConfigError, LightningError, Unavailable
 from bridge.lightning.speech import Synthesis
@@ -378,6 +378,60 @@ async def test_who_answers_a_turn_of_before_is_too_late() -> None:
     assert [(event.id, event.reason) for event in talk.told(p.Failed)] == [("old", "stale")]
 
 
+@virtual
+async def test_what_waited_until_the_caller_went_on_is_too_late_as_well() -> None:
+    talk = elsewhere(build_call())
+    await answered(talk)
+    await speak(talk.scene)
+    talk.command(
+        {"type": "say", "turn": 1, "text": LONG, "barge_in": "off"},
+        {"type": "say", "id": "b", "turn": 1, "text": "Goodbye."},
+        {"type": "hang_up", "id": "h", "turn": 1},
+    )
+    await asyncio.sleep(0.5)
+    await speak(talk.scene)
+    await asyncio.sleep(7)
+    assert [event.number for event in talk.told(p.Turn)] == [1, 2]
+    assert [(event.id, event.reason) for event in talk.told(p.Failed)] == [("b", "stale"), ("h", "stale")]
+    assert not talk.scene.call.ended
+    talk.task.cancel()
+
+
+@virtual
+async def test_the_next_text_without_an_id_ends_the_one_before() -> None:
+    talk = elsewhere(build_call())
+    talk.command({"type": "say", "text": "One.", "more": True}, {"type": "say", "text": "Two.", "more": True})
+    talk.command({"type": "say_more", "last": True}, {"type": "hang_up"})
+    await asyncio.sleep(3)
+    assert [event.text for event in talk.told(p.Spoken)] == ["One.", "Two."]
+    await talk.task
+
+
+@virtual
+async def test_commands_without_an_id_are_not_remembered() -> None:
+    talk = elsewhere(build_call())
+    talk.command({"type": "say", "id": "a", "text": "Once."})
+    for _ in range(MAX_IDS // 32):
+        talk.command(*[{"type": "transfer", "to": "nobody"}] * 32)
+        await asyncio.sleep(0.5)
+    talk.command({"type": "say", "id": "a", "text": "Once."}, {"type": "hang_up"})
+    await talk.task
+    assert texts(talk.scene) == ["Once."]
+
+
+@virtual
+async def test_nothing_follows_the_end() -> None:
+    talk = elsewhere(build_call())
+    await answered(talk)
+    talk.scene.call.end("carrier")
+    await talk.task
+    before = list(talk.kinds)
+    talk.command({"type": "dance"}, {"type": "say", "turn": 7, "text": "Too late."}, {"type": "stop"})
+    await asyncio.sleep(1)
+    assert talk.kinds == before and before[-1] == "end"
+    assert not talk.door._outbox.waiting  # what would be sent, were there still time
+
+
 # -- manners -----------------------------------------------------------------------------------------------------------
 
 
@@ -411,6 +465,32 @@ async def test_who_thinks_long_is_filled_in_for_and_still_heard() -> None:
     await talk.task
     assert texts(talk.scene) == ["One moment, please.", "Here it is."]
     assert talk.scene.stats.agents.apologies == 0
+
+
+@virtual
+async def test_who_thinks_very_long_is_filled_in_for_again_and_again() -> None:
+    talk = elsewhere(build_call(), apology_after_s=12.0, filler_every_s=4.0)
+    await asyncio.sleep(11.5)
+    assert texts(talk.scene) == ["One moment, please."] * 2
+    talk.command({"type": "say", "text": "Here it is."}, {"type": "hang_up"})
+    await talk.task
+
+
+@pytest.mark.parametrize("when_s", [4.9, 5.1])
+def test_who_hangs_is_counted_once(when_s: float) -> None:
+    """The one request gives up at the time at which the caller is apologised to."""
+
+    @virtual
+    async def check() -> None:
+        talk = elsewhere(build_call(), apology="Sorry.")
+        await asyncio.sleep(when_s)
+        talk.door.fail(Trouble("hung", "no answer within 5 s", in_vain=True))
+        await asyncio.sleep(2)
+        assert texts(talk.scene)[-1] == "Sorry."
+        assert talk.scene.stats.agents.failures == {"hung": 1}
+        talk.task.cancel()
+
+    check()
 
 
 @virtual

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
 from bridge.remote import protocol as p
 from bridge.remote.signature import HEADER, is_signed
-from bridge.remote.webhooks import Webhooks
+from bridge.remote.webhooks import MAX_REQUESTS_PER_S, Connections, Webhooks
 from tests.support.bridge import free_port
 from tests.support.remote_agent import (
     AT_S,
@@ -29,8 +30,18 @@ from tests.support.waiting import until
 HANG_UP = [{"type": "hang_up"}]
 
 
-def webhooks(agent: HttpAgent, received: Received, deadline_s: float = 5.0) -> Webhooks:
-    return Webhooks(address(agent.url), START, received.reception, deadline_s=deadline_s)
+@asynccontextmanager
+async def webhooks(
+    agent: HttpAgent, received: Received, deadline_s: float = 5.0, close_within_s: float = 2.0
+) -> AsyncIterator[Webhooks]:
+    connections = Connections()
+    door = Webhooks(address(agent.url), START, received.reception, connections, deadline_s=deadline_s)
+    door.close_within_s = close_within_s
+    try:
+        async with door:
+            yield door
+    finally:
+        await connections.close()
 
 
 def json_of(commands: object) -> web.StreamResponse:
@@ -147,18 +158,103 @@ async def test_an_answer_of_no_use_is_trouble(answer: Answer, kind: str, request
 
 async def test_where_nobody_is_it_says_so() -> None:
     received = Received()
-    url = f"http://127.0.0.1:{free_port()}/"
-    async with Webhooks(address(url), START, received.reception):
+    nobody = HttpAgent(for_ever, f"http://127.0.0.1:{free_port()}/")
+    async with webhooks(nobody, received):
         await until(lambda: received.kinds == ["unreachable"])
+
+
+async def test_who_was_not_there_is_told_the_call_began_and_not_that_it_goes_on() -> None:
+    received, port = Received(), free_port()
+    here = HttpAgent(for_ever, f"http://127.0.0.1:{port}/")
+    async with webhooks(here, received) as door:
+        await until(lambda: received.kinds == ["unreachable"])
+        async with http_agent(lambda _posted, _number: web.Response(status=204), port) as agent:
+            door.tell(p.Turn(number=1))
+            await until(lambda: len(received.commands) == 1)
+            door.tell(p.End())
+            await until(lambda: len(agent.requests) == 2)
+    assert agent.requests[0].types == ["start", "turn"]
+    assert not agent.requests[0].events[0]["resumed"]
+
+
+@pytest.mark.parametrize(
+    "answer, taken",
+    [
+        ([{"type": "stop"}], [p.Stop(), p.Listen(turn=1)]),
+        ([{"type": "set", "barge_in": "off"}], [p.Set(barge_in="off"), p.Listen(turn=1)]),
+        ([{"type": "listen"}], [p.Listen(turn=1)]),
+        ([], [p.Listen(turn=1)]),
+    ],
+)
+async def test_an_answer_that_says_nothing_is_one(answer: object, taken: list[object]) -> None:
+    answers = [json_of(HANG_UP), json_of(answer), json_of([])]
+    received = Received()
+    async with (
+        http_agent(lambda _posted, number: answers[number]) as agent,
+        webhooks(agent, received) as door,
+    ):
+        await until(lambda: len(received.commands) == 1)
+        door.tell(p.Turn(number=1))
+        await until(lambda: len(received.commands) > 1)
+        door.tell(p.End())
+    assert received.commands[1:] == taken
+
+
+async def test_who_answers_everything_with_nonsense_is_told_once_and_not_without_end() -> None:
+    """As a server does that says {"ok": true} to whatever comes."""
+    received = Received()
+    async with (
+        http_agent(lambda _posted, _number: json_of({"ok": True})) as agent,
+        webhooks(agent, received) as door,
+    ):
+        door.tell(p.Turn(number=1))
+        await until(lambda: len(received.commands) == 1)
+        door.tell(p.Failed(reason="unknown_command"))
+        await until(lambda: len(agent.requests) == 2)
+        door.tell(p.End())
+    assert [posted.types for posted in agent.requests] == [["start", "turn"], ["failed"], ["end"]]
+    assert len(received.commands) == 2, "of the answer to `failed`, nothing"
+
+
+async def test_no_more_is_asked_than_anybody_has_to_tell() -> None:
+    """An agent whose every answer fails at once is told of that, and answers."""
+    received = Received()
+    asked: list[float] = []
+
+    def answer(_posted: Posted, _number: int) -> web.StreamResponse:
+        asked.append(asyncio.get_running_loop().time())
+        return web.Response(status=204)
+
+    async with http_agent(answer) as agent, webhooks(agent, received) as door:
+        for number in range(MAX_REQUESTS_PER_S + 1):
+            door.tell(p.Failed(reason="no_such_prompt"))
+            await until(lambda: len(agent.requests) > number)  # noqa: B023 - awaited here
+    assert asked[-1] - asked[0] >= 0.9
+
+
+async def test_calls_share_connections() -> None:
+    received, peers = Received(), set()
+
+    def answer(posted: Posted, _number: int) -> web.StreamResponse:
+        peers.add(posted.peer)
+        return web.Response(status=204)
+
+    connections = Connections()
+    async with http_agent(answer) as agent:
+        for _ in range(3):
+            async with Webhooks(address(agent.url), START, received.reception, connections) as door:
+                door.tell(p.End())
+        await connections.close()
+    assert len(agent.requests) >= 3
+    assert len(peers) == 1
 
 
 @pytest.mark.parametrize("told", [lambda door: None, lambda door: door.tell(p.End())])
 async def test_an_agent_that_hangs_does_not_hold_up_the_end(told: Callable[[Webhooks], None]) -> None:
     received = Received()
     async with http_agent(for_ever) as agent:
-        door = webhooks(agent, received, deadline_s=60)
-        door.close_within_s = 0.1
-        async with asyncio.timeout(5), door:
+        late = webhooks(agent, received, deadline_s=60, close_within_s=0.1)
+        async with asyncio.timeout(5), late as door:
             await until(lambda: len(agent.requests) == 1)
             told(door)
     assert received.commands == []
