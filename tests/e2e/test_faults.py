@@ -170,7 +170,7 @@ async def test_an_agent_that_does_not_look_has_its_call_ended_without_a_tracebac
         assert s.server.runtime.stats.agent_errors == 0
     assert apology().audio in sent_to(report)
     assert (report.outcome, report.close_code) == (Outcome.BRIDGE_CLOSED, 1000)
-    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("bridge.server.runtime")
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("bridge.server.running")
                and record.levelno == logging.ERROR]  # fmt: skip
     assert "the voice failed: Invalid or missing API key" in line
     assert tracebacks(caplog) == []

@@ -14,12 +14,12 @@ import pytest
 from bridge.agents.greeter import GreeterOptions
 from bridge.carriers.registry import carrier_types
 from bridge.carriers.twilio import TwilioConfig
-from bridge.config import AgentConfig, CarriersConfig, Config, FlowsConfig, load_config
+from bridge.config import AgentConfig, CarriersConfig, Config, FlowsConfig, PulseConfig, load_config
 from tests.support.cli import ROOT, Invoke
 
 TEMPLATE = files("bridge.cli").joinpath("bridge.toml").read_text("utf-8")
-#: A setting, or a carrier's section, that is commented out: "#" and no blank.
-SETTING = re.compile(r"^#(?=\w+ = |\[carriers\.)", re.MULTILINE)
+#: A setting, or an optional section, that is commented out: "#" and no blank.
+SETTING = re.compile(r"^#(?=\w+ = |\[(?:carriers\.|pulse))", re.MULTILINE)
 
 
 def settings_of(config: msgspec.Struct) -> set[str]:
@@ -42,6 +42,7 @@ def test_what_is_commented_out_is_what_holds_anyway(tmp_path: Path) -> None:
     path.write_text(SETTING.sub("", TEMPLATE), "utf-8")
     assert load_config(path, {}) == Config(
         flows=FlowsConfig(recordings=str(tmp_path / "recordings")),  # beside the file
+        pulse=PulseConfig(),
         carriers=CarriersConfig(**{name: carrier.section() for name, carrier in carrier_types().items()}),
         agent=AgentConfig(options=msgspec.structs.asdict(GreeterOptions())),
     )

@@ -99,10 +99,10 @@ async def test_metrics_follow_the_conventions_of_prometheus() -> None:
         assert re.fullmatch(r"(bridge|process)_[a-z][a-z_]*[a-z]", family.name)
         assert not family.name.endswith(("_ms", "_bytes_total", "_total_total")), "base units"
         assert family.documentation
-        assert family.type in ("counter", "gauge", "summary")
+        assert family.type in ("counter", "gauge", "summary", "histogram")
         for sample in family.samples:
             assert sample.value >= 0
-            assert set(sample.labels) <= {"reason", "kind", "by", "status", "version", "entry"}
+            assert set(sample.labels) <= {"reason", "kind", "by", "status", "version", "entry", "le", "outcome", "limit", "result", "purpose", "how"}
     assert families["bridge_build_info"].samples[0].labels["version"]
 
 
