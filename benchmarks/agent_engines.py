@@ -41,6 +41,8 @@ from telephony_codecs.reframer import Reframer
 #: About what the real ones take from nearby.
 PULSE_FINAL_MS, FIRST_TOKEN_MS, FIRST_BYTE_MS = 65.0, 250.0, 150.0
 ANSWER_MS = 3000
+#: So much of a voice, of which 100 ms come before its first sound, is a word: none is known sooner.
+WORD_FRAMES = 25
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,21 @@ class _Known:
         self._numbers, self._frames = numbers, Reframer(FRAME_BYTES)
         self._heard = 0
         self._words: list[RecognisedWord] = []
-        self._latest = -1
+        #: The voice that is being heard, how much of it, and whether it is among the words.
+        self._voice, self._voice_frames, self._told = -1, 0, False
 
     def feed(self, mulaw: bytes) -> None:
         """See `Recognition.feed`."""
         for frame in self._frames.feed(mulaw):
             self._heard += 1
             number = self._numbers.get(frame, -1)
-            if number not in (-1, self._latest):
-                self._latest, at_ms = number, self._heard * FRAME_MS
+            if number < 0:
+                continue
+            if number != self._voice:
+                self._voice, self._voice_frames, self._told = number, 0, False
+            self._voice_frames += 1
+            if self._voice_frames >= WORD_FRAMES and not self._told:
+                self._told, at_ms = True, self._heard * FRAME_MS
                 self._words += [
                     RecognisedWord(text, at_ms - FRAME_MS, at_ms) for text in ("question", str(number))
                 ]
@@ -93,7 +101,7 @@ class _Known:
 
     def finish(self) -> Sequence[RecognisedWord]:
         """See `Recognition.finish`."""
-        words, self._words, self._latest = self._words, [], -1
+        words, self._words = self._words, []
         return words
 
 

@@ -48,6 +48,7 @@ from benchmarks.line import Line
 from benchmarks.process import SpeedProbe, pin
 from benchmarks.report import percentile
 from benchmarks.scenario import Meter
+from bridge.media.vad import SpeechDetector
 from telephony_codecs.g711 import mulaw_decode, mulaw_encode
 
 BRIDGE_CORE, OTHER_CORE = 0, 1
@@ -59,6 +60,8 @@ LOST_AFTER_S = 5.0
 RECENT = 8
 #: The voices that end so near to their loudest are cut off in the middle of a sound: then the end of speech is one.
 ENDS_WITHIN_DB = 12.0
+#: Of the detector, that it is speech.
+SURE = 0.9
 SPEECH = ROOT / ".cache" / "speech"
 #: When the caller goes on, in ms after the end of what was said before; the last ones are counted from there as well.
 PHASES_MS: Mapping[str, Sequence[float]] = {
@@ -251,7 +254,20 @@ async def engines_on(core: int, calls: int, voices: Path) -> AsyncIterator[Engin
 
 def voices() -> list[sound.Clip]:
     """Human voices that break off in the middle of a sound, on a line so quiet that nothing takes it for sound."""
-    return [clip for clip in sound.load_clips(SPEECH, count=400) if _breaks_off(clip)][:40]
+    clips = [clip for clip in sound.load_clips(SPEECH, count=400) if _breaks_off(clip)]
+    return [clip for clip in clips[:40] if _is_speech(clip)]
+
+
+def _is_speech(clip: sound.Clip) -> bool:
+    """Whether the detector is sure of its last sound: among the recordings are monkeys."""
+    detector = SpeechDetector()
+    ear = detector.open()
+    last = 0.0
+    for packet in clip.packets:
+        ear.push(base64.b64decode(packet))
+        for window in detector.run(1):
+            last = window.probability
+    return last > SURE
 
 
 def _breaks_off(clip: sound.Clip) -> bool:
