@@ -36,7 +36,7 @@ class PulseConfig(Section, frozen=True):
     language: Annotated[str, Meta(min_length=1)] = "en"
     #: Words to expect: "Smallest", or with a boost "Smallest:4".
     keywords: list[Keyword] = []
-    #: Names, addresses and the like come as [REDACTED]; cards and accounts likewise.
+    #: Names, addresses and the like come as placeholders, such as [PHONENUMBER_1]; cards and accounts likewise.
     redact_pii: bool = False
     redact_pci: bool = False
     #: Full stops, capitals; numbers as digits; dates, amounts and the like as they are written.

@@ -105,13 +105,15 @@ def _recogniser(name: RecogniserName, lines: list[str]) -> Recogniser:
 
 
 def _lines(script: Path | None) -> list[str]:
-    """The lines of `script` that are not empty."""
+    """The lines of `script` that are not empty; none when there is no script."""
     if script is None:
         return []
     with reading(script, "--script"):
         text = script.read_bytes()
     try:
-        lines = text.decode().splitlines()
+        lines = [line.strip() for line in text.decode().splitlines()]
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8", key="--script", source=str(script)) from None
-    return [line.strip() for line in lines if line.strip()]
+    if not any(lines):
+        raise ConfigError("has no line", key="--script", source=str(script))
+    return [line for line in lines if line]

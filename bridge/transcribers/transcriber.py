@@ -66,7 +66,7 @@ class Transcriber(Protocol):
         """Get ready in the background. Does not wait, and does not fail."""
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection. Comes after `start`, with calls over."""
 
     def open(self, call_id: str, into: TranscriptSink) -> Transcription:
         """Begin to transcribe a call. Returns at once; whatever goes wrong shows in `Transcription.able`."""

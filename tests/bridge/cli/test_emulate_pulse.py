@@ -59,12 +59,15 @@ def test_a_script(invoke: Invoke, started: dict[str, Any], tmp_path: Path) -> No
     assert started["recogniser"].lines == ("Hello", "Namaste, \N{DEVANAGARI LETTER HA}")
 
 
-def test_a_script_that_is_no_text(invoke: Invoke, started: dict[str, Any], tmp_path: Path) -> None:
-    script = tmp_path / "lines.txt"
-    script.write_bytes(b"\xff\xfe\x00")
-    done = invoke("emulate", "pulse", "--script", str(script))
+@pytest.mark.parametrize("script, fault", [(b"\xff\xfe\x00", "is not UTF-8"), (b"\n \n", "has no line")])
+def test_a_script_that_nobody_can_say(
+    script: bytes, fault: str, invoke: Invoke, started: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_bytes(script)
+    done = invoke("emulate", "pulse", "--script", str(file))
     assert done.code == 2
-    assert "--script: is not UTF-8" in done.err
+    assert f"--script: {fault}" in done.err
     assert started == {}
 
 

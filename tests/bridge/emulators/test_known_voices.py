@@ -53,13 +53,12 @@ def test_the_same_again_is_said_twice() -> None:
 
 
 def test_what_is_broken_off_gives_the_words_up_to_there() -> None:
-    stops = [
-        recognised(TONIGHT[: FRAME_BYTES * n] + silence(2000)) for n in range(len(TONIGHT) // FRAME_BYTES)
-    ]
+    frames = range(0, len(TONIGHT) // FRAME_BYTES, 2)
+    stops = [recognised(TONIGHT[: FRAME_BYTES * n] + silence(600)) for n in frames]
     words = TEXTS[4].split()
     assert {stop for stop in stops if stop} == {" ".join(words[:n]) for n in range(1, len(words) + 1)}
     assert sorted(stops, key=len) == stops, "never fewer for more"
-    assert recognised(TONIGHT[: FRAME_BYTES * 40] + silence(100) + PLEASE) == f"{stops[40]} {TEXTS[3]}"
+    assert recognised(TONIGHT[: FRAME_BYTES * 40] + silence(100) + PLEASE) == f"{stops[20]} {TEXTS[3]}"
 
 
 def test_what_begins_in_the_middle_gives_the_words_from_there() -> None:
@@ -82,7 +81,7 @@ def test_a_hole_of_silence(silent_ms: float) -> None:
     assert recognised(TABLE[:half] + silence(silent_ms) + TABLE[half:]) == TEXTS[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 159), st.integers(0, 50), st.integers(1, 159))
 def test_frames_that_begin_anywhere(before: int, at: int, lost_bytes: int) -> None:
     """The stream begins within a frame, and once more a part of a frame is lost."""

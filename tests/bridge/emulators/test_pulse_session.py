@@ -224,7 +224,7 @@ def test_partials_are_no_nearer_than_asked() -> None:
     assert often.stats.partials == 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 5000), max_size=20))
 def test_how_audio_is_cut_does_not_matter(sizes: list[int]) -> None:
     audio, cut = silence(100) + HELLO + silence(900) + NUMBER, []
