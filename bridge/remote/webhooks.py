@@ -5,7 +5,7 @@ Strategy:
 - One request at a time, so events come in order. What happens meanwhile goes with the next one, all in one.
 - What is answered to a turn is an answer to that turn: void, when the caller has gone on. No command at all means that
   nothing is to be said.
-- No more than `MAX_REQUESTS_PER_S`, and what is refused in an answer to nothing but refusals is not told: an agent that
+- No more than `BURST` in `BURST_S`, and what is refused in an answer to nothing but refusals is not told: an agent that
   answers everything with the same nonsense, or with what fails at once, is not asked without end.
 - A request is made once more when the connection failed, or the answer was 502, 503 or 504: with the same
   ``X-Bridge-Delivery``, and within the same deadline. Then its events are lost, but for `start`: the turns that follow
@@ -47,8 +47,9 @@ from bridge.remote.protocol import (
 )
 from bridge.tls import tls_context
 
-#: Of one call. Callers press keys slower than that.
-MAX_REQUESTS_PER_S: Final = 20
+#: Requests of one call, and for so long there are no more. What happens meanwhile is gathered.
+BURST: Final = 5
+BURST_S: Final = 0.25
 
 _AGAIN: Final = frozenset({502, 503, 504})
 
@@ -109,9 +110,9 @@ class Webhooks(Door):
         clock = asyncio.get_running_loop().time
         began_s, requests = clock(), 0
         while True:
-            if requests == MAX_REQUESTS_PER_S:
-                await asyncio.sleep(began_s + 1 - clock())
-            if clock() - began_s >= 1:
+            if requests == BURST:
+                await asyncio.sleep(began_s + BURST_S - clock())
+            if requests == BURST or clock() - began_s >= BURST_S:
                 began_s, requests = clock(), 0
             requests += 1
             await self._tell(self._due())
@@ -200,7 +201,7 @@ def _belonging(command: Command | Refusal, turn: int) -> Command | Refusal:
 
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls_context()),
+        connector=aiohttp.TCPConnector(ssl=tls_context(), limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,

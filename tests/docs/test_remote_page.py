@@ -15,8 +15,9 @@ from bridge.agents.remote_desk import MAX_WAITING
 from bridge.config import AgentConfig
 from bridge.config_tree import parse_toml
 from bridge.remote import protocol as p
-from bridge.remote.link import MAX_MESSAGES_PER_S, MAX_PAUSE_S, PAUSE_S, PING_INTERVAL_S
+from bridge.remote.link import MAX_MESSAGES_PER_S, MAX_PAUSE_S, PAUSE_S, PING_INTERVAL_S, STEADY_S
 from bridge.remote.outbox import MOST
+from bridge.remote.webhooks import BURST, BURST_S
 from tests.support.source import ROOT
 
 PAGE: Final = (ROOT / "docs" / "remote.md").read_text("utf-8")
@@ -67,7 +68,8 @@ def test_its_numbers_are_those_of_the_code() -> None:
         f"after {PAUSE_S:g} s",
     }
     assert {number for number in numbers if number not in PAGE} == set()
-    assert (MAX_PAUSE_S, PING_INTERVAL_S) == (2, 10), "two seconds; every ten seconds"
+    assert (MAX_PAUSE_S, PING_INTERVAL_S, STEADY_S) == (2, 10, 5), "two, every ten, and five seconds"
+    assert (BURST, BURST_S) == (5, 0.25), "five requests in a quarter of a second"
     defaults = {field.name: field.default for field in msgspec.structs.fields(RemoteOptions)}
     shown = re.findall(r"`(\w+)` \((\d[\d.]*)(?: s)?\)", PAGE)
     assert len(shown) >= 5

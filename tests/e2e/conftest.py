@@ -7,19 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.emulators.espeak import EspeakEngine
-from telephony_codecs.formats import AudioFormat, Encoding
-from telephony_codecs.wav import wav_bytes
 from tests.support.examples import Rendered, Telephone, rendered
+from tests.support.spoken import spoken
 
 
 @pytest.fixture(scope="session")
 def caller_voice() -> bytes:
     """Somebody who says something, as a WAV."""
-    speech = EspeakEngine().speak(
-        "Excuse me, I would like to ask something.", voice_id="sophia", language="en", speed=1.0
-    )
-    return wav_bytes(AudioFormat(Encoding.PCM16, speech.rate_hz), speech.pcm)
+    return spoken("Excuse me, I would like to ask something.")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from bridge.observe import timeline as tl
 from tests.support.bridge import Stage, stage
 from tests.support.remote_examples import SECRET, example
 from tests.support.source import ROOT
+from tests.support.spoken import spoken
 
 AGENT = "bridge.agents.remote:agent"
 #: So that calls are short.
@@ -27,22 +28,21 @@ async def test_the_one_in_typescript_books_what_the_caller_presses() -> None:
     async with example("agent.ts") as port:
         options = {"url": f"http://127.0.0.1:{port}/call", "secret": SECRET}
         async with stage(AGENT, sections={"agent": {"options": options}, "lightning": FAST}) as s:
-            await s.call(Press("2", Cue(after_bridge_speaks_ms=400)))
+            await s.call(Press("2", Cue(after_bridge_speaks_ms=900)))
         assert heard(s)[-1] == "See you on Thursday at four. Goodbye!"
         assert s.the_call.ended == "agent"
         assert s.server.runtime.stats.agents.failures == {}
 
 
-async def test_the_one_in_python_streams_what_it_answers(caller_voice: bytes) -> None:
-    speaks = Utterance.from_wav(caller_voice, Cue(after_bridge_silent_ms=300))
+async def test_the_one_in_python_streams_what_it_answers() -> None:
+    speaks = Utterance.from_wav(spoken("Hello there."), Cue(after_bridge_speaks_ms=200))
     async with example("agent.py") as port:
         options = {"url": f"ws://127.0.0.1:{port}/", "secret": SECRET}
         async with stage(AGENT, sections={"agent": {"options": options}, "lightning": FAST}) as s:
             await s.call(speaks, hang_up_on_silence_s=1.2)
-        assert heard(s) == [
-            "Hello from Python. What can I do for you?",
-            "I hear that you speak, but no words.",
-        ]
+        greeting, answer = heard(s)
+        assert "Hello from Python. What can I do for you?".startswith(greeting)
+        assert answer == "I hear that you speak, but no words."
         assert s.server.runtime.stats.agents.failures == {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ async def example(name: str) -> AsyncIterator[int]:
     program = str(NODE) if name.endswith(".ts") else sys.executable
     environment = {**os.environ, "BRIDGE_SECRET": SECRET, "PORT": "0"}
     process = await asyncio.create_subprocess_exec(
-        program, str(FOLDER / name), env=environment, stdout=asyncio.subprocess.PIPE
+        program, str(FOLDER / name), env=environment, stdout=PIPE, stderr=PIPE
     )
     try:
         assert process.stdout is not None
@@ -38,4 +39,5 @@ async def example(name: str) -> AsyncIterator[int]:
     finally:
         if process.returncode is None:
             process.terminate()
-        await process.communicate()
+        _, complaints = await process.communicate()
+    assert complaints == b"", "it complains of nothing, neither of callers who leave"

@@ -14,8 +14,10 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 SECRET = os.environ.get("BRIDGE_SECRET", "")
@@ -66,7 +68,8 @@ async def talk(connection: ServerConnection) -> None:
     """One call; or the rest of one, when the connection broke and the bridge made another."""
 
     async def send(command: dict[str, object]) -> None:
-        await connection.send(json.dumps(command))
+        with suppress(ConnectionClosed):  # the caller may have left
+            await connection.send(json.dumps(command))
 
     thinking: asyncio.Task[None] | None = None
     try:
@@ -83,6 +86,8 @@ async def talk(connection: ServerConnection) -> None:
                 thinking = asyncio.create_task(answer(send, event))
             elif event["type"] == "interrupted":
                 print(f"the caller heard only: {event['text']}", flush=True)
+    except ConnectionClosed:
+        print("the connection broke; the bridge makes another one", flush=True)
     finally:
         if thinking:
             thinking.cancel()

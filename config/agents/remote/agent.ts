@@ -40,6 +40,8 @@ function isSigned(header: string, body: Buffer): boolean {
 }
 
 const SLOTS: Record<string, string> = { "1": "Tuesday at nine", "2": "Thursday at four" };
+/** Calls that have what they came for. */
+const booked = new Set<string>();
 const ASK: Command = {
   type: "gather",
   id: "slot",
@@ -55,13 +57,18 @@ function answer(event: Event): Command[] {
     case "gathered": {
       const slot = SLOTS[event.digits];
       if (!slot) return [{ type: "say", text: "That is no free time." }, ASK];
+      booked.add(event.call_id);
       console.log(`booked ${slot} in call ${event.call_id}`);
       return [
         { type: "say", text: `See you on ${slot}. Goodbye!`, barge_in: "off" },
         { type: "hang_up" },
       ];
     }
+    case "end":
+      booked.delete(event.call_id);
+      return [];
     case "turn": // who talks does not press: the question is put anew, or another one is answered
+      if (booked.has(event.call_id)) return []; // `stop` would forget the goodbye
       return /person|human|somebody/i.test(event.text)
         ? [{ type: "stop" }, { type: "say", text: "I will connect you." }, { type: "transfer", to: "shop" }]
         : [{ type: "stop" }, ASK];
