@@ -159,6 +159,8 @@ class LightningError(BridgeError):
 
     #: Whether the same request may succeed on a fresh connection.
     retryable = False
+    #: What the caller has heard of the utterance that failed; known to who has said it.
+    heard_text = ""
 
     def __init__(self, message: str, *, code: str = "", request_id: str = "") -> None:
         self.message, self.code, self.request_id = message, code, request_id

@@ -248,6 +248,7 @@ class Speaker:
             self._mouth.no_answer(utterance)
             utterance = self._begin(mode, apology().text)
             await self._play(utterance, partial(self._mouth.play, utterance, apology()))
+        error.heard_text = heard.text
         raise error
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from bridge.call import Call
 
 HANG_UP: Final = "hang_up"
+#: What the tools of a call may be named: no other tool may.
+NAMES: Final = frozenset({HANG_UP, "send_digits", "transfer"})
+#: After these a model need not say anything: a machine at the other end goes on by itself.
+NEED_NO_WORDS: Final = frozenset({"send_digits"})
 #: The goodbye is heard within it.
 DEADLINE_S: Final = 120.0
 #: Keys that a model may press at once.

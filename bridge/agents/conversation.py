@@ -28,11 +28,12 @@ from msgspec import Meta
 
 from bridge.agents.courtesy import Courtesy
 from bridge.agents.drafts import Busy, Draft
+from bridge.call import Heard
 from bridge.config_tree import Section
 from bridge.errors import BridgeError, LightningError, ThinkerError, ThinkerFailure
 
 if TYPE_CHECKING:
-    from bridge.call import Call, Heard, Turn
+    from bridge.call import Call, Turn
 
 __all__ = ["Busy", "Manners", "Thinker", "converse"]
 
@@ -42,6 +43,10 @@ Seconds = Annotated[float, Meta(gt=0, le=600)]
 
 #: A caller who seemed to go on, and after so long has said no word, has not gone on.
 GOES_ON_WITHIN_S: Final = 2.0
+
+
+#: What has interrupted an answer that could not be spoken to its end.
+VOICE: Final = "voice"
 
 
 class News(Enum):
@@ -102,7 +107,10 @@ class Thinker(Protocol):
         """
 
     def heard(self, heard: Heard) -> None:
-        """What the caller heard of an utterance of the answer: of each that was begun to be said, in order."""
+        """What the caller heard of an utterance of the answer: of each that was begun to be said, in order.
+
+        And of the greeting, and of each question whether the caller is still there.
+        """
 
 
 async def converse(call: Call, thinker: Thinker, manners: Manners) -> None:
@@ -144,7 +152,8 @@ class Conversation:
                     return turn
                 if asked < manners.reprompts and manners.reprompt:
                     self._call.stats.agents.reprompts += 1
-                    await self._courtesy.tell(manners.reprompt[asked % len(manners.reprompt)])
+                    asking = manners.reprompt[asked % len(manners.reprompt)]
+                    self._thinker.heard(await self._courtesy.tell(asking))  # what comes next may answer it
             if not (await self._courtesy.tell(manners.goodbye)).interrupted:
                 await self._call.hang_up()
                 return None
@@ -204,10 +213,7 @@ class Conversation:
         answered = False
         while (news := await self._until_words(draft)) is not News.OVER:
             if news is News.WORDS:
-                heard = await self._call.say(draft.utterance())
-                if heard.interrupted:
-                    await draft.close()
-                self._thinker.heard(heard)
+                heard = await self._say(draft)
                 answered = answered or bool(heard.text)
                 if not heard.interrupted:
                     continue
@@ -225,6 +231,23 @@ class Conversation:
             raise ThinkerError("empty")
         self._courtesy.failed = 0
         return None
+
+    async def _say(self, draft: Draft) -> Heard:
+        """Say what there is, and tell the thinker what was heard of it. When that is not all, `draft` is closed.
+
+        Raises:
+            LightningError: the voice failed on the way.
+        """
+        try:
+            heard = await self._call.say(draft.utterance())
+        except LightningError as error:
+            await draft.close()
+            self._thinker.heard(Heard(error.heard_text, by=VOICE if error.heard_text else ""))
+            raise
+        if heard.interrupted:
+            await draft.close()
+        self._thinker.heard(heard)
+        return heard
 
     async def _until_words(self, draft: Draft) -> News:
         """Wait for the next words of `draft`, and keep the caller company meanwhile.

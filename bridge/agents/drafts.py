@@ -121,9 +121,11 @@ class Draft:
         except Exception as error:
             self._error = self._error or error
         finally:
-            self._news.set()
-            if hasattr(thoughts, "aclose"):  # where it is in the middle of something
-                await thoughts.aclose()
+            try:
+                if hasattr(thoughts, "aclose"):  # where it is in the middle of something
+                    await thoughts.aclose()
+            finally:
+                self._news.set()
 
     def _put(self, thought: Thought) -> None:
         if isinstance(thought, Busy):

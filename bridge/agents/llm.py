@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from bridge.agents.call_tools import HANG_UP, call_tools
+from bridge.agents.call_tools import HANG_UP, NEED_NO_WORDS, call_tools
 from bridge.agents.conversation import Busy, converse
 from bridge.agents.llm_mind import LlmAgentOptions, Mind, mind_of
 from bridge.agents.loader import options_of
@@ -40,7 +40,12 @@ async def agent(call: Call) -> None:
     """Hold a conversation with a language model's words."""
     options = options_of(call.options, LlmAgentOptions)
     await chat.load()
-    thinker = LlmThinker(call, mind_of(options, call.surroundings), options)
+    await hold(call, mind_of(options, call.surroundings), options)
+
+
+async def hold(call: Call, mind: Mind, options: LlmAgentOptions) -> None:
+    """Hold the conversation; ends and raises as `converse`."""
+    thinker = LlmThinker(call, mind, options)
     target = options.transfer_to.get(options.failure_transfer, options.failure_transfer)
     await converse(call, thinker, replace(options, failure_transfer=target))
 
@@ -88,21 +93,27 @@ class LlmThinker:
         """See `Thinker.answer`."""
         self._history.begin(turn.text)
         self._forget_unheard()
-        rounds = self._options.tool_rounds
-        for number in range(rounds + 1):
+        ran: set[str] = set()
+        for left in range(self._options.tool_rounds, -1, -1):
             calls: list[ToolCall] = []
-            async with contextlib.aclosing(self._round(calls, may_call=number < rounds)) as answer:
+            spoke = False
+            async with contextlib.aclosing(self._round(calls, may_call=left > 0)) as answer:
                 async for words in answer:
+                    spoke = True
                     yield words
             if not calls or not await turn.settled():
+                break
+            if not left:
+                raise ThinkerError("garbage", "the model calls tools though it may not")
+            yield Busy(
+                sum(self._toolbox.deadline_of(each.name) for each in calls) + self._options.apology_after_s
+            )
+            await self._run(calls)
+            if self._call.ended:
                 return
-            self._history.called([ToolCall(c.id, c.name, sendable(c.arguments)) for c in calls])
-            deadline_s = sum(self._toolbox.deadline_of(each.name) for each in calls)
-            yield Busy(deadline_s + self._options.apology_after_s)
-            for each in calls:
-                result = await self._toolbox.run(each.name, each.arguments)
-                self._history.ran(each.id, result.text)
-        raise ThinkerError("garbage", "the model calls tools though it may not")
+            ran |= {each.name for each in calls}
+        if not spoke and (not ran or ran - NEED_NO_WORDS):
+            raise ThinkerError("empty")
 
     def heard(self, heard: Heard) -> None:
         """See `Thinker.heard`."""
@@ -110,6 +121,12 @@ class LlmThinker:
         self._unheard = max(0, self._unheard - 1)
         if not self._unheard:
             self._all_heard.set()
+
+    async def _run(self, calls: Sequence[ToolCall]) -> None:
+        self._history.called([ToolCall(each.id, each.name, sendable(each.arguments)) for each in calls])
+        for each in calls:
+            result = await self._toolbox.run(each.name, each.arguments)
+            self._history.ran(each.id, result.text)
 
     # -- one answer of the model's ---------------------------------------------------------------------------
 

@@ -9,8 +9,7 @@ facts. A caller's number is what somebody else's network says, so what is no num
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
+from bridge.agents.call_tools import NAMES
 from bridge.agents.conversation import Manners, Seconds
 from bridge.call import Call
 from bridge.entrypoint import found
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MAX_FUNCTIONS: Final = 60
 #: The least that must be left for the conversation.
 MIN_HISTORY_TOKENS: Final = 2000
+#: What no further field of a request may be.
+OURS: Final = frozenset({"model", "messages", "stream", "stream_options", "tools", "tool_choice", "n"})
 FACTS: Final = ("caller", "called", "carrier", "now")
 _FACT: Final = re.compile(r"\{(\w+)\}")
 _NUMBER: Final = re.compile(r"\+?[0-9]{1,20}")
@@ -86,16 +88,23 @@ class LlmAgentOptions(Manners, frozen=True, kw_only=True):
 class Mind:
     """What calls share. Close it when there are no more of them.
 
+    Args:
+        open_chat: of an address and a key makes who is asked.
+
     Raises:
         ConfigError: something of the options cannot be used; its key is relative to ``[agent.options]``.
     """
 
-    def __init__(self, options: LlmAgentOptions, surroundings: Surroundings) -> None:
-        _check(options)
+    def __init__(
+        self,
+        options: LlmAgentOptions,
+        surroundings: Surroundings,
+        open_chat: Callable[[str, Secret], Chat] = Chat,
+    ) -> None:
         self._template = _prompt(options, surroundings.folder)
-        self.functions = [_function(name) for name in options.tools]
+        self.functions = _functions(options.tools)
         self._zone = _zone(options.timezone)
-        self.chat = Chat(options.base_url, _key(options, surroundings.api_key))
+        self.chat = open_chat(options.base_url, _key(options, surroundings))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -119,6 +128,7 @@ def mind_of(options: LlmAgentOptions, surroundings: Surroundings) -> Mind:
     Raises:
         ConfigError: as `Mind`.
     """
+    check(options)
     same = (options.base_url, options.api_key, options.prompt_file, options.timezone, *options.tools)
     return surroundings.shared((__name__, *same), lambda: Mind(options, surroundings))
 
@@ -131,10 +141,22 @@ def filled(template: str, facts: Mapping[str, str]) -> str:
 # -- what may be wrong -------------------------------------------------------------------------------------------------
 
 
-def _check(options: LlmAgentOptions) -> None:
+def check(options: LlmAgentOptions) -> None:
+    """Refuse what the options alone show to be wrong.
+
+    Raises:
+        ConfigError: something is.
+    """
     target, known = options.failure_transfer, ", ".join(options.transfer_to) or "nobody"
     if target and target not in options.transfer_to:
         raise ConfigError(f"is nobody of transfer_to, which has {known}", key="failure_transfer")
+    for name, number in options.transfer_to.items():
+        if not (name.strip() and name.isprintable() and number.strip() and number.isprintable()):
+            raise ConfigError(
+                'each is a name and a number, such as { sales = "+15550001234" }', key="transfer_to"
+            )
+    if ours := OURS.intersection(options.parameters):
+        raise ConfigError(f"cannot set {min(ours)}: the agent does", key="parameters")
     if options.room_for_history < MIN_HISTORY_TOKENS:
         raise ConfigError("leaves no room for the conversation beside max_tokens", key="context_tokens")
     parts = urlsplit(options.base_url)
@@ -163,6 +185,17 @@ def _prompt(options: LlmAgentOptions, folder: Path) -> str:
     return text
 
 
+def _functions(names: Sequence[str]) -> list[tuple[Callable[..., object], Description]]:
+    functions, taken = [], set(NAMES)
+    for name in names:
+        function, known = _function(name)
+        if known.name in taken:
+            raise ConfigError(f"{name}: another tool is called {known.name}", key="tools")
+        taken.add(known.name)
+        functions.append((function, known))
+    return functions
+
+
 def _function(name: str) -> tuple[Callable[..., object], Description]:
     function = found(name, key="tools")
     if not callable(function):
@@ -180,21 +213,11 @@ def _zone(name: str) -> ZoneInfo:
         raise ConfigError(f'there is no time zone "{name}", such as Asia/Kolkata', key="timezone") from None
 
 
-def _key(options: LlmAgentOptions, bridges: Secret) -> Secret:
-    """Our key is not for every endpoint that somebody may name."""
-    host = urlsplit(options.base_url).hostname or ""
-    ours = host == "smallest.ai" or host.endswith(".smallest.ai") or _is_here(host)
-    key = options.api_key or (bridges if ours else Secret())
-    if not key and host.endswith("smallest.ai"):
+def _key(options: LlmAgentOptions, surroundings: Surroundings) -> Secret:
+    key = surroundings.key_for(options.base_url, options.api_key)
+    if not key and (urlsplit(options.base_url).hostname or "").endswith("smallest.ai"):
         raise ConfigError("is missing, and [lightning] has none either", key="api_key")
     return key
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _number(text: str) -> str:

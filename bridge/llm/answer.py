@@ -146,7 +146,9 @@ class Answer:
             self._left_chars -= len(delta.content)
             if self._left_chars < 0:
                 raise ThinkerError("flood", "an answer longer than answers may be")
-            yield Token(delta.content)
+            yield Token(
+                delta.content.encode(errors="ignore").decode()
+            )  # halves of characters cannot be spoken
         for call in delta.tool_calls or ():
             self._put(call)
 

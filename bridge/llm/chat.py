@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -38,8 +39,13 @@ MAX_BYTES: Final = 2_000_000
 #: What may follow the end of an answer is how many tokens it was: nobody waits long for that.
 USAGE_WITHIN_S: Final = 0.3
 CONNECT_S: Final = 3.0
+#: A connection that nobody needs is kept so long: between two turns of a slow conversation, and a little more.
+IDLE_S: Final = 60.0
+#: What some models want to have instead of ``max_tokens``, which they refuse.
+NEWER_MAX_TOKENS: Final = "max_completion_tokens"
 #: A stream that says nothing for so long is dead.
 SILENT_S: Final = 15.0
+_WORD: Final = re.compile(r"\w{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,8 @@ class Question:
             wanted["temperature"] = self.temperature
         if self.extra:
             wanted["extra_body"] = dict(self.extra)
+        if NEWER_MAX_TOKENS in self.extra:
+            del wanted["max_tokens"]
         return wanted
 
 
@@ -97,13 +105,15 @@ class Chat:
         self._client = _client(base_url, api_key)
 
     async def warm(self) -> None:
-        """Open a connection, so that the first caller need not wait for it. Does not fail."""
+        """Open a connection, so that the first caller need not wait for it. Does not fail, but warns."""
         try:
             await self._client.models.list(timeout=CONNECT_S)
         except (
             Exception
-        ) as error:  # what is wrong shows when something is asked; some endpoints list no models
-            log.debug("the model's endpoint did not list its models: %s", type(error).__name__)
+        ) as error:  # it may be well again when somebody calls; and some endpoints list no models
+            failure = _failure(error, "unreachable")
+            told = log.warning if failure.kind in ("unauthorized", "unreachable", "hung") else log.debug
+            told("the model's endpoint %s: %s", self._client.base_url, failure)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -125,7 +135,7 @@ class Chat:
         except ThinkerError:
             raise
         except Exception as error:
-            raise _failure(error, "cut") from None
+            raise _failure(error, "cut", question.messages) from None
         finally:
             await stream.close()
         for event in answer.end():
@@ -148,7 +158,7 @@ class Chat:
                 **question.fields()
             )
         except Exception as error:
-            raise _failure(error, "unreachable") from None
+            raise _failure(error, "unreachable", question.messages) from None
         return stream
 
 
@@ -201,6 +211,7 @@ def _client(base_url: str, api_key: Secret) -> AsyncOpenAI:
         raise _not_installed() from None
     http = openai.DefaultAsyncHttpxClient(
         timeout=openai.Timeout(SILENT_S, connect=CONNECT_S),
+        limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=IDLE_S),
         trust_env=False,
         follow_redirects=False,  # the key is for this endpoint
         event_hooks={"response": [_bounding(httpx2)]},
@@ -242,15 +253,15 @@ def _bounding(http: Any) -> Callable[[Any], Awaitable[None]]:
     return bound
 
 
-def _failure(error: Exception, otherwise: ThinkerFailure) -> ThinkerError:
-    """What `error`, of `openai` or of what is below it, is for us. It quotes neither the key nor the question."""
+def _failure(error: Exception, otherwise: ThinkerFailure, messages: Sequence[Message] = ()) -> ThinkerError:
+    """What `error`, of `openai` or of what is below it, is for us. It quotes neither the key nor `messages`."""
     import openai
 
     for cause in (error, error.__cause__):
         if isinstance(cause, ThinkerError):
             return cause
     if isinstance(error, openai.APIStatusError):
-        return _refusal(error)
+        return _refusal(error, messages)
     if isinstance(error, openai.APITimeoutError):
         return ThinkerError("hung", "no answer in time")
     if isinstance(error, openai.APIConnectionError):
@@ -260,14 +271,16 @@ def _failure(error: Exception, otherwise: ThinkerFailure) -> ThinkerError:
     return ThinkerError("garbage", f"an answer that cannot be read: {type(error).__name__}")
 
 
-def _refusal(error: APIStatusError) -> ThinkerError:
+def _refusal(error: APIStatusError, messages: Sequence[Message]) -> ThinkerError:
     status = error.status_code
     detail = f"HTTP {status}"
     if status in (401, 403):
         return ThinkerError("unauthorized", detail)
     if status == 429:
         return _Busy(detail, _seconds(error.response.headers.get("retry-after", "")))
-    return ThinkerError("server" if status >= 500 else "request", f"{detail}: {_plain(error.message)}")
+    return ThinkerError(
+        "server" if status >= 500 else "request", f"{detail}: {_plain(error.message, messages)}"
+    )
 
 
 def _seconds(text: str) -> float:
@@ -279,5 +292,10 @@ def _seconds(text: str) -> float:
     return seconds if seconds >= 0 else inf
 
 
-def _plain(text: object) -> str:
-    return "".join(c for c in str(text)[:200] if c.isprintable())
+def _plain(text: object, messages: Sequence[Message]) -> str:
+    """What an endpoint says, in one line. Some quote what they refuse: of `messages` only the prompt's words stay."""
+    line = "".join(c for c in str(text) if c.isprintable())
+    told = [each.get("content") or "" for each in messages if each.get("role") != "system"]
+    told += [call["function"]["arguments"] for each in messages for call in each.get("tool_calls", ())]
+    spoken = {word.casefold() for word in _WORD.findall(" ".join(told))}
+    return _WORD.sub(lambda word: "…" if word[0].casefold() in spoken else word[0], line)[:200]

@@ -33,7 +33,8 @@ CUT: Final = "\u2014"
 UNKNOWN: Final = "interrupted: whether it was done is not known"
 #: Roles, names and separators of a message, in tokens.
 _OVERHEAD: Final = 8
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+#: With halves of characters, which cannot be sent.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,11 @@ class _Exchange:
         """Whether anything of it was heard, or done."""
         return any(each.heard or each.calls for each in self.rounds)
 
+    @property
+    def calls_alone(self) -> bool:
+        """Whether something was done, and nothing heard of it."""
+        return self.matters and not any(each.heard for each in self.rounds)
+
     def messages(self, *, live: bool = False) -> Iterator[Message]:
         if self.user:
             yield {"role": "user", "content": self.user}
@@ -102,9 +108,17 @@ class History:
         self._live: _Exchange | None = None
 
     def begin(self, words: str) -> None:
-        """The caller said `words`. An exchange before of which nothing came is forgotten."""
+        """The caller said `words`. An exchange before of which nothing came is forgotten.
+
+        Where nothing was heard of one that did something, `words` may begin with its words: those are not told twice,
+        or what was done would be done again.
+        """
+        words = _CONTROL.sub(" ", words)[:MAX_WORDS]
+        before = self._live
         self._settle()
-        self._live = _Exchange(_CONTROL.sub(" ", words)[:MAX_WORDS])
+        if before is not None and before.calls_alone and words.startswith(before.user):
+            words = words[len(before.user) :].lstrip()
+        self._live = _Exchange(words)
         self._exchanges.append(self._live)
 
     def said(self, text: str) -> None:
@@ -126,7 +140,7 @@ class History:
             self._live.rounds[-1].results[call_id] = result
 
     def heard(self, text: str, *, interrupted: bool = False) -> None:
-        """What the caller heard of the first utterance of which that is not known yet; or of one before any turn."""
+        """What the caller heard of the first utterance of which that is not known yet; or of one that is no answer."""
         heard = f"{text}{CUT}" if text and interrupted else text
         if self._live is None:
             self._exchanges.append(_Exchange(rounds=[_Round(text, heard)]))
@@ -135,6 +149,8 @@ class History:
             if each.heard is None:
                 each.heard = heard
                 return
+        if heard:
+            self._live.rounds.append(_Round(text, heard))
 
     def messages(self) -> list[Message]:
         """What to send, the prompt first. It fits, unless what is going on now is too much by itself."""

@@ -185,7 +185,10 @@ def _text(result: object) -> str:
     if result is None:
         return "done"
     text = result if isinstance(result, str) else msgspec.json.encode(result, enc_hook=str).decode()
-    return text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… (the rest is left out)"
+    text = text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}… (the rest is left out)"
+    return text.encode(
+        errors="replace"
+    ).decode()  # half a character would keep the whole conversation from being sent
 
 
 async def _within(deadline_s: float, work: Awaitable[T]) -> T:

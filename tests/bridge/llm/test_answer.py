@@ -138,3 +138,7 @@ def test_whatever_comes_is_an_answer_or_its_failure(chunks: list[object]) -> Non
 )
 def test_what_is_sent_back_is_json(arguments: str, sent: str) -> None:
     assert sendable(arguments) == sent
+
+
+def test_half_a_character_is_left_out() -> None:
+    assert list(Answer().take({"choices": [{"delta": {"content": "no\ud83don"}}]})) == [Token("noon")]

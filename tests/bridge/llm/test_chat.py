@@ -162,3 +162,50 @@ async def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         await chat.load()
     with pytest.raises(ConfigError, match="needs the package openai"):
         Chat("http://127.0.0.1:9/v1", Secret(KEY))
+
+
+@pytest.mark.parametrize(
+    "quoted, shown",
+    [
+        ("model: no such model xyz", "model: no such model xyz"),
+        ("messages[1].content: 'My PIN is 4711' is refused", "messages[1].content: 'My … is …' is refused"),
+    ],
+)
+def test_what_an_endpoint_says_of_a_request_is_told_without_the_callers_words(
+    quoted: str, shown: str
+) -> None:
+    messages = [{"role": "system", "content": "My is"}, {"role": "user", "content": "my pin is 4711"}]
+    assert chat._plain(quoted, messages) == shown
+
+
+def test_who_wants_the_newer_name_of_the_bound_is_not_sent_the_older_one() -> None:
+    fields = question(extra={"max_completion_tokens": 300}).fields()
+    assert "max_tokens" not in fields
+    assert fields["extra_body"] == {"max_completion_tokens": 300}
+
+
+async def test_connections_outlive_a_pause_in_the_conversation() -> None:
+    client = Chat("http://127.0.0.1:1/v1", Secret(KEY))
+    pool = client._client._client._transport._pool  # type: ignore[attr-defined]
+    assert pool._keepalive_expiry >= 60
+    await client.close()
+
+
+@pytest.mark.parametrize("fault, told", [("refuse", "unauthorized: HTTP 401"), ("", "")])
+async def test_a_key_that_is_refused_is_told_of_at_start(
+    fault: Fault, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with EmulatedLlm(LlmOptions(api_key=Secret("another" if fault else KEY))) as llm:
+        client = Chat(llm.url, Secret(KEY))
+        await client.warm()
+        await client.close()
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
+    assert KEY not in caplog.text
+
+
+async def test_an_endpoint_that_is_not_there_is_told_of_at_start(caplog: pytest.LogCaptureFixture) -> None:
+    client = Chat("http://127.0.0.1:1/v1", Secret(KEY))
+    await client.warm()
+    await client.close()
+    assert "unreachable" in caplog.text

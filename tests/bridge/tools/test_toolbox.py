@@ -39,6 +39,11 @@ def says_much() -> str:
     return "x" * 10_000
 
 
+def says_half_a_character() -> str:
+    """Do."""
+    return "half \ud83d"
+
+
 def says_an_object() -> object:
     """Do."""
     return {"at": threading.Lock}
@@ -113,6 +118,7 @@ FAILED = "failed: it did not work, and trying again will not help"
         (add_later, '{"a": 2}', "3", "done"),
         (says_nothing, "", "done", "done"),
         (says_much, "{}", "x" * MAX_RESULT + "… (the rest is left out)", "done"),
+        (says_half_a_character, "{}", "half ?", "done"),
         (says_an_object, "{}", None, "done"),
         (cannot, "{}", "failed: no table is free at eight", "failed"),
         (is_broken, "{}", FAILED, "failed"),
