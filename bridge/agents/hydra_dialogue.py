@@ -17,11 +17,13 @@ import asyncio
 import logging
 import random
 import re
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final, assert_never
 
 from bridge.agents.courtesy import Courtesy
 from bridge.agents.crew import Crew
-from bridge.agents.hydra_waits import Wait
+from bridge.agents.hydra_waits import Company, Waits
 from bridge.errors import CallEnded, ProtocolError, ThinkerError, ThinkerFailure
 from bridge.hydra import messages as m
 from bridge.hydra.answers import Answer
@@ -41,13 +43,27 @@ log = logging.getLogger(__name__)
 OPEN_AGAIN_AFTER_S: Final = (0.3, 1.0)
 IN_VAIN: Final = frozenset({"unauthorized", "request"})
 #: A session that is closed sooner was not idle.
-SHORT_S: Final = 1.0
+SHORT_S: Final = 10.0
 #: So many answers in a row that did not come, and the session is given up for another one.
 REOPEN_AFTER: Final = 2
-#: That are begun and not ended, at once.
+#: That are begun and not ended, or not heard, at once.
 MOST_ANSWERS: Final = 8
+#: Function calls at once; and how often Hydra may go on from them before the caller has said anything.
+MOST_AT_WORK: Final = 16
+MOST_ROUNDS: Final = 8
+#: What is told of a function that was asked for in an answer which the caller has cut short.
+NOT_DONE: Final = "not done: the caller has gone on speaking: listen to them first"
 #: What the bridge's own ears take for a turn, whatever Hydra takes it for.
 SURE_TURN_MS: Final = 700.0
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """Function calls since the caller last spoke: at work, whether outputs wait for Hydra, and how often they did."""
+
+    running: int = 0
+    owes: bool = False
+    rounds: int = 0
 
 
 class Dialogue:
@@ -65,14 +81,13 @@ class Dialogue:
         #: Those that the caller hears, or is about to.
         self._speaking: set[Answer] = set()
         self._news = asyncio.Event()
-        self._wait: Wait | None = None
-        #: Function calls at work, and whether outputs are there that Hydra has not been asked to go on from.
-        self._working, self._owes = 0, False
-        #: Whether the caller speaks, as Hydra hears it, and how often they have taken the floor.
-        self._caller_on, self._turns_taken = False, 0
-        #: When Hydra last said anything, and when anybody did.
-        self._message_ms = 0.0
-        self._stirred_s = asyncio.get_running_loop().time()
+        self._waits = Waits(self._crew, self._courtesy, manners, self._is_heard, self._be_late)
+        self._company = Company(call, self._courtesy, manners, self._is_busy)
+        self._work = _Work()
+        #: How often the caller has taken the floor.
+        self._turns_taken = 0
+        #: When Hydra last said anything.
+        self._message_ms = -inf
 
     async def hold(self, settings: HydraSettings, toolbox: Toolbox) -> None:
         """Until it is over.
@@ -83,7 +98,7 @@ class Dialogue:
         """
         self._settings, self._toolbox = settings, toolbox
         self._call.timeline.follow(self._notice)
-        self._crew.start(self._keep_company())
+        self._crew.start(self._company.keep())
         self._crew.start(self._until_the_call_is())
         with self._call.hearing(self._uplink.push, tells_turns=True):
             await self._crew.lead(self._converse())
@@ -95,7 +110,7 @@ class Dialogue:
             ToolFailed: the caller has taken the floor meanwhile.
         """
         turns_taken = self._turns_taken
-        while (self._answers or self._speaking) and turns_taken == self._turns_taken:
+        while (self._is_answering() or self._speaking) and turns_taken == self._turns_taken:
             self._news.clear()
             await self._news.wait()
         if turns_taken != self._turns_taken:
@@ -109,11 +124,11 @@ class Dialogue:
 
     async def _converse(self) -> None:
         settings = self._settings.greeting(self._manners.greeting)
-        while (session := await self._open(settings)) is not None:
+        while not self._call.ended and (session := await self._open(settings)) is not None:
             try:
                 await self._attend(session, settings)
             except ThinkerError as error:
-                self._lose(error)
+                await self._lose(error)
             finally:
                 self._forget()
                 await session.close()
@@ -121,7 +136,7 @@ class Dialogue:
 
     async def _open(self, settings: HydraSettings) -> Session | None:
         """A session; None when there will be none, and the caller has been told."""
-        self._begin_wait(patient=True)
+        self._waits.begin(patient=True)
         for after_s in (*OPEN_AGAIN_AFTER_S, None):
             try:
                 return await self._open_session(settings, self._uplink, self._stats)
@@ -132,32 +147,35 @@ class Dialogue:
                 if after_s is None or error.kind in IN_VAIN:
                     break
             await asyncio.sleep(after_s * (0.5 + random.random()))  # noqa: S311 -- nothing is secret here
-        self._end_wait()
+        self._waits.end()
         await self._courtesy.give_up()
         return None
 
     async def _attend(self, session: Session, settings: HydraSettings) -> None:
         loop = asyncio.get_running_loop()
         began_s, self._session = loop.time(), session
-        self._end_wait()
+        self._waits.end()
         if settings.speaks_first:
-            self._begin_wait()
+            self._waits.begin()
         async for message in session:
             self._message_ms = self._call.now_ms
             try:
                 self._take(message)
             except ProtocolError as error:
                 raise ThinkerError("garbage", error.reason) from None
-        if loop.time() - began_s < SHORT_S:
+        if not session.closed and loop.time() - began_s < SHORT_S:
             raise ThinkerError("cut", "closed as soon as it was open")
 
-    def _lose(self, error: ThinkerError) -> None:
+    async def _lose(self, error: ThinkerError) -> None:
         if self._call.ended:
             return
+        self._forget()
         self._stats.dropped_sessions += 1
         self._courtesy.count(error.kind)
         log.warning("call %s: the session with Hydra is lost: %s", self._call.id, error)
-        self._crew.start(self._courtesy.fail(self._manners.apology))
+        telling = self._crew.start(self._courtesy.fail(self._manners.apology))
+        if self._courtesy.failed + 1 >= self._manners.failures:
+            await telling  # the call is over with it: no other session is wanted
 
     def _forget(self) -> None:
         """Nothing more comes of this session; what has come of its answers is still heard."""
@@ -165,8 +183,8 @@ class Dialogue:
             answer.end_sound()
         self._answers.clear()
         self._session = self._newest = None
-        self._owes = self._caller_on = False
-        self._end_wait()
+        self._work = _Work()
+        self._waits.end()
         self._news.set()
 
     # -- what Hydra says -----------------------------------------------------------------------------------------
@@ -189,12 +207,13 @@ class Dialogue:
             case m.AudioDone(response_id):
                 if (answer := self._answer(response_id)) is not None:
                     answer.end_sound()
-            case m.ArgumentsDelta():
-                if self._newest is not None:
-                    self._newest.functions.add(message)
-            case m.ArgumentsDone():
-                if self._newest is not None and (asked := self._newest.functions.complete(message)):
-                    self._work(asked)
+            case m.ArgumentsDelta(response_id=response_id):
+                if (answer := self._named(response_id)) is not None:
+                    answer.functions.add(message)
+            case m.ArgumentsDone(response_id=response_id):
+                answer = self._named(response_id)
+                if answer is not None and (asked := answer.functions.complete(message)):
+                    self._do(asked, answer)
             case m.ResponseDone():
                 self._end_answer(message)
             case m.Failed():
@@ -205,41 +224,55 @@ class Dialogue:
                 assert_never(message)
 
     def _answer(self, response_id: str | None) -> Answer | None:
-        """The answer of that id; without one, the newest. None when it is not wanted any more."""
-        answer = self._newest if response_id is None else self._answers.get(response_id)
+        """The one of that id, if it is wanted."""
+        answer = self._named(response_id)
         if answer is None or not answer.wanted:
             self._stats.stale_messages += 1
             return None
         return answer
 
+    def _named(self, response_id: str | None) -> Answer | None:
+        """The answer of that id; without one, the newest."""
+        return self._newest if response_id is None else self._answers.get(response_id)
+
+    def _is_answering(self) -> bool:
+        return any(answer.wanted for answer in self._answers.values())
+
+    def _is_heard(self) -> bool:
+        return bool(self._speaking)
+
+    def _is_busy(self) -> bool:
+        return self._waits.on or self._is_heard()
+
     def _caller_speaks(self) -> None:
-        self._stir()
-        self._caller_on = True
+        self._company.stir(caller_on=True)
         self._turns_taken += 1
-        self._end_wait()
+        self._work = (
+            _Work()
+        )  # whatever comes of the old: the answer to what they say now takes it into account
+        self._waits.end()
         self._drop_answers()
         self._call.turn_clock.interrupted(self._call.now_ms)
 
     def _caller_stopped(self, speech_end_ms: float) -> None:
-        self._stir()
-        self._caller_on = False
+        self._company.stir()
         self._call.note_turn(speech_end_ms)
-        self._begin_wait()
+        self._waits.begin()
 
     def _begin_answer(self, response_id: str) -> None:
         if self._newest is not None and not self._newest.sound_over:
             self._drop_answers()
         assert self._session is not None
-        if len(self._answers) >= MOST_ANSWERS:
+        if len({*self._answers.values(), *self._speaking}) >= MOST_ANSWERS:
             raise ThinkerError("flood", f"more than {MOST_ANSWERS} answers at once")
         self._stats.answers += 1
-        self._newest = Answer(response_id, self._session.output_hz)
+        self._newest = Answer(response_id, self._session.output_hz, self._manners.apology_after_s)
         self._answers[response_id] = self._newest
         self._call.note_token()
 
     def _begin(self, answer: Answer) -> None:
         """The first of its sound has come."""
-        self._end_wait()
+        self._waits.end()
         self._speaking.add(answer)
         self._crew.start(self._say(answer))
 
@@ -254,7 +287,7 @@ class Dialogue:
             self._drop(answer)
         if done.completed:
             for asked in answer.functions.rest():
-                self._work(asked)
+                self._do(asked, answer)
         elif answer.wanted and not answer.sounded:
             self._crew.start(self._be_late("server"))
         self._go_on()
@@ -268,11 +301,17 @@ class Dialogue:
         finally:
             self._speaking.discard(answer)
             self._news.set()
-            self._stir()
+            self._company.stir()
         if heard.interrupted:
             self._turns_taken += 1
             self._stats.interrupted += 1
+            if (
+                answer.wanted
+            ):  # it was the bridge's own detector, or a key: what waits behind it is not wanted either
+                self._drop_answers()
             self._drop(answer)
+        elif answer.stalled:
+            await self._be_late("hung")
         elif answer.wanted:
             self._courtesy.failed = 0
 
@@ -292,61 +331,51 @@ class Dialogue:
 
     # -- function calls ------------------------------------------------------------------------------------------
 
-    def _work(self, asked: FunctionCall) -> None:
-        if not self._working:
-            self._begin_wait(patient=True)
-        self._working += 1
-        self._crew.start(self._run(asked, self._session))
+    def _do(self, asked: FunctionCall, answer: Answer) -> None:
+        session, work = self._session, self._work
+        assert session is not None
+        if not answer.wanted:
+            session.send(m.encode_output(asked.call_id, NOT_DONE))
+            return
+        if work.running >= MOST_AT_WORK:
+            raise ThinkerError("flood", f"more than {MOST_AT_WORK} function calls at once")
+        if not work.running:
+            self._waits.begin(patient=True)
+        work.running += 1
+        self._crew.start(self._run(asked, session, work))
 
-    async def _run(self, asked: FunctionCall, session: Session | None) -> None:
+    async def _run(self, asked: FunctionCall, session: Session, work: _Work) -> None:
         try:
             result = await self._toolbox.run(asked.name, asked.arguments)
         finally:
-            self._working -= 1
-        if session is not None and session is self._session:
+            work.running -= 1
+        if session is self._session:
             session.send(m.encode_output(asked.call_id, result.text))
-            self._owes = True
+            work.owes = True
             self._go_on()
 
     def _go_on(self) -> None:
         """Have Hydra go on from the outputs, when all are there and it says nothing else."""
-        if self._owes and not self._working and not self._answers and self._session is not None:
-            self._owes = False
-            self._session.send(m.CREATE_RESPONSE)
-            self._begin_wait()
+        work = self._work
+        if not work.owes or work.running or self._is_answering() or self._session is None:
+            return
+        work.owes = False
+        work.rounds += 1
+        if work.rounds > MOST_ROUNDS:
+            self._crew.start(self._be_late("garbage"))
+            return
+        self._session.send(m.CREATE_RESPONSE)
+        self._waits.begin()
 
-    # -- how long the caller waits -------------------------------------------------------------------------------
-
-    def _begin_wait(self, *, patient: bool = False) -> None:
-        self._end_wait()
-        self._wait = Wait(patient=patient)
-        self._crew.start(self._mind(self._wait))
-
-    def _end_wait(self) -> None:
-        if self._wait is not None:
-            self._wait.end()
-            self._wait = None
-
-    async def _mind(self, wait: Wait) -> None:
-        manners, loop = self._manners, asyncio.get_running_loop()
-        late_s = loop.time() + manners.apology_after_s
-        filler_s = manners.filler_after_s
-        while not await wait.over(filler_s):
-            if not self._speaking:
-                await self._courtesy.tell(manners.filler)
-            if not wait.patient:
-                if not await wait.over(max(0.0, late_s - loop.time())):
-                    await self._be_late("hung")
-                return
-            filler_s = manners.filler_every_s
+    # -- answers that do not come ----------------------------------------------------------------------------------
 
     async def _be_late(self, failure: ThinkerFailure) -> None:
         """There is no answer: say so, and listen again."""
-        self._end_wait()
+        self._waits.end()
         self._courtesy.count(failure)
         self._drop_answers()
         await self._courtesy.fail(self._manners.apology)
-        self._stir()
+        self._company.stir()
         if self._courtesy.failed >= REOPEN_AFTER and self._session is not None and not self._call.ended:
             await self._session.close()
 
@@ -354,41 +383,10 @@ class Dialogue:
         """The bridge's own ears: a turn of which Hydra has said nothing may be one that it never heard."""
         if not isinstance(entry, tl.CallerSpoke) or self._call.ended:
             return
-        self._stir()
+        self._company.stir()
+        # Its times count the caller's audio, which may lag behind the call: a line that was lost, a packet.
+        lag_ms = self._call.now_ms - self._call.ear.pushed_ms
         sure = entry.end_ms - entry.start_ms >= SURE_TURN_MS or entry.text
-        if sure and self._session is not None and self._wait is None and self._message_ms <= entry.start_ms:
-            self._caller_stopped(entry.end_ms)
-
-    # -- a caller who is silent ----------------------------------------------------------------------------------
-
-    def _stir(self) -> None:
-        self._stirred_s = asyncio.get_running_loop().time()
-
-    async def _keep_company(self) -> None:
-        """Ask a silent caller whether they are there, and then say goodbye."""
-        manners, asked, since_s = self._manners, 0, self._stirred_s
-        while True:
-            await self._until_idle()
-            asked = asked if self._stirred_s == since_s else 0
-            if asked < manners.reprompts:
-                await self._ask_whether_there(asked)
-            elif not (await self._courtesy.tell(manners.goodbye)).interrupted:
-                await self._call.hang_up()
-                return
-            asked += 1
-            self._stir()
-            since_s = self._stirred_s
-
-    async def _ask_whether_there(self, asked: int) -> None:
-        if reprompt := self._manners.reprompt:
-            self._call.stats.agents.reprompts += 1
-            await self._courtesy.tell(reprompt[asked % len(reprompt)])
-
-    async def _until_idle(self) -> None:
-        loop, idle_s = asyncio.get_running_loop(), self._manners.idle_s
-        while True:
-            busy = self._caller_on or self._wait is not None or bool(self._speaking)
-            left_s = idle_s if busy else self._stirred_s + idle_s - loop.time()
-            if left_s <= 0:
-                return
-            await asyncio.sleep(left_s)
+        unheard = self._message_ms <= entry.start_ms + lag_ms
+        if sure and unheard and self._session is not None and not self._waits.on:
+            self._caller_stopped(entry.end_ms + lag_ms)

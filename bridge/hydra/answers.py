@@ -5,6 +5,7 @@ Strategy:
 - Hydra is some ten times faster than real time, and the socket must be read all the while: the news that the caller
   speaks comes behind the sound. So the sound waits here, as mu-law, and what may wait is bounded.
 - An answer that is not wanted any more is empty from that moment on, whatever still arrives of it.
+- One that stops in the middle and never says that it is over is over all the same: nobody hears silence for ever.
 """
 
 from __future__ import annotations
@@ -29,15 +30,19 @@ class Answer:
     Args:
         response_id: Hydra's name of it.
         rate_hz: of its sound.
+        stalls_after_s: when nothing more came for so long after it was asked for, nothing will. None: it is waited for.
     """
 
-    def __init__(self, response_id: str, rate_hz: int) -> None:
+    def __init__(self, response_id: str, rate_hz: int, stalls_after_s: float | None = None) -> None:
         self.response_id = response_id
         self.functions = FunctionCalls()
         #: Whether any of its sound has come; and whether all has.
         self.sounded = self.sound_over = False
         #: Whether Hydra is done with it; and whether anybody still wants to hear it.
         self.over, self.wanted = False, True
+        #: Whether its sound has ended because nothing more came.
+        self.stalled = False
+        self._stalls_after_s = stalls_after_s
         self._downward = Downward(rate_hz)
         self._parts: asyncio.Queue[bytes | str | None] = asyncio.Queue()
         self._bytes = self._characters = 0
@@ -87,8 +92,16 @@ class Answer:
 
     async def parts(self) -> AsyncIterator[bytes | str]:
         """Its sound, 8 kHz mu-law, and its words where Hydra tells them."""
-        while (part := await self._parts.get()) is not None and self.wanted:
+        while (part := await self._next()) is not None and self.wanted:
             yield part
+
+    async def _next(self) -> bytes | str | None:
+        try:
+            async with asyncio.timeout(self._stalls_after_s):
+                return await self._parts.get()
+        except TimeoutError:
+            self.stalled = True
+            return None
 
     def _put(self, mulaw: bytes) -> None:
         if mulaw:

@@ -101,8 +101,10 @@ class Uplink:
         self._send = None
 
     def ago_ms(self, audio_ms: float | None) -> float:
-        """How long before now the caller said what was `audio_ms` into this socket's audio; 0 when that is unknown."""
-        return max(0.0, self.sent_ms - audio_ms) if audio_ms is not None else 0.0
+        """How long before now the caller said what was `audio_ms` into this socket's audio; 0 when that cannot be."""
+        if audio_ms is None or not 0 <= audio_ms <= self.sent_ms:
+            return 0.0
+        return self.sent_ms - audio_ms + _HYDRA_HEARS.ms_in(self._waiting_bytes)
 
     def _send_oldest(self) -> None:
         if self._send is not None and self._waiting:

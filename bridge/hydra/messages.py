@@ -99,6 +99,7 @@ class ArgumentsDelta(Struct, frozen=True, tag="response.function_call_arguments.
     call_id: Id
     delta: str | None = None
     name: str | None = None
+    response_id: Id | None = None
 
 
 class ArgumentsDone(Struct, frozen=True, tag="response.function_call_arguments.done"):
@@ -107,6 +108,7 @@ class ArgumentsDone(Struct, frozen=True, tag="response.function_call_arguments.d
     call_id: Id
     arguments: str | None = None
     name: str | None = None
+    response_id: Id | None = None
 
 
 class _Usage(Struct, frozen=True):

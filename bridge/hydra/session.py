@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -111,6 +112,10 @@ class Session(Protocol):
     def output_hz(self) -> int:
         """The rate of Hydra's sound."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether we have closed it."""
+
     def send(self, message: bytes) -> None:
         """Send a message that is no audio. Does not wait; a socket that is gone takes nothing."""
 
@@ -140,7 +145,7 @@ class HydraSession:
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._malformed = 0
         self._window_s, self._in_window = time.monotonic(), 0
-        self._full = self._closed = False
+        self._full = self.closed = False
         self._writer = asyncio.create_task(self._write())
         self._output_hz = OUTPUT_HZ
 
@@ -192,12 +197,12 @@ class HydraSession:
                 return message
         if error is not None:
             raise error
-        self._stats.idle_closes += not self._closed
+        self._stats.idle_closes += not self.closed
         raise StopAsyncIteration
 
     async def close(self) -> None:
         """Close it. Returns within a few `CLOSE_TIMEOUT_S`."""
-        self._closed = True
+        self.closed = True
         self._uplink.close()
         self._writer.cancel()
         try:
@@ -275,7 +280,7 @@ async def open_session(settings: HydraSettings, uplink: Uplink, stats: HydraStat
 
 
 async def _connect(settings: HydraSettings) -> ClientConnection:
-    base = settings.base_url.replace("http", "ws", 1).rstrip("/")
+    base = re.sub("^http", "ws", settings.base_url).rstrip("/")
     query = urlencode({"model": settings.model, "api_key": settings.api_key.reveal()})
     try:
         return await connect(

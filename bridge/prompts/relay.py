@@ -11,7 +11,7 @@ Strategy:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Final
 
 from bridge.lightning.speech import MoreText, PieceEnded, PieceStarted, Speech, SpeechAudio
@@ -45,10 +45,15 @@ class _Relay(Speech):
 
     async def _take_all(self) -> None:
         self.deliver(PieceStarted(self._text))
-        async for part in self._audio:
-            if isinstance(part, str):
-                self.deliver(MoreText(part))
-            elif part:
-                self.deliver(SpeechAudio(part))
-                await self.room(AHEAD_MS)
+        audio = aiter(self._audio)
+        try:
+            async for part in audio:
+                if isinstance(part, str):
+                    self.deliver(MoreText(part))
+                elif part:
+                    self.deliver(SpeechAudio(part))
+                    await self.room(AHEAD_MS)
+        finally:
+            if isinstance(audio, AsyncGenerator):
+                await audio.aclose()  # it may hold a connection, and is not asked any more
         self.deliver(PieceEnded())

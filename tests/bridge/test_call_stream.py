@@ -46,6 +46,27 @@ def told(scene: Scene) -> list[tuple[str, str]]:
 # -- stream ------------------------------------------------------------------------------------------------------------
 
 
+@virtual
+async def test_whoever_makes_sound_that_is_not_wanted_any_more_may_tidy_up_at_once() -> None:
+    scene, tidied = build_call(), []
+
+    async def parts_of_a_connection() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield sound(1, PART_MS)
+        finally:
+            tidied.append("closed")
+
+    producer = parts_of_a_connection()  # held, so that no collector does it
+    task = asyncio.create_task(scene.call.stream(producer))
+    await asyncio.sleep(1)
+    assert scene.call.interrupt()
+    await task
+    await asyncio.sleep(0.001)
+    assert tidied == ["closed"]
+    scene.close()
+
+
 @pytest.mark.parametrize("size", [1, 160, 333, 4000])
 @virtual
 async def test_what_is_heard_is_what_came_however_it_was_cut(size: int) -> None:

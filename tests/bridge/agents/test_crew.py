@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from bridge.agents.crew import Crew
-from bridge.agents.hydra_waits import Wait
 from tests.support.virtual_time import virtual
 
 
@@ -67,12 +66,3 @@ async def test_one_that_is_cancelled_is_no_failure() -> None:
     crew = Crew()
     crew.start(for_ever([], "other")).cancel()
     await crew.lead(asyncio.sleep(1))
-
-
-@virtual
-async def test_a_wait_is_over_when_it_is_ended_or_not() -> None:
-    wait = Wait()
-    assert not await wait.over(1)
-    asyncio.get_running_loop().call_later(1, wait.end)
-    assert await wait.over(2)
-    assert await wait.over(0.1)

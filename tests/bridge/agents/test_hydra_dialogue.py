@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bridge.config import BargeInMode
 from bridge.errors import CallEnded, ThinkerError, ThinkerFailure
 from bridge.observe import timeline as tl
 from bridge.prompts import one_moment
@@ -131,6 +132,259 @@ async def test_tokens_are_counted() -> None:
     await held.end()
 
 
+# -- what must never be heard, or done ---------------------------------------------------------------------------------
+
+
+def heard_ms(scene: Scene) -> float:
+    return sum(entry.heard_ms for entry in scene.entries(tl.SpeakingEnded))
+
+
+@pytest.mark.parametrize("by", ["Hydra", "the detector", "a key"])
+@virtual
+async def test_an_answer_that_waits_behind_the_one_that_is_cut_short_is_not_heard_either(by: str) -> None:
+    scene = build_call()
+    held = await talk(scene)
+    held.session.speaks("a", 5000)
+    held.session.begins("b", 5000)
+    await asyncio.sleep(1)
+    if by == "Hydra":
+        held.session.hears_the_caller()
+    elif by == "a key":
+        scene.press("5")
+    else:
+        scene.hear(0.9, 0.9, 0.9)
+    await asyncio.sleep(0.001)
+    sent = len(scene.audio)
+    held.session.goes_on("b", 1000)
+    await asyncio.sleep(6)
+    assert len(scene.audio) == sent
+    assert cancelled(held) == ["b"]
+    await held.end()
+
+
+@virtual
+async def test_interrupted_before_its_first_sound_an_answer_is_never_heard() -> None:
+    scene = build_call()
+    held = await talk(scene)
+    held.session.says("response.created", response={"id": "a"})
+    held.session.hears_the_caller()
+    held.session.goes_on("a", 1000)
+    held.session.ends("a")
+    held.session.goes_on("a", 1000)
+    await asyncio.sleep(3)
+    assert scene.audio == b""
+    assert scene.stats.hydra.stale_messages == 2
+    await held.end()
+
+
+@virtual
+async def test_interrupted_while_a_session_is_opened_anew_the_old_one_is_not_heard_any_more() -> None:
+    scene = build_call()
+    held = await talk(scene, 0.0, 2.0)
+    held.session.begins("a", 5000)
+    await asyncio.sleep(0.5)
+    held.session.breaks(ThinkerError("cut"))
+    await asyncio.sleep(0.5)
+    scene.hear(0.9, 0.9, 0.9)
+    await asyncio.sleep(4)
+    assert said(scene)[0][1:] == (10, "speech")
+    assert len(held.hydra.sessions) == 2
+    await held.end()
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["said to be complete", "complete with its answer"])
+@virtual
+async def test_what_an_answer_asks_for_that_was_cut_short_is_not_done(complete: bool) -> None:
+    scene = build_call()
+    done: list[str] = []
+
+    async def leave() -> None:
+        """Leave."""
+        done.append("left")
+
+    held = await talk(scene, tools=lambda _: [tool_of(leave)])
+    held.session.begins("a", 5000)
+    await asyncio.sleep(1)
+    held.session.hears_the_caller()
+    if complete:
+        held.session.calls("a", "c1", "leave")
+    else:
+        held.session.says("response.function_call_arguments.delta", call_id="c1", name="leave", delta="{}")
+        held.session.ends("a")
+    await asyncio.sleep(1)
+    assert done == []
+    outputs = [each["item"]["output"] for each in held.session.told if "item" in each]
+    assert outputs == ["not done: the caller has gone on speaking: listen to them first"]
+    await held.end()
+
+
+@virtual
+async def test_whose_function_call_it_is_says_its_id() -> None:
+    scene = build_call()
+    held = await talk(scene, tools=lambda _: [tool_of(look_up)])
+    held.session.says("response.created", response={"id": "a"})
+    held.session.says("response.output_audio.done", response_id="a")
+    held.session.says("response.created", response={"id": "b"})
+    held.session.calls("a", "c1", "look_up", '{"what": "x"}')
+    held.session.ends("b", "cancelled")
+    held.session.ends("a")
+    await asyncio.sleep(0.1)
+    assert [each["item"]["output"] for each in held.session.told if "item" in each] == ["x is 7"]
+    await held.end()
+
+
+@virtual
+async def test_what_comes_of_a_function_while_the_caller_speaks_is_told_and_hydra_is_not_asked_to_go_on() -> (
+    None
+):
+    scene = build_call()
+    held = await talk(scene, tools=lambda _: [tool_of(look_up)])
+    held.session.says("response.created", response={"id": "a"})
+    held.session.calls("a", "c1", "look_up", '{"what": "x", "after_s": 1.0}')
+    held.session.ends("a")
+    await asyncio.sleep(0.5)
+    held.session.hears_the_caller()
+    await asyncio.sleep(1)
+    assert held.session.told_kinds == ["conversation.item.create"]
+    held.session.hears_the_end()
+    held.session.speaks("b", 500)
+    await asyncio.sleep(2)
+    assert held.session.told_kinds == ["conversation.item.create"], "that was the answer to both"
+    await held.end()
+
+
+@virtual
+async def test_an_old_function_that_is_still_at_work_does_not_hold_up_a_new_one() -> None:
+    scene = build_call()
+    held = await talk(scene, tools=lambda _: [tool_of(look_up)])
+    held.session.says("response.created", response={"id": "a"})
+    held.session.calls("a", "c1", "look_up", '{"what": "x", "after_s": 10.0}')
+    held.session.ends("a")
+    await asyncio.sleep(0.5)
+    await turn_of(held)
+    held.session.says("response.created", response={"id": "b"})
+    held.session.calls("b", "c2", "look_up", '{"what": "y"}')
+    held.session.ends("b")
+    await asyncio.sleep(0.5)
+    assert held.session.told_kinds[-1] == "response.create"
+    await held.end()
+
+
+@virtual
+async def test_hydra_cannot_go_on_from_functions_for_ever() -> None:
+    scene = build_call()
+    held = await talk(scene, tools=lambda _: [tool_of(look_up)], apology="Sorry.")
+    for number in range(20):
+        held.session.says("response.created", response={"id": f"a{number}"})
+        held.session.calls(f"a{number}", f"c{number}", "look_up", '{"what": "x"}')
+        held.session.ends(f"a{number}")
+        await asyncio.sleep(0.1)
+        if scene.stats.agents.failures:
+            break
+    assert held.session.told_kinds.count("response.create") == 8
+    await asyncio.sleep(2)
+    assert texts(scene) == ["Sorry."]
+    await held.end()
+
+
+@virtual
+async def test_so_many_functions_at_once_are_a_flood() -> None:
+    scene = build_call()
+    held = await talk(scene, tools=lambda _: [tool_of(look_up)])
+    for number in range(17):
+        held.session.says("response.created", response={"id": f"a{number}"})
+        held.session.calls(f"a{number}", f"c{number}", "look_up", '{"what": "x", "after_s": 9}')
+        held.session.ends(f"a{number}")
+    await asyncio.sleep(0.1)
+    assert scene.stats.agents.failures == {"flood": 1}
+    await held.end()
+
+
+@virtual
+async def test_a_transfer_of_the_same_answer_is_not_held_up_by_one_that_hydra_never_ends() -> None:
+    scene = build_call()
+    done: list[str] = []
+
+    def tools(dialogue):  # type: ignore[no-untyped-def]
+        async def leave() -> None:
+            """Leave."""
+            await dialogue.all_heard()
+            done.append("left")
+
+        return [tool_of(leave, deadline_s=60)]
+
+    held = await talk(scene, tools=tools)
+    held.session.begins("a", 1000)
+    await asyncio.sleep(0.5)
+    held.session.hears_the_caller()  # and "a" has no end
+    held.session.hears_the_end()
+    held.session.begins("b", 1000)
+    held.session.calls("b", "c1", "leave")
+    held.session.ends("b")
+    await asyncio.sleep(3)
+    assert done == ["left"]
+    await held.end()
+
+
+# -- with a transcriber, a voice pauses before it interrupts -----------------------------------------------------------
+
+
+@virtual
+async def test_noise_pauses_an_answer_and_it_goes_on() -> None:
+    scene = build_call(transcribed=True)
+    held = await talk(scene)
+    held.session.begins("a", 5000)
+    await asyncio.sleep(1)
+    await scene.talk(250)
+    assert scene.kinds[-1] == "clear"
+    held.session.goes_on("a", 1000)
+    held.session.says("response.output_audio.done", response_id="a")
+    held.session.ends("a")
+    await scene.be_silent(9000)
+    assert said(scene) == [("", 60, "")]
+    assert len(scene.entries(tl.Resumed)) == 1
+    assert cancelled(held) == []
+    assert scene.stats.agents.failures == {}
+    await held.end()
+
+
+@virtual
+async def test_hydras_news_ends_what_the_voice_has_paused() -> None:
+    scene = build_call(transcribed=True)
+    held = await talk(scene)
+    held.session.begins("a", 5000)
+    await asyncio.sleep(1)
+    await scene.talk(250)
+    sent = len(scene.audio)
+    held.session.hears_the_caller()
+    held.session.goes_on("a", 1000)
+    await scene.be_silent(9000)
+    assert len(scene.audio) == sent
+    assert [by for _, _, by in said(scene)] == ["speech"]
+    assert scene.entries(tl.Resumed) == []
+    assert scene.kinds.count("clear") == 1
+    assert cancelled(held) == ["a"]
+    await held.end()
+
+
+@pytest.mark.parametrize(("mode", "silenced"), [("off", False), ("digits", False), ("speech", True)])
+@virtual
+async def test_the_detector_obeys_the_mode_and_hydras_news_does_not(
+    mode: BargeInMode, silenced: bool
+) -> None:
+    scene = build_call(mode=mode)
+    held = await talk(scene)
+    held.session.begins("a", 5000)
+    await asyncio.sleep(1)
+    scene.hear(0.9, 0.9, 0.9)
+    await asyncio.sleep(0.001)
+    assert ("clear" in scene.kinds) == silenced
+    held.session.hears_the_caller()
+    await asyncio.sleep(0.001)
+    assert scene.kinds.count("clear") == 1
+    await held.end()
+
+
 # -- waits -------------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +484,47 @@ async def test_a_caller_who_speaks_again_is_not_said_goodbye_to() -> None:
         await turn_of(held)
         held.session.speaks(f"answer{number}", 500, text="Yes.")
     assert "Bye." not in texts(scene)
+    await held.end()
+
+
+@virtual
+async def test_an_answer_that_stops_in_the_middle_is_apologised_for() -> None:
+    scene = build_call()
+    held = await talk(scene, apology="Sorry.")
+    held.session.begins("a", 1000, text="Half of what")
+    await asyncio.sleep(12)
+    assert texts(scene) == ["Half of what", "Sorry."]
+    assert scene.stats.agents.failures == {"hung": 1}
+    assert cancelled(held) == ["a"]
+    await held.end()
+
+
+@virtual
+async def test_a_caller_of_whom_hydra_never_hears_the_end_is_not_left_in_silence() -> None:
+    scene = build_call()
+    held = await talk(scene, idle_s=4.0, reprompt=["Hello?"], goodbye="Bye.")
+    held.session.hears_the_caller()
+    await asyncio.sleep(25)
+    assert texts(scene) == [], "they may still speak"
+    await asyncio.wait_for(held.task, 60)
+    assert texts(scene) == ["Hello?", "Hello?", "Bye."]
+    await held.end()
+
+
+@virtual
+async def test_a_hydra_that_hangs_is_noticed_although_the_callers_audio_lags_behind_the_call() -> None:
+    scene = build_call()
+    held = await talk(scene, apology="Sorry.")
+    await asyncio.sleep(5)  # the line was lost meanwhile
+    held.session.speaks("a", 300)
+    await asyncio.sleep(2)
+    began_ms = scene.call.now_ms
+    await scene.talk(900)
+    await scene.be_silent(800)
+    await asyncio.sleep(8)
+    assert texts(scene)[1:] == [one_moment().text, "Sorry."]
+    (turn,) = scene.entries(tl.TurnTimed)
+    assert turn.speech_end_ms == pytest.approx(began_ms + 900, abs=50)
     await held.end()
 
 
@@ -353,7 +648,7 @@ async def test_hydra_greets_in_the_first_session_only() -> None:
     assert first.speaks_first
     assert first.instructions == "Be brief.\n\nBegin the conversation with: Good day."
     held.session.speaks("a", 300)
-    await asyncio.sleep(2)
+    await asyncio.sleep(30)
     held.session.is_idle()
     await asyncio.sleep(0.1)
     assert len(held.hydra.sessions) == 2
@@ -468,6 +763,31 @@ async def test_an_answer_without_end_is_a_broken_session(monkeypatch: pytest.Mon
     held.session.goes_on("a", 200)
     await asyncio.sleep(1)
     assert scene.stats.agents.failures == {"flood": 1}
+    await held.end()
+
+
+@virtual
+async def test_answers_that_nobody_has_heard_yet_do_not_pile_up() -> None:
+    scene = build_call()
+    held = await talk(scene, apology="Sorry.")
+    for number in range(12):
+        held.session.speaks(f"a{number}", 1000)
+    await asyncio.sleep(0.5)
+    assert scene.stats.agents.failures == {"flood": 1}
+    assert scene.stats.hydra.answers == 8
+    await held.end()
+
+
+@virtual
+async def test_sessions_that_are_closed_every_few_seconds_are_not_idle() -> None:
+    scene = build_call()
+    held = await talk(scene, apology="Sorry.", giving_up="Goodbye.")
+    for _ in range(3):
+        await asyncio.sleep(3)
+        held.session.is_idle()
+    await asyncio.wait_for(held.task, 20)
+    assert texts(scene)[-1] == "Goodbye."
+    assert len(held.hydra.sessions) == 3, "none is opened for a call that ends"
     await held.end()
 
 

@@ -62,3 +62,18 @@ async def test_there_is_an_end_to_it(endless: str, monkeypatch: pytest.MonkeyPat
         for _ in range(3):
             answer.sound(PCM_100_MS) if endless == "sound" else answer.words("x" * 10)
     assert failed.value.kind == "flood"
+
+
+async def test_one_that_stops_in_the_middle_is_over_and_says_so() -> None:
+    answer = Answer("a", 48_000, 0.01)
+    answer.sound(PCM_100_MS)
+    assert ms(await heard_of(answer)) < 100
+    assert answer.stalled
+
+
+async def test_one_that_ends_in_time_has_not_stalled() -> None:
+    answer = Answer("a", 48_000, 60.0)
+    answer.sound(PCM_100_MS)
+    answer.end_sound()
+    assert ms(await heard_of(answer)) == 100
+    assert not answer.stalled

@@ -131,9 +131,19 @@ def test_between_two_sockets_it_waits_and_counts_anew() -> None:
     assert stats.lost_ms == 0
 
 
-@pytest.mark.parametrize(("audio_ms", "ago_ms"), [(None, 0), (0, 200), (150, 50), (900, 0)])
+@pytest.mark.parametrize(("audio_ms", "ago_ms"), [(None, 0), (0, 200), (150, 50), (900, 0), (-1e300, 0)])
 def test_how_long_ago_something_was_said(audio_ms: float | None, ago_ms: float) -> None:
     uplink = Uplink(HydraStats())
     uplink.open(lambda _chunk: None)
     uplink.sent_ms = 200.0
     assert uplink.ago_ms(audio_ms) == ago_ms
+
+
+def test_what_waits_to_be_sent_was_said_after_what_was_sent() -> None:
+    uplink = Uplink(HydraStats())
+    for _ in range(26):
+        uplink.push(b"\x80" * 160)
+    uplink.open(lambda _chunk: None)
+    for _ in range(4):
+        uplink.push(b"\x80" * 160)
+    assert uplink.ago_ms(0) == pytest.approx(600, abs=25)
