@@ -26,7 +26,7 @@ from bridge.media.keys import Source
 from bridge.media.recorder import EndedBy, Recorder, Recording
 from bridge.media.taps import Taps
 from bridge.media.turn_end import TurnEnd, TurnEndPolicy
-from bridge.media.vad import Window
+from bridge.media.vad import WINDOW_MS, Window
 from bridge.mouth import Mouth
 from bridge.observe import timeline as tl
 from bridge.observe.latency import TurnClock
@@ -101,6 +101,8 @@ class Ears:
         self._told_ms: float | None = None
         self._quiet_since_s = 0.0
         self._news = asyncio.Event()  # a digit, speech, words, silence, the end of a message, or of the call
+        #: Ends it between two windows.
+        self._patience: asyncio.TimerHandle | None = None
         self._recorder: Recorder | None = None
         self._finish_on = ""
 
@@ -189,6 +191,8 @@ class Ears:
         self.keypad.close()
         self._floor.close()
         self._turns.close()
+        if self._patience is not None:
+            self._patience.cancel()
         for each in (self.transcription, self.judge):
             if each is not None:
                 each.close()
@@ -274,6 +278,7 @@ class Ears:
         )
         if not caller.idle:
             self._decide()
+        self._wait_for_patience(window)
         if self._recorder is not None:
             self._recorder.window(window.probability, window.level_dbfs, window.end_ms)
             if self._recorder.by is not None:
@@ -309,6 +314,22 @@ class Ears:
         for outcome in self._turn_end.decide(talking=self._floor.talking):
             self._heed(outcome)
             self._news.set()
+
+    def _wait_for_patience(self, window: Window) -> None:
+        """Patience may end between two windows: who waits for an answer need not wait for the second one as well."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        left_ms = self._turn_end.due_in_ms
+        if left_ms is not None and 0 < left_ms < WINDOW_MS:
+            behind_ms = max(0.0, window.stream.pushed_ms - window.end_ms)
+            in_s = max(0.0, left_ms - behind_ms) / 1000
+            self._patience = asyncio.get_running_loop().call_later(in_s, self._patience_ends, left_ms)
+
+    def _patience_ends(self, left_ms: float) -> None:
+        if not self._over and self._turn_end.due_in_ms is not None:
+            self._turn_end.be_silent(left_ms)
+            self._decide()
 
     def _heed(self, outcome: turn_end.Outcome) -> None:
         match outcome:

@@ -197,6 +197,14 @@ class TurnEnd:
         """All that was said since the last turn, the guess included."""
         return " ".join((*self._finals, self._partial)).strip()
 
+    @property
+    def due_in_ms(self) -> float | None:
+        """After how much more silence the turn is over; None while it takes more than silence."""
+        told = self._phase is Phase.TOLD or (self._phase is Phase.PAUSED and not self._able)
+        if not told or self._last_ms > self._asked_ms:
+            return None
+        return self._patience_ms - self.silent_ms
+
     # -- what comes in ---------------------------------------------------------------------------------------
 
     def window(
@@ -217,6 +225,10 @@ class TurnEnd:
             self._hear(end_ms - voiced_ms)
         if not self.idle:
             self._last_ms = max(self._last_ms, last_speech_ms)
+
+    def be_silent(self, ms: float) -> None:
+        """Nothing has been heard for so long since the newest window, which is not yet the time of another."""
+        self._now_ms += ms
 
     def transcript(self, transcript: Transcript, *, able: bool) -> None:
         """Take words."""
@@ -322,7 +334,7 @@ class TurnEnd:
         if self.idle:
             return None
         new = self._phase is Phase.SPEAKING or self._last_ms > self._asked_ms
-        patience_ms = policy.unfinished_patience_ms if self._unfinished else policy.patience_ms
+        patience_ms = self._patience_ms
         if new and silent_ms >= min(policy.finalize_after_ms, patience_ms):
             return Sign.PAUSE
         if new or silent_ms < patience_ms:
@@ -331,6 +343,10 @@ class TurnEnd:
             return Sign.PATIENCE
         waited = not self._able or silent_ms >= patience_ms + policy.words_within_ms
         return Sign.LIMIT if waited else None
+
+    @property
+    def _patience_ms(self) -> float:
+        return self.policy.unfinished_patience_ms if self._unfinished else self.policy.patience_ms
 
     @property
     def _unfinished(self) -> bool:

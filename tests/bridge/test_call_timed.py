@@ -62,6 +62,29 @@ async def test_the_greeting_answers_nobody_and_the_first_answer_is_timed(
 
 
 @virtual
+async def test_a_turn_is_over_when_patience_is_and_not_with_the_window_after_it() -> None:
+    scene = build_call()
+    await scene.talk(10 * WINDOW_MS)
+    silent_since_ms = scene.call.now_ms - 20  # when the last packet came in
+    await scene.be_silent(800)
+    (turn,) = scene.entries(tl.CallerSpoke)
+    assert turn.at_ms - silent_since_ms == pytest.approx(600, abs=1)
+    scene.close()
+
+
+@virtual
+async def test_who_goes_on_before_patience_is_over_has_one_turn() -> None:
+    scene = build_call()
+    for _ in range(2):
+        await scene.talk(10 * WINDOW_MS)
+        await scene.be_silent(540)
+    assert scene.entries(tl.CallerSpoke) == []
+    await scene.be_silent(80)
+    assert len(scene.entries(tl.CallerSpoke)) == 1
+    scene.close()
+
+
+@virtual
 async def test_the_first_words_of_an_iterator_are_the_token() -> None:
     async def thinks() -> AsyncIterator[str]:
         await asyncio.sleep(0.4)
