@@ -34,6 +34,8 @@ class Take:
     settings: Settings
     number: int
     of: int
+    #: What its recording is called, without the number: no two scripts have the same.
+    stem: str
 
     @property
     def title(self) -> str:
@@ -43,8 +45,12 @@ class Take:
     @property
     def file_name(self) -> str:
         """What its recording is called."""
-        stem = Path(self.rehearsal.path).stem
-        return f"{stem}-{self.number}.wav" if self.of > 1 else f"{stem}.wav"
+        return f"{self.stem}-{self.number}.wav" if self.of > 1 else f"{self.stem}.wav"
+
+    @property
+    def repeated(self) -> int:
+        """Which of several times it is; 0 when there is one."""
+        return self.number if self.of > 1 else 0
 
     @property
     def real(self) -> bool:
@@ -104,30 +110,60 @@ def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int
     Raises:
         ConfigError: a script, or its configuration, is wrong; all mistakes of all scripts are told before.
     """
+    from bridge.problems import FilesRefused, Problem
+
+    takes: list[Take] = []
+    problems: list[Problem] = []
+    stems: set[str] = set()
+    for path in scripts:
+        try:
+            rehearsal, settings = _prepared(path, agent, config)
+        except FilesRefused as refused:
+            problems += refused.problems
+        except ConfigError as error:
+            problems.append(Problem.of(error))
+        else:
+            stem = _new_name(path.stem, stems)
+            takes += [Take(rehearsal, settings, number, repeat, stem) for number in range(1, repeat + 1)]
+    if problems:
+        *others, last = dict.fromkeys(problems)  # what is wrong with one configuration is told once
+        for problem in others:
+            print("bridge:", problem, file=sys.stderr)
+        source = f"{last.source}:{last.line}" if last.line else last.source
+        raise ConfigError(last.reason, key=last.key, source=source)
+    return takes
+
+
+def _prepared(path: Path, agent: str, config: Path | None) -> tuple[Rehearsal, Settings]:
+    """A script that can be run, and what it is run with.
+
+    Raises:
+        ConfigError: it cannot; by the line of the script where that is where it is to be mended.
+    """
     from bridge.problems import FilesRefused
     from bridge.rehearsal.cast import require_voice
     from bridge.rehearsal.run import require_agent
     from bridge.rehearsal.script import read_script
     from bridge.rehearsal.settings import settings_of
 
-    takes: list[Take] = []
-    problems: list[Problem] = []
-    for path in scripts:
-        try:
-            rehearsal = read_script(path)
-        except FilesRefused as refused:
-            problems += refused.problems
-            continue
-        require_voice(rehearsal)
-        settings = settings_of(rehearsal, agent, config)
+    rehearsal = read_script(path)
+    require_voice(rehearsal)
+    settings = settings_of(rehearsal, agent, config)
+    try:
         require_agent(rehearsal, settings)
-        takes += [Take(rehearsal, settings, number, repeat) for number in range(1, repeat + 1)]
-    if problems:
-        *others, last = problems
-        for problem in others:
-            print("bridge:", problem, file=sys.stderr)
-        raise ConfigError(last.reason, key=last.key, source=f"{last.source}:{last.line}")
-    return takes
+    except ConfigError as error:
+        if agent:
+            raise
+        raise FilesRefused([rehearsal.located(error)], "bridge rehearse") from error
+    return rehearsal, settings
+
+
+def _new_name(name: str, taken: set[str]) -> str:
+    """`name`, or when that is taken `name` with a number; it is taken from now on."""
+    names = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 2)))
+    free = next(each for each in names if each not in taken)
+    taken.add(free)
+    return free
 
 
 async def _rehearsed(takes: Sequence[Take], jobs: int, out: Path | None, *, json: bool) -> list[Suite]:
@@ -163,8 +199,6 @@ async def _performed(
                 try:
                     url = urls.get(take.rehearsal.script.engines.lightning_ms, "")
                     return await perform(take.rehearsal, take.settings, url)
-                except ConfigError:
-                    raise
                 except BridgeError as error:
                     return error
 

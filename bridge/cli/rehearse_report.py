@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 _STYLES: Final = {"caller": "cyan", "agent": "green", "": "dim"}
 _MARKS: Final = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 _MAX_CHARS: Final = 2000
-#: When the simulation itself was later than this, its latencies prove nothing.
-_LATE_MS: Final = 100.0
 
 
 def suite_of(take: Take, done: Performance | BridgeError) -> Suite:
     """A rehearsal as reports have it."""
     path = take.rehearsal.path
     if isinstance(done, BridgeError):
-        return Suite(take.title, path, "", 0.0, error=str(done))
+        return Suite(take.title, path, "", 0.0, error=str(done), number=take.repeated)
     return Suite(
         take.title,
         path,
@@ -44,6 +42,7 @@ def suite_of(take: Take, done: Performance | BridgeError) -> Suite:
         max(0.0, done.facts.ended_ms - done.facts.began_ms) / 1000,
         done.verdicts,
         plain_lines(dialogue(take.rehearsal, done.facts)),
+        number=take.repeated,
     )
 
 
@@ -66,8 +65,6 @@ class Report:
         for verdict in done.verdicts:
             self._print(*_verdict(take.rehearsal.path, verdict))
         self._print(_text(f"  {summary(done)}", "bold" if done.passed else "bold red"))
-        if done.facts.late_ms > _LATE_MS:
-            self._print(_text(f"  this machine was late by up to {done.facts.late_ms:.0f} ms", "yellow"))
         if written:
             self._print(_text(f"  Listen: {written}"))
         self._console.print()

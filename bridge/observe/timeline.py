@@ -178,6 +178,12 @@ class VoiceFailed(_Entry, frozen=True, tag="voice_failed"):
     error: str
 
 
+class AgentFailed(_Entry, frozen=True, tag="agent_failed"):
+    """The agent's code raised."""
+
+    error: str
+
+
 class CallEnded(_Entry, frozen=True, tag="call_ended"):
     reason: str
 
@@ -203,6 +209,7 @@ Entry: TypeAlias = (
     | LineResumed
     | FillerPlayed
     | VoiceFailed
+    | AgentFailed
     | CallEnded
 )
 

@@ -74,11 +74,7 @@ async def cast(rehearsal: Rehearsal) -> list[Part]:
             try:
                 return await _part(step, script.rehearsal)
             except (LightningError, ValueError) as error:
-                line = rehearsal.line(f"caller[{number}].say")
-                key = f"caller[{number}]"
-                raise ConfigError(
-                    f"cannot be said: {error}", key=key, source=f"{rehearsal.path}:{line}"
-                ) from error
+                raise rehearsal.fault(f"caller[{number}].say", f"cannot be said: {error}") from error
 
     made = await asyncio.gather(
         *(part(number, step) for number, step in enumerate(script.caller)), return_exceptions=True

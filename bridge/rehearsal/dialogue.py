@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from bridge.observe.timeline import TurnTimed
 from bridge.rehearsal.facts import Facts, Said
@@ -15,6 +15,13 @@ Who: TypeAlias = Literal["caller", "agent", ""]
 
 #: The parts of a wait, in order: what has just come, and what it waited for.
 _PARTS = (("words", "transcript_ms"), ("agent", "token_ms"), ("voice", "audio_ms"), ("line", "audible_ms"))
+
+#: When the simulation itself was later than this, its latencies prove nothing.
+_LATE_MS: Final = 100.0
+_LATE: Final = (
+    "this was late by up to {:.0f} ms, so its latencies prove nothing: the machine is busy, or an agent "
+    "blocks (time.sleep or the like where it should await)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ def dialogue(rehearsal: Rehearsal, facts: Facts) -> list[Line]:
         *(Line(at_ms, "agent", text) for at_ms, text in facts.notes),
         Line(facts.ended_ms, "", facts.ending or facts.failure),
     ]
+    if facts.late_ms > _LATE_MS:
+        lines.append(Line(facts.ended_ms, "", _LATE.format(facts.late_ms)))
     return sorted(lines, key=lambda line: line.at_ms)
 
 

@@ -85,6 +85,7 @@ class Facts:
         turns: the bridge's own account of the waits.
         ending: how it ended, in words.
         failure: why there was no call to speak of; empty when there was.
+        agent_failed: what the agent's code raised; empty when it did not.
         late_ms: the most by which the simulation was late.
         notes: what else is worth telling, and when.
     """
@@ -99,6 +100,7 @@ class Facts:
     ended_by: str = ""
     ending: str = ""
     failure: str = ""
+    agent_failed: str = ""
     began_ms: float = 0.0
     ended_ms: float = 0.0
     late_ms: float = 0.0
@@ -158,6 +160,7 @@ def facts_of(
     entries = [_moved(entry, offset_ms) for entry in timeline]
     ended = _first(entries, tl.CallEnded)
     handed_on = _first(entries, tl.Transferred)
+    raised = _first(entries, tl.AgentFailed)
     recording = report.recording
     return Facts(
         taken=tuple(_taken(recording.actions, parts)),
@@ -170,6 +173,7 @@ def facts_of(
         ended_by=_ENDED_BY.get(ended.reason, ended.reason) if ended else "",
         ending=_ending(report, ended),
         failure="" if report.ok and ended else f"{report.outcome.replace('_', ' ')}: {report.detail}",
+        agent_failed=raised.error if raised else "",
         began_ms=recording.began_ms,
         ended_ms=recording.began_ms + MULAW_8K.ms_in(len(recording.heard)),
         late_ms=report.late_ms,
@@ -241,6 +245,8 @@ def _notes(entries: Sequence[tl.Entry]) -> Iterator[tuple[float, str]]:
                 yield entry.at_ms, "“One moment, please.” (Lightning is late)"
             case tl.VoiceFailed():
                 yield entry.at_ms, f"Lightning failed: {entry.error}"
+            case tl.AgentFailed():
+                yield entry.at_ms, f"the agent's code failed: {entry.error}"
             case tl.ThinkingFailed():
                 yield entry.at_ms, f"there is no answer: {entry.failure}"
             case tl.BudgetSpent():

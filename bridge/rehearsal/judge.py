@@ -5,7 +5,8 @@ Strategy:
 - A verdict says where in the file it stands, what was expected, and what happened instead: who reads it in a CI's log
   has nothing else.
 - A step that was never taken fails once, and with it nothing else: what was expected of it is skipped.
-- Every rehearsal expects one thing unasked: that there was a call, and that it did not last for ever.
+- Every rehearsal expects unasked that there was a call, that it did not last for ever, and that the agent's code did
+  not fail.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ def _why_not(step: Step, facts: Facts) -> str:
     last = facts.said[-1].text if facts.said else ""
     heard = f"the last that was heard is “{last}”" if last else "nothing was heard"
     waited = f"it waits for {step.after!r}; " if step.after else ""
+    if step.interrupt_after_ms is not None:
+        waited = f"it waits until the agent has spoken for {step.interrupt_after_ms:g} ms; "
     return f"the call was over before: {facts.ending}; {waited}{heard}"
 
 
@@ -180,6 +183,8 @@ def _of_call(rehearsal: Rehearsal, facts: Facts) -> Iterator[Verdict]:
     over = lasted_s >= deadline_s
     told = f"{lasted_s:.1f} s; {facts.ending}"
     yield part.verdict("", f"takes place, within {deadline_s:g} s", not over, told)
+    if facts.agent_failed:
+        yield part.verdict("", "the agent's code does not fail", False, facts.agent_failed)
     yield from _common(part, expected)
     if expected.within_ms is not None:
         yield from _each_within(part, expected.within_ms)
@@ -190,11 +195,9 @@ def _each_within(part: _Part, limit_ms: float) -> Iterator[Verdict]:
     """The slowest answer is the one to tell of."""
     waits = answer_waits(part.rehearsal, part.facts)
     slowest = max(waits, default=None)
-    told = f"step {slowest[1] + 1}: {slowest[0]:.0f} ms" if slowest else "nothing was answered"
+    told = f"the slowest is step {slowest[1] + 1}: {slowest[0]:.0f} ms" if slowest else "nothing was answered"
     met = slowest is not None and slowest[0] <= limit_ms
-    yield part.verdict(
-        "within_ms", f"answers each time within {limit_ms:.0f} ms", met, f"the slowest is {told}"
-    )
+    yield part.verdict("within_ms", f"answers each time within {limit_ms:.0f} ms", met, told)
 
 
 def _of_its_end(part: _Part, expected: WholeCall, lasted_s: float) -> Iterator[Verdict]:

@@ -3,13 +3,14 @@
 Strategy:
 
 - A script is a ``testsuite``, a verdict a ``testcase``: its class is the script's file, its name what was expected.
+- No two have the same class and name, repeated or not: CIs tell them apart by these, and drop the second.
 - A verdict that failed says in its ``failure`` all that a developer needs, with the line of the script.
 - What was said goes to ``system-out``, so that a failure can be read where it is shown.
 
 Facts, from the schema that CIs share (Jenkins' xunit plugin): ``testsuites`` holds ``testsuite`` (name, tests,
 failures, errors, skipped, time, timestamp), which holds ``testcase`` (name, classname, time, file, line), with at most
-one of ``failure``, ``error`` and ``skipped``, then ``system-out``. Times are seconds, the timestamp is ISO 8601 without
-a zone.
+one of ``failure``, ``error`` and ``skipped``, then ``system-out``. What is before the last dot of a class is shown as
+its package. Times are seconds, the timestamp is ISO 8601 without a zone.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Suite:
         took_s: how long the call lasted.
         said: the dialogue, in lines.
         error: why it could not be run at all; empty when it was.
+        number: which of several times that the script is run; 0 when it is run once.
     """
 
     name: str
@@ -46,6 +48,14 @@ class Suite:
     verdicts: Sequence[Verdict] = ()
     said: str = ""
     error: str = ""
+    number: int = 0
+
+    @property
+    def classname(self) -> str:
+        """``rehearsals/night.toml`` is ``rehearsals.night``."""
+        parts = self.path.removesuffix(".toml").replace("\\", "/").split("/")
+        name = ".".join(part for part in parts if part.strip("."))
+        return f"{name} ({self.number})" if self.number else name
 
 
 def junit(suites: Iterable[Suite]) -> str:
@@ -77,9 +87,10 @@ def _suite(suite: Suite) -> Xml.Element:
         errors=str(int(bool(suite.error))),
         skipped=str(sum(case.find("skipped") is not None for case in cases)),
         time=_seconds(suite.took_s),
-        timestamp=suite.began,
         file=_plain(suite.path),
     )
+    if suite.began:
+        element.set("timestamp", suite.began)
     element.extend(cases)
     if suite.said:
         Xml.SubElement(element, "system-out").text = _plain(suite.said)
@@ -90,7 +101,7 @@ def _case(suite: Suite, verdict: Verdict) -> Xml.Element:
     case = Xml.Element(
         "testcase",
         name=_plain(f"{verdict.where}: {verdict.expected}"),
-        classname=_plain(suite.path),
+        classname=_plain(suite.classname),
         time=_seconds(verdict.took_ms / 1000),
         file=_plain(suite.path),
         line=str(verdict.line),
@@ -105,7 +116,7 @@ def _case(suite: Suite, verdict: Verdict) -> Xml.Element:
 
 
 def _error(suite: Suite) -> Xml.Element:
-    case = Xml.Element("testcase", name="can be run", classname=_plain(suite.path), time="0.000")
+    case = Xml.Element("testcase", name="can be run", classname=_plain(suite.classname), time="0.000")
     Xml.SubElement(case, "error", message=_plain(suite.error), type="error").text = _plain(suite.error)
     return case
 

@@ -35,6 +35,7 @@ from bridge.emulators.pulse import EmulatedPulse
 from bridge.emulators.pulse_options import PulseEmulatorOptions
 from bridge.emulators.recording import CallRecording
 from bridge.emulators.rest_stand_in import EmulatedRest
+from bridge.errors import ConfigError
 from bridge.rehearsal.cast import Part, cast, vocabulary
 from bridge.rehearsal.facts import Facts, facts_of, utterances
 from bridge.rehearsal.judge import Verdict, judged
@@ -82,10 +83,25 @@ def require_agent(rehearsal: Rehearsal, settings: Settings) -> None:
     """Refuse an agent that cannot be run, before anything is started for it.
 
     Raises:
-        ConfigError: there is none of that name, or its options are wrong.
+        ConfigError: there is none of that name, its options are wrong, or it would never ask the scripted model.
     """
+    config = settings.config
     with importable(_folders(rehearsal, settings)):
-        load_agent(settings.config.agent, settings.source)
+        load_agent(config.agent, settings.source)
+        if not _is_scripted(rehearsal.script):
+            return
+        try:
+            load_agent(with_model(config, "http://127.0.0.1").agent)
+        except ConfigError as error:
+            reason = (
+                f"{config.agent.entrypoint} has no options base_url and api_key: it would not ask these rules"
+            )
+            raise rehearsal.fault("model", reason) from error
+
+
+def _is_scripted(script: Script) -> bool:
+    """Whether its language model answers by the rules in it."""
+    return bool(script.model) and script.engines.llm != "real"
 
 
 async def perform(rehearsal: Rehearsal, settings: Settings, lightning_url: str) -> Performance:
@@ -126,7 +142,7 @@ async def _with_engines(
         config = with_pulse(config, (await stack.enter_async_context(pulse)).url)
     elif engines.pulse == "off":
         config = with_pulse(config, "")
-    if script.model and engines.llm != "real":
+    if _is_scripted(script):
         model = EmulatedLlm(LlmOptions(Secret(KEY), model="", first_token_ms=engines.llm_ms), script.model)
         config = with_model(config, (await stack.enter_async_context(model)).url)
     return config

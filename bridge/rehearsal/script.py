@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -21,8 +21,10 @@ from msgspec import Meta
 from bridge.config_tree import Section, mistakes
 from bridge.emulators.caller_script import DIGITS
 from bridge.emulators.llm_rules import Rule
+from bridge.errors import ConfigError
 from bridge.problems import FilesRefused, Problem
-from bridge.toml_source import TomlSource
+from bridge.toml_source import TomlSource, line_of
+from bridge.tools.toolbox import Outcome
 
 S = TypeVar("S", bound=Section)
 
@@ -90,16 +92,16 @@ class Expected(Section, frozen=True):
     expect: Texts = ""
     #: None of these is.
     expect_not: Texts = ""
-    #: From the caller's last sound to the first of the answer.
+    #: From the caller's last sound to the first of the answer. A filler ("One moment, please.") is no answer.
     within_ms: Milliseconds | None = None
     #: Tools that its model has called, with success; "name:failed" for another outcome.
     tool: Texts = ""
-    #: Keys that it has pressed.
-    sends_digits: str = ""
+    #: Keys that it has pressed: 0-9, *, #, A-D, and w for a pause.
+    sends_digits: Annotated[str, Meta(pattern="^[0-9A-D*#w]*$", description="keys: 0-9, *, #, A-D, w")] = ""
 
 
 class Greeting(Expected, frozen=True):
-    """``[greeting]``: what the agent does before the caller's first step."""
+    """``[greeting]``: what the agent does before the caller's first step. `within_ms` is since the line is open."""
 
 
 class Step(Expected, frozen=True):
@@ -202,8 +204,17 @@ class Rehearsal(msgspec.Struct, frozen=True):
         return Path(self.path).parent
 
     def line(self, key: str) -> int:
-        """Where `key` stands, or the table that it would stand in."""
-        return TomlSource(self.path, {}, self.lines).line_of(key)
+        """Where `key` stands, or the table that it would stand in, or else the first line."""
+        return line_of(self.lines, key) or 1
+
+    def fault(self, key: str, reason: str) -> ConfigError:
+        """That something is wrong with `key`, by its line."""
+        return ConfigError(reason, key=key, source=f"{self.path}:{self.line(key)}")
+
+    def located(self, error: ConfigError) -> Problem:
+        """`error` where it is to be mended: here, by its line, where the script has set what is wrong."""
+        line = self.lines.get(error.key, 0)
+        return Problem(self.path, line, error.key, error.reason) if line else Problem.of(error)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -246,11 +257,11 @@ def _faults(script: Script) -> Iterator[tuple[str, str]]:
         yield "caller", 'is missing: at least one step, as in [[caller]] with say = "Hello." in it'
     if script.engines.llm == "emulated" and not script.model:
         yield "model", "is missing: an emulated language model answers by the rules in [[model]]"
-    yield from _bad_patterns("greeting", script.greeting)
-    yield from _bad_patterns("call", script.call)
-    for number, step in enumerate(script.caller):
-        key = f"caller[{number}]"
-        yield from _bad_patterns(key, step)
+    steps = {f"caller[{number}]": step for number, step in enumerate(script.caller)}
+    for key, expected in {"greeting": script.greeting, "call": script.call, **steps}.items():
+        yield from _bad_patterns(key, expected)
+        yield from _bad_tools(key, expected)
+    for number, (key, step) in enumerate(steps.items()):
         for at, reason in _faults_of_step(step):
             yield f"{key}.{at}" if at else key, reason
         if step.hang_up and number + 1 < len(script.caller):
@@ -266,6 +277,15 @@ def _bad_patterns(key: str, expected: Expected) -> Iterator[tuple[str, str]]:
                 yield f"{key}.{name}", f"{pattern!r} is no regular expression: {error}"
 
 
+def _bad_tools(key: str, expected: Expected) -> Iterator[tuple[str, str]]:
+    for tool in texts(expected.tool):
+        _, colon, outcome = tool.partition(":")
+        if colon and outcome not in _OUTCOMES:
+            yield f"{key}.tool", f"{tool!r} ends in no outcome; there are {', '.join(_OUTCOMES)}"
+
+
+#: How a tool can end, see `bridge.tools`.
+_OUTCOMES: Final = get_args(Outcome)
 #: What belongs to one kind of step alone.
 _ONLY_WITH: Final = {"heard_as": "say", "language": "say", "voice": "say", "speed": "say", "for_ms": "noise",
                      "dbfs": "noise"}  # fmt: skip

@@ -41,15 +41,25 @@ def settings_of(rehearsal: Rehearsal, agent: str = "", config: Path | None = Non
         config: the same for the configuration's file.
 
     Raises:
-        ConfigError: the configuration cannot be read, or is wrong.
+        ConfigError: the configuration cannot be read, is wrong, or has not what the script wants of it.
     """
     script = rehearsal.script
-    named = script.rehearsal.config
-    path = config or (rehearsal.folder / named if named else None)
+    path = config or _config_of(rehearsal)
     loaded = load_config(path)
+    if script.engines.pulse == "real" and loaded.pulse is None and not loaded.transcriber.entrypoint:
+        raise rehearsal.fault("engines.pulse", '"real" needs a [pulse] section in the configuration')
     return Settings(
         replace(_private(loaded), agent=_agent(loaded, script, agent)), str(path or rehearsal.path)
     )
+
+
+def _config_of(rehearsal: Rehearsal) -> Path | None:
+    """The configuration that the script names."""
+    named = rehearsal.script.rehearsal.config
+    path = rehearsal.folder / named
+    if named and not path.exists():
+        raise rehearsal.fault("rehearsal.config", f"there is no {path}; the path is relative to this file")
+    return path if named else None
 
 
 def _private(config: Config) -> Config:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from typing import Final
 
 from bridge.call import Call
+from bridge.carriers.markup import plain
 from bridge.errors import BudgetSpent, CallEnded, LightningError, ListenOnly
+from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import Prompt, apology, goodbye
 
 log = logging.getLogger(__name__)
+
+#: More of what an agent raised is for the log.
+_MAX_CHARS: Final = 300
 
 
 async def run_agent(call: Call, agent: Awaitable[None], stats: BridgeStats) -> None:
@@ -31,11 +37,13 @@ async def run_agent(call: Call, agent: Awaitable[None], stats: BridgeStats) -> N
         if not call.ended:  # not our doing: it awaited something that was cancelled
             stats.agent_errors += 1
             log.error("call %s: the agent was cancelled", call.id)
+            call.note(tl.AgentFailed, error="it was cancelled")
             await call.hang_up()
         raise
-    except (Exception, SystemExit):  # an agent that wants to exit must not take the process along
+    except (Exception, SystemExit) as error:  # an agent that wants to exit must not take the process along
         stats.agent_errors += 1
         log.exception("call %s: the agent failed", call.id)
+        call.note(tl.AgentFailed, error=plain(f"{type(error).__name__}: {error}", _MAX_CHARS))
         call.note_failed()
         await _say(call, apology())
     await call.hang_up()

@@ -26,7 +26,9 @@ CREATE = """
     )"""
 TAKEN = "SELECT count(*) FROM bookings WHERE day = ? AND time = ?"
 KNOWN = "SELECT 1 FROM bookings WHERE day = ? AND time = ? AND guest = ? AND phone = ?"
-WRITE = "INSERT INTO bookings (day, time, guest, phone, people, call) VALUES (?, ?, ?, ?, ?, ?)"
+WRITE = """
+    INSERT INTO bookings (day, time, guest, phone, people, call) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET people = excluded.people, call = excluded.call"""
 
 # Models are bad at dates: they are asked for the day as the caller has said it, and the calendar is ours.
 Day = Annotated[
@@ -36,35 +38,45 @@ Day = Annotated[
     "as the caller says it; a weekday is the next one",
 ]
 Time = Annotated[str, "24 hours, as in 19:30"]
+Name = Annotated[str, Meta(pattern=r"\S", max_length=80)]
 People = Annotated[int, Meta(ge=1, le=8)]
 
 
 def free_times(day: Day, people: People) -> list[str]:
     """When there is a table. Use it before you promise one."""
+    on = date_of(day)
     with bookings() as db:
-        return [time for time in TIMES if taken(db, date_of(day), time) < TABLES]
+        return [time for time in TIMES if not is_past(on, time) and taken(db, on, time) < TABLES]
 
 
-def book_table(
-    day: Day, time: Time, people: People, name: Annotated[str, Meta(min_length=1, max_length=80)], call: Call
-) -> str:
-    """Write a booking down. Asked twice for the same, it is written once."""
+def book_table(day: Day, time: Time, people: People, name: Name, call: Call) -> str:
+    """Write a booking down. Asked twice for the same, it is written once, for as many as were said last."""
     if time not in TIMES:
         raise ToolFailed(f"tables are from one of {', '.join(TIMES)}")
     on, guest = date_of(day), name.strip()
+    if is_past(on, time):
+        raise ToolFailed("that time is over; look for another with free_times")
     known = (on.isoformat(), time, guest.casefold(), call.from_number)
     with bookings() as db:
         db.execute("BEGIN IMMEDIATE")  # nobody else takes the last table between the look and the booking
-        if not db.execute(KNOWN, known).fetchone():
-            if taken(db, on, time) >= TABLES:
-                raise ToolFailed("that time is taken by now")
-            db.execute(WRITE, (*known, people, call.id))
+        if not db.execute(KNOWN, known).fetchone() and taken(db, on, time) >= TABLES:
+            raise ToolFailed("that time is taken by now")
+        db.execute(WRITE, (*known, people, call.id))
         db.execute("COMMIT")
     return f"booked: {on:%A}, {on.day} {on:%B}, at {time}, {people} people, {guest}"
 
 
+def now() -> datetime:
+    """By the restaurant's clock, which is this machine's: TZ says otherwise."""
+    return datetime.now().astimezone()
+
+
+def is_past(on: date, time: str) -> bool:
+    return f"{on} {time}" <= f"{now():%Y-%m-%d %H:%M}"
+
+
 def date_of(day: str) -> date:
-    today = datetime.now().astimezone().date()
+    today = now().date()
     if day in ("today", "tomorrow"):
         return today + timedelta(days=day == "tomorrow")
     ahead = (WEEKDAYS.index(day) - today.weekday()) % 7

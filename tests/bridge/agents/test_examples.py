@@ -76,4 +76,6 @@ def test_each_lacks_nothing_but_what_is_to_be_filled_in(name: str) -> None:
     config = load_config(AGENTS / f"{name}.toml", {"SMALLEST_API_KEY": "sk-a-key"})
     assert config.pulse is not None
     assert config.lightning.has_key
+    if config.agent.options.get("transfer_to"):
+        assert config.carriers.exotel is None, "it cannot transfer"
     assert (AGENTS / str(config.agent.options["prompt_file"])).read_text("utf-8").strip()

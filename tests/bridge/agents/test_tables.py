@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from bridge.call import Call
@@ -49,13 +50,38 @@ def test_a_booking_is_written_once_however_often_it_is_asked_for(
     assert written(tmp_path) == [(tomorrow.isoformat(), "19:30", "marta", call.from_number, 3)]
 
 
+def test_who_calls_again_with_more_people_has_them_all(
+    tables: ModuleType, call: Call, tmp_path: Path
+) -> None:
+    for people in (2, 4):
+        assert f"{people} people" in tables.book_table("tomorrow", "19:30", people, "Marta", call)
+    assert [people for *_, people in written(tmp_path)] == [4]
+
+
+def test_what_is_over_today_is_not_offered_and_not_booked(
+    tables: ModuleType, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "now", lambda: datetime(2026, 11, 20, 19, 30))  # a Friday
+    assert tables.free_times("today", 2) == ["20:00", "20:30", "21:00"]
+    assert tables.free_times("friday", 2) == list(tables.TIMES)
+    with pytest.raises(ToolFailed, match="that time is over"):
+        tables.book_table("today", "19:30", 2, "Marta", call)
+    assert written(tmp_path) == []
+
+
+async def test_a_name_has_a_letter(tables: ModuleType, call: Call, tmp_path: Path) -> None:
+    book = tool_of(tables.book_table, {Call: call})
+    with pytest.raises(msgspec.ValidationError):
+        await book.run({"day": "friday", "time": "20:00", "people": 2, "name": "  "})
+
+
 def date_in(days: int) -> date:
     return datetime.now().astimezone().date() + timedelta(days=days)
 
 
 def test_what_a_caller_says_is_no_sql(tables: ModuleType, call: Call, tmp_path: Path) -> None:
     name = "Robert'); DROP TABLE bookings;--"
-    tables.book_table("today", "18:00", 1, name, call)
+    tables.book_table("tomorrow", "18:00", 1, name, call)
     assert [guest for _, _, guest, _, _ in written(tmp_path)] == [name.casefold()]
 
 

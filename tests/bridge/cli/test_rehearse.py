@@ -81,6 +81,14 @@ def test_it_can_be_repeated_and_told_as_json(invoke: Invoke) -> None:
         ({"a": GOOD}, ["a.toml", "--config", "b.toml"], "b.toml: cannot be read: No such file or directory"),
         ({"a": GOOD, "b": "port = 1"}, ["a.toml", "-c", "b.toml"], "b.toml: port: is not a setting; here are server"),
         ({"a": GOOD}, ["a.toml", "--agent", "nobody:has"], "a.toml: agent.entrypoint: cannot import nobody"),
+        # Where it is to be mended is in the script.
+        ({"a": "[agent]\nentrypoint = 'nobody:has'\n[[caller]]\npress = '1'"}, ["a.toml"],
+         "a.toml:2: agent.entrypoint: cannot import nobody"),
+        ({"a": "[[caller]]\npress = '1'\n[[model]]\nsay = 'Hi.'"}, ["a.toml"],
+         "a.toml:3: model: bridge.agents.greeter:greeter has no options base_url and api_key"),
+        ({"a": "[agent]\noptions = { nonsense = 1 }\n[[caller]]\npress = '1'"}, ["a.toml"],
+         "a.toml:2: agent.options.nonsense: is not a setting"),
+        ({"a": ""}, ["a.toml"], "a.toml: caller: is missing"),
         ({"a": GOOD, "f": ""}, ["a.toml", "--out", "f.toml"], "f.toml/a.wav: cannot be written: "),
         ({"a": GOOD, "f": ""}, ["a.toml", "--junit", "f.toml/x"], "f.toml/x: cannot be written: "),
     ],
@@ -95,13 +103,17 @@ def test_wrong_use(invoke: Invoke, scripts: dict[str, str], arguments: list[str]
 
 def test_all_mistakes_of_all_scripts_are_told(invoke: Invoke) -> None:
     write(a="[[caller]]\nsya = 1\npress = 2", b='[call]\nended_by = 3\n[[caller]]\npress = "1"')
-    done = invoke("rehearse", "a.toml", "b.toml")
+    write(c=f"[rehearsal]\nconfig = 'none'\n{GOOD.partition('0.2')[2]}", d="x = ")
+    done = invoke("rehearse", "a.toml", "c.toml", "d.toml", "b.toml")
     assert done.code == 2
-    assert [line.split(": ")[1] for line in done.err.splitlines()] == [
-        "a.toml:2",
-        "a.toml:3",
-        "b.toml:2",
-    ]
+    places = [line.split(": ")[1] for line in done.err.splitlines()]
+    assert places == ["a.toml:2", "a.toml:3", "c.toml:2", "d.toml", "b.toml:2"]
+
+
+def test_what_is_wrong_with_a_configuration_is_told_once(invoke: Invoke) -> None:
+    write(a=GOOD, b=GOOD, bridge="port = 1")
+    done = invoke("rehearse", "a.toml", "b.toml", "-c", "bridge.toml")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
 
 
 def test_nothing_to_rehearse(invoke: Invoke) -> None:

@@ -71,6 +71,10 @@ EXAMPLES: list[tuple[Entry, str]] = [
         tl.VoiceFailed(at_ms=6, error="TimedOut: late"),
         '{"kind":"voice_failed","at_ms":6.0,"error":"TimedOut: late"}',
     ),
+    (
+        tl.AgentFailed(at_ms=6, error="KeyError: 'x'"),
+        '{"kind":"agent_failed","at_ms":6.0,"error":"KeyError: \'x\'"}',
+    ),
     (tl.CallEnded(at_ms=7, reason="agent"), '{"kind":"call_ended","at_ms":7.0,"reason":"agent"}'),
 ]
 

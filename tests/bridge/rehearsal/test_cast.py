@@ -86,4 +86,4 @@ async def test_what_cannot_be_said_is_told_by_its_line() -> None:
     with pytest.raises(ConfigError) as refused:
         await cast(script('[[caller]]\nsay = "Hello."\nlanguage = "nowhere"'))
     assert refused.value.source == "table.toml:2"
-    assert refused.value.key == "caller[0]"
+    assert refused.value.key == "caller[0].say"

@@ -35,6 +35,12 @@ def test_who_interrupts_whom() -> None:
     ]
 
 
+@pytest.mark.parametrize("late_ms, told", [(100.0, 0), (8000.0, 1)])
+def test_latencies_that_prove_nothing_are_said_to(late_ms: float, told: int) -> None:
+    lines = dialogue(script(), call(late_ms=late_ms))
+    assert sum("late by up to 8000 ms" in line.text for line in lines) == told
+
+
 @pytest.mark.parametrize("heard_as, note", [("", "no words in it"), ("A stable.", "heard as “A stable.”")])
 def test_what_is_heard_as_something_else(heard_as: str, note: str) -> None:
     text = f'[[caller]]\nsay = "A table."\nheard_as = "{heard_as}"'

@@ -37,6 +37,7 @@ TIMELINE: list[tl.Entry] = [
     tl.Transferred(at_ms=520, to="+15550100009"),
     tl.SpeakingAsked(at_ms=530, utterance=2, text="Bye."),
     tl.SpeakingEnded(at_ms=540, utterance=2, heard_ms=0, total_ms=80, heard_text="", by="ended"),
+    tl.AgentFailed(at_ms=545, error="KeyError: 'x'"),
     tl.CallEnded(at_ms=550, reason="transferred"),
 ]
 PARTS = [Part(QUIET * 15, "hi", 0, 250), Part()]
@@ -54,12 +55,14 @@ def test_everything_is_on_the_callers_clock() -> None:
         transferred_to="+15550100009",
         ended_by="transfer",
         ending="the caller hung up, as planned",
+        agent_failed="KeyError: 'x'",
         began_ms=40,
         ended_ms=340,
         notes=(
             (550, "tool book: done, 12 ms"),
             (560, "presses 12"),
             (570, "transfers the caller to +15550100009"),
+            (595, "the agent's code failed: KeyError: 'x'"),
         ),
     )
 

@@ -20,7 +20,7 @@ def test_a_call_that_went_as_it_should() -> None:
         ("greeting", 3, "says 'hello'", "pass", "“Hello.”"),
         ("step 1, says “A table.”", 6, "says 'when'", "pass", "“And when?”"),
         ("step 2, says “At eight.”", 9, "says 'goodbye'", "pass", "“Fine. Goodbye.”"),
-        ("the call", 0, "takes place, within 120 s", "pass", "8.9 s; the caller hung up, as planned"),
+        ("the call", 1, "takes place, within 120 s", "pass", "8.9 s; the caller hung up, as planned"),
     ]
 
 
@@ -83,6 +83,8 @@ NEXT = '[[caller]]\nsay = "At eight."\n'
          "the slowest is step 2: 900 ms"),
         (f"[call]\nwithin_ms = 899\n{STEP}{NEXT}", {}, "answers each time within 899 ms", "fail",
          "the slowest is step 2: 900 ms"),
+        (f"[call]\nwithin_ms = 9\n{STEP}", {"sounds_ms": ()}, "answers each time within 9 ms", "fail",
+         "nothing was answered"),
         (f'[call]\nexpect = "hello.*when.*goodbye"\n{STEP}', {}, "says 'hello.*when.*goodbye'", "pass",
          "“Hello. And when? Fine. Goodbye.”"),
         (f"[rehearsal]\ndeadline_s = 8\n{STEP}", {}, "takes place, within 8 s", "fail",
@@ -118,12 +120,23 @@ def test_a_step_that_was_never_taken_fails_and_what_follows_is_skipped() -> None
         (1, "pass"),
         (4, "fail"),
         (8, "skip"),
-        (0, "pass"),
+        (1, "pass"),
     ]
     assert verdicts[1].told == (
         "the call was over before: the caller hung up, the bridge was silent for 15 s; it waits for 'what time'; "
         "the last that was heard is “Fine. Goodbye.”"
     )
+
+
+def test_a_step_that_is_to_interrupt_and_never_can_says_so() -> None:
+    (verdict, _) = judged(script(f"{STEP}interrupt_after_ms = 2500"), call(taken=()))
+    assert "it waits until the agent has spoken for 2500 ms; " in verdict.told
+
+
+def test_an_agent_whose_code_fails_has_failed_whatever_is_expected() -> None:
+    *_, verdict = judged(script(STEP), call(agent_failed="KeyError: 'x'"))
+    assert (verdict.expected, verdict.told) == ("the agent's code does not fail", "KeyError: 'x'")
+    assert verdict.failed
 
 
 def test_a_call_that_did_not_take_place() -> None:

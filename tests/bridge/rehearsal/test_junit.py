@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Xml
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,8 +28,8 @@ SUITE = Suite(
 SHAPE: dict[str, tuple[set[str], set[str], list[str]]] = {
     "testsuites": ({"name", "tests", "failures", "errors", "time"}, {"skipped"}, ["testsuite"]),
     "testsuite": (
-        {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
-        {"file"},
+        {"name", "tests", "failures", "errors", "skipped", "time"},
+        {"file", "timestamp"},
         ["testcase", "system-out"],
     ),
     "testcase": ({"name", "classname", "time"}, {"file", "line"}, ["failure", "error", "skipped"]),
@@ -62,7 +63,7 @@ def test_a_suite_for_each_script_and_a_case_for_each_expectation() -> None:
     assert [suite.attrib["name"] for suite in root] == ["Booking", "Other"]
     cases = root[0].findall("testcase")
     assert cases[0].attrib == {
-        "name": "greeting: says 'hello'", "classname": "booking.toml", "time": "1.500", "file": "booking.toml",
+        "name": "greeting: says 'hello'", "classname": "booking", "time": "1.500", "file": "booking.toml",
         "line": "3",
     }  # fmt: skip
     assert [[child.tag for child in case] for case in cases] == [[], ["failure"], ["skipped"]]
@@ -82,6 +83,21 @@ def test_a_script_that_could_not_be_run_is_an_error() -> None:
     assert (root.attrib["tests"], root.attrib["errors"]) == ("1", "1")
     (error,) = root.iter("error")
     assert error.attrib["message"] == "the emulated Lightning did not start"
+    assert "timestamp" not in root[0].attrib, "an empty one is none"
+
+
+@pytest.mark.parametrize(
+    "path, number, classname",
+    [
+        ("night.toml", 0, "night"),
+        ("rehearsals/night.toml", 0, "rehearsals.night"),
+        ("../a/./night.toml", 2, "a.night (2)"),
+        ("/srv/night.toml", 0, "srv.night"),
+    ],
+)
+def test_no_two_cases_are_taken_for_one_another(path: str, number: int, classname: str) -> None:
+    root = root_of(Suite("Booking", path, BEGAN, 1.0, SUITE.verdicts[:1], number=number))
+    assert [case.attrib["classname"] for case in root.iter("testcase")] == [classname]
 
 
 @given(st.text())

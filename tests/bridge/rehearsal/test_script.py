@@ -135,6 +135,16 @@ def test_each_step_in_words(step: str, does: str) -> None:
             ["table.toml:2: caller[0].hang_up: must be the last step: nothing can follow it"],
         ),
         (
+            '[call]\ntool = ["book", "book:nonsense"]\n[[caller]]\nsay = "Hi."',
+            [
+                "table.toml:2: call.tool: 'book:nonsense' ends in no outcome; there are done, failed, late, ref"
+            ],
+        ),
+        (
+            '[[caller]]\nsay = "Hi."\nsends_digits = "one"',
+            ["table.toml:3: caller[0].sends_digits: must be keys: 0-9, *, #, A-D, w"],
+        ),
+        (
             '[engines]\nllm = "emulated"\n[[caller]]\nsay = "Hi."',
             ["table.toml: model: is missing: an emulated language model answers by the rules in [[model]]"],
         ),

@@ -121,5 +121,16 @@ def test_who_is_rehearsed(
 
 
 def test_a_configuration_that_is_not_there() -> None:
-    with pytest.raises(ConfigError, match=r"rehearsals/../none.toml: cannot be read"):
+    with pytest.raises(ConfigError) as refused:
         settings_of(read_script(write('[rehearsal]\nconfig = "../none.toml"')))
+    assert str(refused.value) == (
+        "rehearsals/one.toml:2: rehearsal.config: there is no rehearsals/../none.toml; "
+        "the path is relative to this file"
+    )
+
+
+def test_a_real_recogniser_needs_its_section() -> None:
+    rehearsal = read_script(write('[engines]\npulse = "real"'))
+    with pytest.raises(ConfigError, match=r'one.toml:2: engines.pulse: "real" needs a \[pulse\] section'):
+        settings_of(rehearsal)
+    assert settings_of(rehearsal, config=Path("bridge.toml")).config.pulse is not None

@@ -16,6 +16,7 @@ from bridge.carriers.twilio import TwilioConfig, TwilioDialect
 from bridge.config import PulseConfig
 from bridge.config_agents import TurnsConfig
 from bridge.errors import BridgeError, ConfigError, Unavailable
+from bridge.observe import timeline as tl
 from bridge.prompts import apology
 from bridge.secret import Secret
 from bridge.server.limits import Limits
@@ -182,6 +183,8 @@ def test_however_an_agent_ends_its_call_ends(
         await room.runtime.run_agent(call)
         assert line.closes == [(1000, "agent")]
         assert room.runtime.stats.agent_errors == errors
+        failed = [entry.error for entry in call.timeline if isinstance(entry, tl.AgentFailed)]
+        assert len(failed) == errors, failed
         packets = [value for kind, value in room.trace if kind == "audio"]
         assert b"".join(packets).startswith(apology().audio) is apologises
         room.runtime.close_call(call, "carrier_lost")
