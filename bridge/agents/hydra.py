@@ -13,9 +13,8 @@ is more than some 18 KB is from a public bridge to it (EVA-Bench).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -25,8 +24,8 @@ from bridge.agents.call_tools import call_tools
 from bridge.agents.conversation import Manners
 from bridge.agents.hydra_dialogue import Dialogue
 from bridge.agents.loader import options_of
+from bridge.agents.options import check_targets, functions_of, text_of
 from bridge.call import Call
-from bridge.entrypoint import found
 from bridge.errors import ConfigError
 from bridge.hydra.messages import VOICES, Function
 from bridge.hydra.session import HydraSettings
@@ -81,7 +80,7 @@ async def agent(call: Call) -> None:
     dialogue = Dialogue(call, replace(options, failure_transfer=target))
     tools = [
         *call_tools(call, options.transfer_to, dialogue.all_heard),
-        *own_tools(options, {Call: call}),
+        *own_tools(options, call),
     ]
     settings = settings_of(options, call.surroundings, tools)
     await dialogue.hold(settings, Toolbox(tools, call.stats.agents, call.note))
@@ -93,10 +92,8 @@ async def prepare(options: HydraOptions, surroundings: Surroundings) -> None:
     Raises:
         ConfigError: there is no key, the prompt cannot be read, a tool is none, or a target nobody.
     """
-    target, known = options.failure_transfer, ", ".join(options.transfer_to) or "nobody"
-    if target and target not in options.transfer_to:
-        raise ConfigError(f"is nobody of transfer_to, which has {known}", key="failure_transfer")
-    settings = settings_of(options, surroundings, own_tools(options, {Call: None}))
+    check_targets(options.transfer_to, options.failure_transfer)
+    settings = settings_of(options, surroundings, own_tools(options, None))
     size = len(settings.instructions.encode()) + len(msgspec.json.encode(settings.tools))
     if size > MOST_BYTES:
         log.warning(
@@ -117,44 +114,25 @@ def settings_of(options: HydraOptions, surroundings: Surroundings, tools: Sequen
     api_key = surroundings.key_for(options.base_url, options.api_key)
     if not api_key:
         raise ConfigError("is missing: set it, or SMALLEST_API_KEY", key="api_key")
+    prompt = options.prompt_file
     return HydraSettings(
         base_url=options.base_url,
         api_key=api_key,
         model=options.model,
         voice=options.voice,
-        instructions=_instructions(options, surroundings.folder),
+        instructions=text_of(surroundings.folder / prompt) if prompt else options.instructions,
         tools=[_function(tool) for tool in tools],
     )
 
 
-def own_tools(options: HydraOptions, given: Mapping[type, Any]) -> list[Tool]:
-    """The operator's own functions.
+def own_tools(options: HydraOptions, call: Call | None) -> list[Tool]:
+    """The operator's own functions; without a `call`, to be told of only.
 
     Raises:
         ConfigError: one cannot be found, or no model can be told of it.
     """
-    tools = []
-    for number, entrypoint in enumerate(options.tools):
-        key = f"tools[{number}]"
-        function = found(entrypoint, key=key)
-        if not callable(function):
-            raise ConfigError(f"{entrypoint} is no function", key=key)
-        try:
-            tools.append(tool_of(function, given))
-        except ConfigError as error:
-            raise ConfigError(error.reason, key=key) from None
-    return tools
-
-
-def _instructions(options: HydraOptions, folder: Path) -> str:
-    if not options.prompt_file:
-        return options.instructions
-    path = folder / options.prompt_file
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"{path}: cannot be read: {reason}", key="prompt_file") from None
+    functions = functions_of(options.tools)
+    return [tool_of(function, {Call: call}, known=known) for function, known in functions]
 
 
 def _function(tool: Tool) -> Function:

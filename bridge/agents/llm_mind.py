@@ -9,7 +9,7 @@ facts. A caller's number is what somebody else's network says, so what is no num
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -18,15 +18,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from bridge.agents.call_tools import NAMES
 from bridge.agents.conversation import Manners, Seconds
+from bridge.agents.options import check_targets, functions_of, text_of
 from bridge.call import Call
-from bridge.entrypoint import found
 from bridge.errors import ConfigError
 from bridge.llm.chat import Chat
 from bridge.llm.history import CONTEXT_TOKENS, tokens_in
 from bridge.secret import Secret
-from bridge.tools.schema import Description, describe
 
 if TYPE_CHECKING:
     from bridge.surroundings import Surroundings
@@ -102,7 +100,7 @@ class Mind:
         open_chat: Callable[[str, Secret], Chat] = Chat,
     ) -> None:
         self._template = _prompt(options, surroundings.folder)
-        self.functions = _functions(options.tools)
+        self.functions = functions_of(options.tools)
         self._zone = _zone(options.timezone)
         self.chat = open_chat(options.base_url, _key(options, surroundings))
 
@@ -147,14 +145,7 @@ def check(options: LlmAgentOptions) -> None:
     Raises:
         ConfigError: something is.
     """
-    target, known = options.failure_transfer, ", ".join(options.transfer_to) or "nobody"
-    if target and target not in options.transfer_to:
-        raise ConfigError(f"is nobody of transfer_to, which has {known}", key="failure_transfer")
-    for name, number in options.transfer_to.items():
-        if not (name.strip() and name.isprintable() and number.strip() and number.isprintable()):
-            raise ConfigError(
-                'each is a name and a number, such as { sales = "+15550001234" }', key="transfer_to"
-            )
+    check_targets(options.transfer_to, options.failure_transfer)
     if ours := OURS.intersection(options.parameters):
         raise ConfigError(f"cannot set {min(ours)}: the agent does", key="parameters")
     if options.room_for_history < MIN_HISTORY_TOKENS:
@@ -170,40 +161,13 @@ def _prompt(options: LlmAgentOptions, folder: Path) -> str:
     if not options.prompt_file:
         return PROMPT
     path = folder / options.prompt_file
-    try:
-        text = path.read_text("utf-8-sig").strip()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ConfigError(f"{path} cannot be read: {reason}", key="prompt_file") from None
-    if not text:
-        raise ConfigError(f"{path} is empty", key="prompt_file")
+    text = text_of(path)
     if unknown := [name for name in _FACT.findall(text) if name not in FACTS]:
         there = ", ".join(f"{{{fact}}}" for fact in FACTS)
         raise ConfigError(f"{path} has {{{unknown[0]}}}; there is {there}", key="prompt_file")
     if tokens_in([{"content": text}]) > options.room_for_history - MIN_HISTORY_TOKENS:
         raise ConfigError(f"{path} is too long for context_tokens", key="prompt_file")
     return text
-
-
-def _functions(names: Sequence[str]) -> list[tuple[Callable[..., object], Description]]:
-    functions, taken = [], set(NAMES)
-    for name in names:
-        function, known = _function(name)
-        if known.name in taken:
-            raise ConfigError(f"{name}: another tool is called {known.name}", key="tools")
-        taken.add(known.name)
-        functions.append((function, known))
-    return functions
-
-
-def _function(name: str) -> tuple[Callable[..., object], Description]:
-    function = found(name, key="tools")
-    if not callable(function):
-        raise ConfigError(f"{name} is no function", key="tools")
-    try:
-        return function, describe(function, (Call,))
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error.reason}", key="tools") from None
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -55,8 +55,8 @@ OPEN_TIMEOUT_S: Final = 5.0
 CLOSE_TIMEOUT_S: Final = 1.0
 PING_INTERVAL_S: Final = 10.0
 PING_TIMEOUT_S: Final = 10.0
-#: 10 s of sound in one message.
-MAX_MESSAGE_BYTES: Final = 2**21
+#: 8 s of sound in one message; what more takes to resample, other calls would feel.
+MAX_MESSAGE_BYTES: Final = 2**20
 #: So many broken messages in a row are a broken peer.
 MAX_MALFORMED: Final = 3
 #: Ten times real time in messages of 5 ms.

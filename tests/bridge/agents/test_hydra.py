@@ -29,6 +29,11 @@ async def book(seats: int, call: Call) -> str:
     return f"{seats} for {call.from_number}"
 
 
+async def transfer(to: str) -> str:
+    """Hand on."""
+    return to
+
+
 def undescribed(seats: int) -> None: ...
 
 
@@ -70,10 +75,14 @@ def test_another_model_may_have_other_voices() -> None:
     ("given", "key", "mend"),
     [
         ({"prompt_file": "none.md"}, "prompt_file", "cannot be read: No such file"),
-        ({"tools": ["no_such_module:f"]}, "tools[0]", "cannot import no_such_module"),
-        ({"tools": [HERE, f"{__name__}:nobody"]}, "tools[1]", "has no 'nobody'"),
-        ({"tools": [f"{__name__}:NO_FUNCTION"]}, "tools[0]", "is no function"),
-        ({"tools": [f"{__name__}:undescribed"]}, "tools[0]", "has no docstring"),
+        ({"tools": ["no_such_module:f"]}, "tools", "cannot import no_such_module"),
+        ({"tools": [HERE, f"{__name__}:nobody"]}, "tools", "has no 'nobody'"),
+        ({"tools": [f"{__name__}:NO_FUNCTION"]}, "tools", "is no function"),
+        ({"tools": [f"{__name__}:undescribed"]}, "tools", "has no docstring"),
+        ({"tools": [HERE, HERE]}, "tools", "another tool is called book"),
+        ({"tools": [f"{__name__}:transfer"]}, "tools", "another tool is called transfer"),
+        ({"prompt_file": "empty.md"}, "prompt_file", "empty.md is empty"),
+        ({"transfer_to": {"front": ""}}, "transfer_to", "each is a name and a number"),
         ({"base_url": "https://elsewhere.example"}, "api_key", "is missing"),
         (
             {"failure_transfer": "desk", "transfer_to": {"front": "+15550100031"}},
@@ -85,6 +94,7 @@ def test_another_model_may_have_other_voices() -> None:
 async def test_what_no_call_could_make_good_is_refused_before_the_first(
     given: dict[str, Any], key: str, mend: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "empty.md").write_text("\n", "utf-8")
     with pytest.raises(ConfigError, match=mend) as refused:
         await prepare(options(**given), Surroundings(tmp_path, Secret("ours")))
     assert refused.value.key == key
@@ -114,7 +124,7 @@ def test_our_key_is_not_for_everybody(host: str) -> None:
 def test_what_hydra_is_told(tmp_path: Path) -> None:
     (tmp_path / "who.md").write_text("Be kind.\n", "utf-8")
     given = options(prompt_file="who.md", tools=[HERE], voice="leo")
-    settings = settings_of(given, Surroundings(tmp_path, Secret("k")), own_tools(given, {Call: None}))
+    settings = settings_of(given, Surroundings(tmp_path, Secret("k")), own_tools(given, None))
     assert (settings.instructions, settings.voice, settings.speaks_first) == ("Be kind.", "leo", False)
     (function,) = settings.tools
     assert (function.name, function.description) == ("book", "Book seats.")

@@ -70,6 +70,19 @@ async def configure(socket: ServerConnection) -> None:
     await socket.send(CONFIGURED.decode())
 
 
+async def test_a_host_may_be_called_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def connect(url: str, **_options: object) -> None:
+        asked.append(url.partition("?")[0])
+        raise OSError
+
+    monkeypatch.setattr(hydra_session, "connect", connect)
+    for url in ("ws://http.example", "https://http.example/"):
+        await failure_at(url)
+    assert asked == [f"ws://http.example{hydra_session.PATH}", f"wss://http.example{hydra_session.PATH}"]
+
+
 # -- as it should be ---------------------------------------------------------------------------------------------------
 
 
