@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from bridge import __version__
@@ -27,6 +27,7 @@ from bridge.errors import LightningError, ProtocolError, TimedOut, Unavailable
 from bridge.lightning.faults import fault_of_close, fault_of_http, with_mend
 from bridge.lightning.messages import MAX_MALFORMED, Chunk, Complete, Failed, Message, Unknown, Word, decode
 from bridge.lightning.stats import LightningStats
+from bridge.straight import StraightConnect
 from bridge.tls import tls_context
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Dialer:
         """
         config = self._config
         try:
-            socket = await connect(
+            socket = await StraightConnect(
                 self.url,
                 additional_headers={"Authorization": f"Bearer {config.api_key.reveal()}"},
                 user_agent_header=f"lightning-phone-bridge/{__version__}",

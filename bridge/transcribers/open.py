@@ -11,6 +11,7 @@ from bridge.config import Config
 from bridge.entrypoint import found
 from bridge.errors import ConfigError
 from bridge.observe.stats import TranscriberStats
+from bridge.transcribers.guarded import Guarded
 from bridge.transcribers.transcriber import Transcriber
 
 _KEY: Final = "transcriber.entrypoint"
@@ -56,4 +57,4 @@ def _made(config: Config, stats: TranscriberStats, source: str) -> Transcriber:
     if lacking := [part for part in _PARTS if not callable(getattr(made, part, None))]:
         reason = f"{name} made a {type(made).__name__}, which has no {', '.join(lacking)}"
         raise ConfigError(reason, key=_KEY, source=source)
-    return made
+    return Guarded(made)

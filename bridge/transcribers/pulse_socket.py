@@ -14,11 +14,12 @@ import ssl
 from asyncio import timeout
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from bridge import __version__
 from bridge.config import PulseConfig
+from bridge.straight import StraightConnect
 from bridge.tls import tls_context
 from bridge.transcribers.pulse_messages import (
     BUSY_CLOSES,
@@ -61,7 +62,7 @@ class Dialer:
         """An open socket, or why there is none after `connect_timeout_s`."""
         config = self._config
         try:
-            return await connect(
+            return await StraightConnect(
                 self._url,
                 additional_headers={"Authorization": f"Bearer {config.api_key.reveal()}"},
                 user_agent_header=f"lightning-phone-bridge/{__version__}",

@@ -47,7 +47,7 @@ def test_it_is_served_and_tells_how_long_callers_waited(tmp_path: Path) -> None:
     }
     with started(*named("serve"), cwd=tmp_path, **env) as process:
         assert "listening" in next_line(process)
-        done = bridge(*named("turns"), cwd=tmp_path, **env)
+        done = bridge(*named("turns"), cwd=tmp_path, stdin=b"", **env)
         assert done.returncode == 1 and "no such call" in done.stderr, done.stdout + done.stderr
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

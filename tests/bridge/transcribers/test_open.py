@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from bridge.config import Config, LightningConfig, PulseConfig, Secret, TranscriberConfig
 from bridge.errors import ConfigError
 from bridge.observe.stats import TranscriberStats
+from bridge.transcribers.guarded import Guarded
 from bridge.transcribers.open import listener, open_transcriber
 from bridge.transcribers.pulse import Pulse
 from bridge.transcribers.transcriber import Transcriber
@@ -84,8 +85,9 @@ def test_another_one_is_made_of_its_options_and_counts_where_pulse_does() -> Non
     config = Config(pulse=PulseConfig(), transcriber=TranscriberConfig("listeners:Nobody", {"a": 1}))
     stats = TranscriberStats()
     made = open_transcriber(config, stats)
-    assert made is not None
-    assert (type(made).__name__, vars(made)) == ("Nobody", {"options": {"a": 1}, "stats": stats})
+    assert isinstance(made, Guarded)
+    nobody = made.transcriber
+    assert (type(nobody).__name__, vars(nobody)) == ("Nobody", {"options": {"a": 1}, "stats": stats})
     assert listener(config) == "listeners:Nobody"
 
 
