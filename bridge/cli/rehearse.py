@@ -101,7 +101,7 @@ def rehearse(
             note(f"wrote {junit}")
     if json:
         show_json(suites)
-    return int(any(suite.error or any(verdict.failed for verdict in suite.verdicts) for suite in suites))
+    return int(any(suite.failed for suite in suites))
 
 
 def _takes(scripts: Sequence[Path], agent: str, config: Path | None, repeat: int) -> list[Take]:

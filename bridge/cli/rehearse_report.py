@@ -78,7 +78,7 @@ class Report:
     def sum_up(self, suites: Sequence[Suite]) -> None:
         """The last line, of several."""
         if len(suites) > 1:
-            bad = sum(bool(suite.error) or any(v.failed for v in suite.verdicts) for suite in suites)
+            bad = sum(suite.failed for suite in suites)
             told = f"{len(suites)} rehearsals: {len(suites) - bad} passed, {bad} failed"
             self._print(_text(told, "bold red" if bad else "bold green"))
 

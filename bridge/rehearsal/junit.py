@@ -51,6 +51,11 @@ class Suite:
     number: int = 0
 
     @property
+    def failed(self) -> bool:
+        """Whether anything of it failed, or it could not be run."""
+        return bool(self.error) or any(verdict.failed for verdict in self.verdicts)
+
+    @property
     def classname(self) -> str:
         """``rehearsals/night.toml`` is ``rehearsals.night``."""
         parts = self.path.removesuffix(".toml").replace("\\", "/").split("/")

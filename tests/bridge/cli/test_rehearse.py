@@ -43,20 +43,24 @@ def write(**scripts: str) -> None:
 
 
 def test_what_was_missed_is_told_everywhere(invoke: Invoke) -> None:
-    write(miss=MISS, good=GOOD)
-    done = invoke("rehearse", "miss.toml", "good.toml", "--out", "calls", "--junit", "reports/report.xml")
+    Path("night").mkdir()
+    write(miss=MISS, **{"night/miss": GOOD})
+    done = invoke(
+        "rehearse", "miss.toml", "night/miss.toml", "--out", "calls", "--junit", "reports/report.xml"
+    )
     assert (done.code, done.err) == (1, "wrote reports/report.xml\n")
     assert "“Thank you.”" in done.out
     assert "PASS  step 1, says “Good day.”: says 'thank you'" in done.out
     missed = "FAIL  miss.toml:11: step 1, says “Good day.”: says 'you are welcome'; instead: “Thank you.”"
     assert missed in done.out
     assert "2 of 3 expectations met" in done.out
-    assert "Listen: calls/good.wav" in done.out
+    assert "Listen: calls/miss_2.wav" in done.out
     assert done.out.endswith("2 rehearsals: 1 passed, 1 failed\n")
-    assert {path.name for path in Path("calls").iterdir()} == {"good.wav", "miss.wav"}
+    assert {path.name for path in Path("calls").iterdir()} == {"miss.wav", "miss_2.wav"}
     assert read_wav(Path("calls/miss.wav")).channels == 2
     root = ElementTree.parse("reports/report.xml").getroot()
-    assert [suite.attrib["name"] for suite in root] == ["A greeting", "good"]
+    assert [suite.attrib["name"] for suite in root] == ["A greeting", "miss"]
+    assert {case.attrib["classname"] for case in root.iter("testcase")} == {"miss", "night.miss"}
     assert [suite.attrib["failures"] for suite in root] == ["1", "0"]
     (failure,) = root.iter("failure")
     assert failure.attrib["message"] == "expected: says 'you are welcome'; instead: “Thank you.”"
@@ -114,6 +118,16 @@ def test_what_is_wrong_with_a_configuration_is_told_once(invoke: Invoke) -> None
     write(a=GOOD, b=GOOD, bridge="port = 1")
     done = invoke("rehearse", "a.toml", "b.toml", "-c", "bridge.toml")
     assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_what_cannot_be_run_takes_nothing_else_along(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMALLEST_API_KEY", raising=False)
+    write(real="[engines]\nlightning = 'real'\n[[caller]]\npress = '1'")
+    done = invoke("rehearse", "real.toml", "--repeat", 2, "--json")
+    assert (done.code, done.err) == (1, "")
+    suites = json.loads(done.out)
+    assert [suite["number"] for suite in suites] == [1, 2]
+    assert all("lightning.api_key: is missing" in suite["error"] for suite in suites)
 
 
 def test_nothing_to_rehearse(invoke: Invoke) -> None:
