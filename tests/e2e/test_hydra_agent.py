@@ -12,6 +12,7 @@ from bridge.emulators.hydra_options import HydraEmulatorOptions, HydraScript, St
 from bridge.observe import timeline as tl
 from tests.support.bridge import API_KEY, Stage, stage
 from tests.support.log import tracebacks
+from tests.support.spoken import spoken
 
 AGENT = "bridge.agents.hydra:agent"
 ANSWER = "We are open from nine to five, every single day of the week."
@@ -22,17 +23,20 @@ def told(s: Stage) -> list[tuple[str, str]]:
 
 
 async def test_it_greets_answers_falls_silent_when_interrupted_and_hangs_up(
-    caller_voice: bytes, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     options = HydraEmulatorOptions(api_key=API_KEY, realtime_factor=10.0, transcripts=True)
     script = HydraScript(greeting="Good day.", turns=[Step(say=ANSWER), Step(call="hang_up")])
-    asks = Utterance.from_wav(caller_voice, Cue(after_bridge_silent_ms=100))
-    interrupts = Utterance.from_wav(caller_voice, Cue(after_bridge_speaks_ms=600))
-    async with EmulatedHydra(options, script) as hydra:
-        async with stage(AGENT, sections={"agent": {"options": {"base_url": hydra.url}}}) as s:
-            report = await s.call(asks, interrupts)
-            call, stats = s.the_call, s.server.runtime.stats
+    voice = spoken("Excuse me.")
+    asks = Utterance.from_wav(voice, Cue(after_bridge_silent_ms=100))
+    interrupts = Utterance.from_wav(voice, Cue(after_bridge_speaks_ms=600))
+    async with (
+        EmulatedHydra(options, script) as hydra,
+        stage(AGENT, sections={"agent": {"options": {"base_url": hydra.url}}}) as s,
+    ):
+        report = await s.call(asks, interrupts)
+        call, stats = s.the_call, s.server.runtime.stats
     assert report.ok
     assert call.ended == "agent"
     (greeting, _), (answer, by) = told(s)
