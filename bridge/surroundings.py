@@ -9,7 +9,7 @@ Strategy:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -39,6 +39,8 @@ class Surroundings:
     def __init__(self, folder: Path | None = None, api_key: Secret | None = None) -> None:
         self.folder = folder or Path()
         self.api_key = api_key or Secret()
+        #: The ids of prompts that are in files; None while nobody has read them.
+        self.prompts: Container[str] | None = None
         self._shared: dict[Hashable, Any] = {}
 
     def key_for(self, url: str, own: Secret) -> Secret:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from enum import Enum, auto
@@ -30,10 +31,12 @@ from bridge.agents.courtesy import Courtesy
 from bridge.agents.drafts import Busy, Draft
 from bridge.call import Heard
 from bridge.config_tree import Section
-from bridge.errors import BridgeError, LightningError, ThinkerError, ThinkerFailure
+from bridge.errors import BridgeError, ConfigError, LightningError, ThinkerError, ThinkerFailure
+from bridge.prompts.prompt import BUNDLED
 
 if TYPE_CHECKING:
     from bridge.call import Call, Turn
+    from bridge.surroundings import Surroundings
 
 __all__ = ["Busy", "Manners", "Thinker", "converse"]
 
@@ -45,6 +48,8 @@ Seconds = Annotated[float, Meta(gt=0, le=600)]
 GOES_ON_WITHIN_S: Final = 2.0
 
 
+#: What looks like the id of a prompt, and not like words.
+_ID: Final = re.compile(r"\w+(?:[._]\w+)+")
 #: What has interrupted an answer that could not be spoken to its end.
 VOICE: Final = "voice"
 
@@ -87,6 +92,29 @@ class Manners(Section, frozen=True):
         default_factory=lambda: ["Are you still there?", "I can still hear you, if you speak up."]
     )
     goodbye: str = "I will hang up now. Goodbye."
+
+    def check(self, surroundings: Surroundings) -> None:
+        """Refuse what looks like the id of a prompt, and is none: it would be read out.
+
+        Raises:
+            ConfigError: there is such a field; its key is relative to ``[agent.options]``.
+        """
+        if surroundings.prompts is None:
+            return
+        for key in (
+            "greeting",
+            "filler",
+            "apology",
+            "not_heard",
+            "handing_on",
+            "giving_up",
+            "reprompt",
+            "goodbye",
+        ):
+            said = getattr(self, key)
+            for words in said if isinstance(said, list) else [said]:
+                if _ID.fullmatch(words) and words not in BUNDLED and words not in surroundings.prompts:
+                    raise ConfigError(f'there is no prompt "{words}"', key=key)
 
 
 class Thinker(Protocol):

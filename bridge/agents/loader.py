@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bridge.call import Call
     from bridge.flows import model
     from bridge.surroundings import Surroundings
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Struct)
 
@@ -46,20 +49,32 @@ def load_agent(config: AgentConfig, source: str = "") -> Agent:
 async def prepare(agent: Agent, config: AgentConfig, surroundings: Surroundings, source: str = "") -> None:
     """Have `agent` do at start what calls must not wait for.
 
-    A function may carry `prepare`, an ``async def`` of its `options_type` and the `Surroundings`: it opens connections,
-    reads files, and refuses what the types of its options cannot.
+    Its options may have a `check` of the `Surroundings`. A function may carry `prepare`, an ``async def`` of its
+    `options_type` and the `Surroundings`: it opens connections, reads files, and refuses what types cannot.
 
     Raises:
         ConfigError: the agent cannot do its work with these options.
     """
-    wanted = getattr(agent, "prepare", None)
-    if wanted is None:
+    kind = getattr(agent, "options_type", None)
+    if kind is None:
         return
+    options = options_of(config.options, kind, source)
     try:
-        await wanted(options_of(config.options, agent.options_type, source), surroundings)  # type: ignore[attr-defined]
+        if hasattr(options, "check"):
+            options.check(surroundings)
+        if hasattr(agent, "prepare"):
+            await agent.prepare(options, surroundings)
     except ConfigError as error:
         key = error.key if error.key.startswith("agent.") else f"agent.options.{error.key}"
         raise ConfigError(error.reason, key=key, source=error.source or source) from error
+
+
+async def prepare_quietly(agent: Agent, config: AgentConfig, surroundings: Surroundings) -> None:
+    """As `prepare`, while nobody waits for it: what is wrong is in the log, and in the calls."""
+    try:
+        await prepare(agent, config, surroundings)
+    except ConfigError as error:
+        log.warning("%s cannot do its work: %s", config.entrypoint, error)
 
 
 def require_words(agent: Agent, config: AgentConfig, source: str = "", *, heard: bool) -> None:

@@ -60,7 +60,7 @@ def functions_of(entrypoints: Sequence[str]) -> list[Function]:
     for entrypoint in entrypoints:
         function, known = _function(entrypoint)
         if known.name in taken:
-            raise ConfigError(f"{entrypoint}: another tool is called {known.name}", key="tools")
+            raise ConfigError(f"{entrypoint}: another tool is called {known.name}; rename it", key="tools")
         taken.add(known.name)
         functions.append((function, known))
     return functions

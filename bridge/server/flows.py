@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
 from bridge.agents.ivr import flow_problems
-from bridge.agents.loader import fault_of
-from bridge.config import Config
+from bridge.agents.loader import fault_of, load_agent, prepare
+from bridge.config import AgentConfig, Config
+from bridge.errors import ConfigError
+from bridge.flows import steps
 from bridge.flows.library import Library
+from bridge.flows.model import Flow
+from bridge.flows.values import Variables, filled_in
 from bridge.lightning.voice import Voice
 from bridge.observe.stats import BridgeStats
+from bridge.surroundings import Surroundings
 from bridge.transcribers.open import listener
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,24 @@ def open_library(config: Config, source: str, voice: Voice, stats: BridgeStats) 
         agent_fault=partial(fault_of, heard=bool(listener(config))),
         wanted=lambda flows: flow_problems(config.agent, flows, source),
     )
+
+
+async def prepare_steps(flows: Mapping[str, Flow], surroundings: Surroundings) -> None:
+    """Have the agents that flows name do at start what calls must not wait for.
+
+    Raises:
+        ConfigError: one cannot do its work.
+    """
+    for flow in flows.values():
+        for name, step in flow.steps.items():
+            if not isinstance(step, steps.Agent) or filled_in(step.options, Variables()) != step.options:
+                continue  # what holds variables is known in a call alone
+            config = AgentConfig(entrypoint=step.entrypoint, options=step.options)
+            try:
+                await prepare(load_agent(config), config, surroundings)
+            except ConfigError as error:
+                key = f"steps.{name}.{error.key.removeprefix('agent.')}"
+                raise ConfigError(error.reason, key=key, source=flow.source) from error
 
 
 @contextmanager

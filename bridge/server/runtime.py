@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from bridge.agents.loader import Agent, load_agent, prepare, require_words
+from bridge.agents.loader import Agent, load_agent, prepare, prepare_quietly, require_words
 from bridge.call import TRANSFERRED, Call
 from bridge.carriers.carrier import Ended, Ending, IncomingCall
 from bridge.carriers.registry import carriers_from
@@ -40,7 +40,7 @@ from bridge.networks import networks
 from bridge.observe.stats import BridgeStats
 from bridge.prompts import apology, goodbye, one_moment
 from bridge.server.admission import Admission
-from bridge.server.flows import open_library
+from bridge.server.flows import open_library, prepare_steps
 from bridge.server.left_out import tell_what_is_unsafe, tell_who_is_left_out
 from bridge.server.limits import Limits
 from bridge.server.placing import Placements
@@ -195,8 +195,10 @@ class Runtime:
         if self.transcriber is not None:  # first, because it may rely on it that what is closed was started
             await self.transcriber.start()
             log.info("callers' words come from %s", listener(self.config))
-        await prepare(self._agent, self.config.agent, self.surroundings, self._source)
         await asyncio.to_thread(self.library.load)
+        self.surroundings.prompts = self.library.edition.shelf.book.specs
+        await prepare(self._agent, self.config.agent, self.surroundings, self._source)
+        await prepare_steps(self.library.edition.flows, self.surroundings)
         await self.voice.start()
 
     async def close(self) -> None:
@@ -351,6 +353,7 @@ class Runtime:
         config = replace(self.config.agent, entrypoint=entrypoint)
         agent = load_agent(config)
         require_words(agent, config, heard=self.transcriber is not None)
+        self.errands.spawn(prepare_quietly(agent, config, self.surroundings), f"prepare {entrypoint}")
         return agent
 
     # -- beats -------------------------------------------------------------------------------------------------

@@ -120,15 +120,24 @@ def _told(kind: Any) -> Any:
 def _schema(struct: type[Struct], name: str) -> dict[str, Any]:
     try:
         (root,), parts = msgspec.json.schema_components((struct,), ref_template=_REF + "{name}")
-    except (TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except (TypeError, NotImplementedError):
         raise ConfigError(
-            f"{name}: a model cannot be told of one of its types: {reason}. Take text, numbers, "
+            f"{name}: a model cannot be told of the type of {_strange(struct)}. Take text, numbers, "
             "Literal, Enum, list, dict, date, time, dataclasses"
         ) from None
     schema: dict[str, Any] = _inlined(root, parts, name, ())
     schema.pop("title", None)
     return schema
+
+
+def _strange(struct: type[Struct]) -> str:
+    """Which of its fields has a type that there is no schema of."""
+    for field in msgspec.structs.fields(struct):
+        try:
+            msgspec.json.schema(field.type)
+        except (TypeError, NotImplementedError):
+            return field.name
+    return "a parameter"
 
 
 def _inlined(node: Any, parts: Mapping[str, Any], name: str, above: tuple[str, ...]) -> Any:

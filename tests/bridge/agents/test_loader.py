@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from bridge.agents.conversation import Manners
 from bridge.agents.greeter import GreeterOptions, greeter
-from bridge.agents.loader import Agent, load_agent, prepare, require_words
+from bridge.agents.loader import Agent, load_agent, prepare, prepare_quietly, require_words
 from bridge.config import AgentConfig
 from bridge.errors import ConfigError
 from bridge.surroundings import Surroundings
@@ -157,6 +158,40 @@ async def test_what_it_refuses_is_told_by_key(key: str, whole: str) -> None:
     with pytest.raises(ConfigError) as caught:
         await prepare(agent, AgentConfig("x:y"), Surroundings(), "bridge.toml")
     assert str(caught.value) == f"bridge.toml: {whole}: is not good enough"
+
+
+async def polite(call: object) -> None: ...
+
+
+polite.options_type = Manners  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "options, key",
+    [
+        ({"filler": "one_momnt"}, "filler"),
+        ({"reprompt": ["Are you there?", "menu.there"]}, "reprompt"),
+        ({"filler": "one_moment", "greeting": "shop.hello", "goodbye": "Goodbye.", "apology": ""}, ""),
+    ],
+)
+async def test_the_id_of_a_prompt_that_there_is_not_is_told_at_start(
+    options: dict[str, Any], key: str
+) -> None:
+    surroundings = Surroundings()
+    surroundings.prompts = {"shop.hello"}
+    caught: list[str] = []
+    try:
+        await prepare(polite, AgentConfig("x:polite", options), surroundings)
+    except ConfigError as error:
+        caught.append(error.key)
+    assert caught == ([f"agent.options.{key}"] if key else [])
+
+
+async def test_what_is_wrong_is_logged_where_nobody_waits(caplog: pytest.LogCaptureFixture) -> None:
+    surroundings = Surroundings()
+    surroundings.prompts = ()
+    await prepare_quietly(polite, AgentConfig("x:polite", {"filler": "one_momnt"}), surroundings)
+    assert 'x:polite cannot do its work: agent.options.filler: there is no prompt "one_momnt"' in caplog.text
 
 
 async def test_who_has_nothing_to_prepare_is_ready() -> None:

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.config import Config, Secret, TranscriberConfig
+from bridge.errors import ConfigError
 from bridge.observe.stats import TranscriberStats
 from bridge.problems import FilesRefused
 from bridge.server.flows import reloading_on_hangup
@@ -94,6 +95,22 @@ async def test_what_was_opened_is_closed_when_a_server_cannot_start(flow: Path) 
         async with running(config, source="bridge.toml"):
             raise AssertionError("it serves")
     assert Listener.kept == ["started", "closed"]
+
+
+@pytest.mark.parametrize("greeting, refused", [("Hello.", True), ("Hello {name}.", False)])
+async def test_an_agent_that_a_step_names_gets_ready_at_start(
+    flow: Path, greeting: str, refused: bool
+) -> None:
+    named = 'start = "name"\n[steps.name]\ndo = "set"\nvalues = { name = "Ada" }\nnext = "ask"\n'
+    step = '[steps.ask]\ndo = "agent"\nentrypoint = "bridge.agents.hydra:agent"\n'
+    write(flow, f'{named}{step}[steps.ask.options]\nfailure_transfer = "boss"\ngreeting = "{greeting}"\n')
+    told: list[tuple[str, str]] = []
+    try:
+        async with serving(flow):
+            pass
+    except ConfigError as error:
+        told.append((error.key, Path(error.source).name))
+    assert told == ([("steps.ask.options.failure_transfer", "main.toml")] if refused else [])
 
 
 async def test_a_flow_that_the_configuration_wants_must_be_there(flow: Path) -> None:

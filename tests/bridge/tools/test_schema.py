@@ -156,7 +156,7 @@ def été() -> None:
         (no_docstring, "has no docstring"),
         (rest, r"\*names: give each parameter a name"),
         (only_by_place, "give each parameter a name"),
-        (what_nobody_can_say, "cannot be told of one of its types"),
+        (what_nobody_can_say, "cannot be told of the type of name"),
         (not_there, "name 'Nobody' is not defined: its annotations must be there when it runs"),
         (été, "cannot be the name of a tool"),
     ],
