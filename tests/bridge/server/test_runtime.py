@@ -15,12 +15,14 @@ from bridge.carriers.telnyx import SIMULATED_KEY, TelnyxConfig
 from bridge.carriers.twilio import TwilioConfig, TwilioDialect
 from bridge.config import PulseConfig
 from bridge.config_agents import TurnsConfig
+from bridge.config_tree import Section
 from bridge.errors import BridgeError, ConfigError, Unavailable
 from bridge.observe import timeline as tl
 from bridge.prompts import apology
 from bridge.secret import Secret
 from bridge.server.limits import Limits
 from bridge.server.runtime import REMEMBERED_ENDS, Runtime
+from bridge.surroundings import Surroundings
 from bridge.wire import Wire
 from tests.support.bridge import make_config
 from tests.support.call import PlayedLine
@@ -385,6 +387,31 @@ async def test_an_agent_that_needs_words_places_no_call_where_there_are_none() -
         with pytest.raises(BridgeError, match=error):
             await runtime.place_call("twilio", "+15550100", "+15550101", f"{__name__}:needs_words")
         await runtime.close()
+
+
+async def gets_ready(_call: Call) -> None:
+    """Does something before the call."""
+
+
+class NoOptions(Section, frozen=True):
+    """Takes none."""
+
+
+async def get_ready(_options: NoOptions, surroundings: Surroundings) -> None:
+    ready.append(surroundings)
+
+
+ready: list[Surroundings] = []
+gets_ready.options_type = NoOptions  # type: ignore[attr-defined]
+gets_ready.prepare = get_ready  # type: ignore[attr-defined]
+
+
+async def test_the_agent_of_a_placed_call_gets_ready_meanwhile() -> None:
+    runtime = Runtime(NOBODY, waits)
+    with pytest.raises(BridgeError, match="twilio: "):
+        await runtime.place_call("twilio", "+15550100", "+15550101", f"{__name__}:gets_ready")
+    await runtime.close()
+    assert ready == [runtime.surroundings]
 
 
 async def test_callers_are_heard_by_who_listens() -> None:
