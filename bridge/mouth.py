@@ -170,9 +170,12 @@ class Mouth:
         self._take_rest(utterance)
 
     def fill(self, utterance: Utterance, prompt: Prompt) -> bool:
-        """Play `prompt` before the first audio of `utterance`, which is late. False when it is not, or is over."""
+        """Play `prompt` before the first audio of `utterance`, which is late. False when it is not, or is over.
+
+        While it is paused, that is what it goes on with.
+        """
         playout = self.playout
-        if utterance.over.done() or utterance.sounded or playout.paused:
+        if utterance.over.done() or utterance.sounded:
             return False
         utterance.script.interject(playout.written_ms, playout.written_ms + prompt.ms)
         playout.write(utterance.generation, prompt.audio)

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.carriers.dialect import Dialect
-from bridge.media.playout import Mark, Outgoing
+from bridge.media.marks import Mark
+from bridge.media.playout import Outgoing
 from telephony_codecs.formats import MULAW_8K, AudioFormat
 from telephony_codecs.transcoder import Transcoder
 

@@ -212,6 +212,7 @@ PURE = (
     "bridge.media.first_sound",
     "bridge.media.heard",
     "bridge.media.keys",
+    "bridge.media.marks",
     "bridge.media.playout",
     "bridge.media.recorder",
     "bridge.media.taps",

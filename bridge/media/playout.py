@@ -9,8 +9,7 @@ Strategy:
   sent ahead, so that the buffer never holds less than it would with small ones.
 - One utterance at a time. `begin` opens a generation, `clear` ends it. Audio and marks of another generation are
   counted and dropped: stale audio cannot be queued, so it cannot be sent.
-- Marks are truth, the clock is the guess between them. A mark that came back at position P says that P has been
-  played; one that is still out says that its place has not been reached.
+- What was heard is what `marks.py` makes of the clock.
 - The tail is padded with silence to a whole message. So is a word that would break off in the middle because the rest
   of its message is late.
 - A carrier that cannot clear plays all that it was sent: that counts as heard, and what comes next begins behind it.
@@ -21,10 +20,10 @@ Strategy:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from math import inf
 from typing import Final, TypeAlias
 
+from bridge.media.marks import Mark, Marks
 from bridge.media.unheard import Unheard
 from bridge.observe.stats import PlayoutStats
 from telephony_codecs.formats import AudioFormat
@@ -42,13 +41,6 @@ FLOW_LIMIT_S: Final = 10.0
 BREAKING_OFF_MS: Final = 40.0
 #: Floating point may put a tick a hair before its packet; that must not cost a packet.
 _HAIR_MS: Final = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Ask the carrier to tell when everything before this has been played."""
-
-    name: str
 
 
 Outgoing: TypeAlias = bytes | Mark
@@ -91,8 +83,8 @@ class Playout:
         #: Never so early that it could not leave at once.
         self._breaking_off_ms = min(BREAKING_OFF_MS, lead_ms - PACKET_MS)
         self._tail = [audio_format.silence(message_ms)] * -(-tail_ms // message_ms)
-        self._marks, self._can_clear = marks, clear
-        self._marks_answered = False
+        self._can_mark, self._can_clear = marks, clear
+        self._marks = Marks(self.stats)
         self._reframer = Reframer(audio_format.bytes_in(message_ms))
         self._messages: deque[bytes] = deque()
         self._unheard = Unheard(message_ms, self._ahead_ms + MARK_EVERY_MS if clear else 0)
@@ -106,9 +98,11 @@ class Playout:
     def _restart(self) -> None:
         self._messages.clear()
         self._unheard.restart()
-        #: What had been heard when it was paused; None while it is not.
-        self._paused_ms: float | None = None
+        self._marks.restart()
+        #: Whether it is paused, how often it was, and what had been heard then.
+        self.paused = False
         self._pauses = 0
+        self._heard_before_ms = 0.0
         self._reframer = Reframer(self._reframer.frame_bytes)
         self._written_bytes = 0
         self._sent_ms = 0
@@ -118,8 +112,6 @@ class Playout:
         self._held_until_s = 0.0
         #: How late the newest packet left, against its place on the timeline.
         self.late_ms = 0.0
-        self._pending_marks: dict[str, int] = {}  # name -> position, ms; in the order sent
-        self._anchor: tuple[int, float] | None = None  # position in ms that was played at this time
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -184,6 +176,7 @@ class Playout:
         if self._active and self._origin_s is not None and not self.paused:
             self._free_at_s = self._origin_s + self._sent_ms / 1000
         self._messages.clear()
+        self._marks.forget()
         self._active = False
         self.generation += 1
 
@@ -191,7 +184,7 @@ class Playout:
 
     def due(self, now_s: float) -> list[Outgoing]:
         """The messages and marks to send now, in order. Call it at least once every `PACKET_MS` while `active`."""
-        waits = self._paused_ms is not None or now_s < self._held_until_s or now_s < self._stopped_until_s
+        waits = self.paused or now_s < self._held_until_s or now_s < self._stopped_until_s
         if waits or not self._active:
             return []
         out: list[Outgoing] = []
@@ -253,11 +246,8 @@ class Playout:
             self.stats.padded_messages += 1
 
     def _mark(self, out: list[Outgoing]) -> None:
-        if self._marks:
-            position_ms = self._sent_ms
-            mark = Mark(f"{self.generation}.{position_ms}{f'.{self._pauses}' if self._pauses else ''}")
-            self._pending_marks[mark.name] = position_ms
-            out.append(mark)
+        if self._can_mark:
+            out.append(self._marks.set(self.generation, self._sent_ms, self._pauses))
 
     def hold(self, now_s: float) -> None:
         """Send nothing more until `release`: the caller may be about to talk. Ends by itself after `HOLD_LIMIT_MS`."""
@@ -278,24 +268,21 @@ class Playout:
         """
         if not (self._active and self._can_clear) or self.paused:
             return False
-        self._paused_ms = self.heard_ms(now_s)
-        self._sent_ms, taken = self._unheard.take_since(self._paused_ms)
+        self._heard_before_ms = self.heard_ms(now_s)
+        self._sent_ms, taken = self._unheard.take_since(self._heard_before_ms)
         self._messages.extendleft(reversed(taken))
+        self.paused = True
         self._pauses += 1
-        self._pending_marks.clear()
+        self._marks.forget()
         self._end_marked = False
         self._held_until_s = self._free_at_s = 0.0
         return True
 
     def go_on(self, now_s: float) -> None:
         """Send the rest, from the message in which it was paused. It leaves with the next tick."""
-        if self._paused_ms is None:
-            return
-        self._paused_ms = None
-        if self._origin_s is not None:
-            self._origin_s = now_s - self._sent_ms / 1000
-            self._anchor = (self._sent_ms, now_s)
-        self._was_held = True
+        if self.paused:
+            self.paused = False
+            self._begin_anew(now_s)
 
     def stop_flow(self, now_s: float, for_s: float = 0.0) -> None:
         """The carrier takes nothing more: until `resume_flow`, or for `for_s`, and no longer than `FLOW_LIMIT_S`."""
@@ -314,45 +301,29 @@ class Playout:
     def resume(self, now_s: float) -> None:
         """There is another line, with nothing in its buffer. What went into the lost one counts as heard."""
         self._stopped_until_s = self._free_at_s = 0.0
-        self._pending_marks.clear()
+        self._marks.forget()
+        self._begin_anew(now_s)
+
+    def _begin_anew(self, now_s: float) -> None:
+        """The carrier has nothing in its buffer, and plays what is not sent yet from `now_s` on."""
         if self._origin_s is not None:
             self._origin_s = now_s - self._sent_ms / 1000
-            self._anchor = (self._sent_ms, now_s)
+            self._marks.reached(self._sent_ms, now_s)
         self._was_held = True
 
     # -- what was heard ----------------------------------------------------------------------------------------
 
     def mark_played(self, name: str, now_s: float) -> None:
         """The carrier answered a mark. After a clear that means nothing: it answers those it threw away too."""
-        position_ms = self._pending_marks.get(name) if self._active else None
-        if position_ms is None:
-            self._count_strange_mark(name)
-            return
-        while self._pending_marks and next(iter(self._pending_marks.values())) <= position_ms:
-            self._pending_marks.pop(next(iter(self._pending_marks)))
-        self._anchor = (position_ms, now_s)
-        self._marks_answered = True
-
-    def _count_strange_mark(self, name: str) -> None:
-        generation = name.partition(".")[0]
-        if generation.isascii() and generation.isdigit() and int(generation[:18]) <= self.generation:
-            self.stats.stale_marks += 1
-        else:
-            self.stats.unknown_marks += 1
+        self._marks.answered(name, self.generation, now_s)
 
     def heard_ms(self, now_s: float) -> float:
         """Milliseconds of this utterance that the caller has heard by `now_s`."""
-        if self._paused_ms is not None:
-            return min(self._paused_ms, self.written_ms)
-        if self._origin_s is None:
-            return 0.0
-        heard = min((now_s - self._origin_s) * 1000, self._sent_ms, self.written_ms)
-        if self._anchor is not None:
-            position_ms, at_s = self._anchor
-            heard = max(position_ms, min(heard, position_ms + (now_s - at_s) * 1000))
-        if self._marks_answered and self._pending_marks:
-            heard = min(heard, next(iter(self._pending_marks.values())))
-        return max(0.0, min(heard, self.written_ms))
+        heard_ms = self._heard_before_ms
+        if self._origin_s is not None and not self.paused:
+            by_clock_ms = min((now_s - self._origin_s) * 1000, self._sent_ms, self.written_ms)
+            heard_ms = max(heard_ms, self._marks.corrected(by_clock_ms, now_s))
+        return min(heard_ms, self.written_ms)
 
     def plays_at_s(self, position_ms: float) -> float | None:
         """When the carrier plays what is at `position_ms`, by the clock alone; None while it has not been sent."""
@@ -364,8 +335,8 @@ class Playout:
         """Whether the whole utterance has been heard, by its last mark or, failing that, by the clock."""
         if not (self._complete and self._end_marked):
             return False
-        if not self._pending_marks:
-            return self._marks or self.buffered_ms(now_s) <= 0
+        if not self._marks.pending:
+            return self._can_mark or self.buffered_ms(now_s) <= 0
         if self.buffered_ms(now_s) > -MARK_GRACE_MS:
             return False
         self.stats.missing_marks += 1
@@ -377,11 +348,6 @@ class Playout:
     def active(self) -> bool:
         """Whether an utterance is on."""
         return self._active
-
-    @property
-    def paused(self) -> bool:
-        """Whether the utterance is paused."""
-        return self._paused_ms is not None
 
     @property
     def written_ms(self) -> float:

@@ -14,7 +14,7 @@ from bridge.errors import CallEnded, Unauthorized
 from bridge.lightning.speech import Synthesis
 from bridge.media.heard import Heard
 from bridge.observe import timeline as tl
-from bridge.prompts import Prompt, apology
+from bridge.prompts import Prompt, apology, one_moment
 from telephony_codecs.formats import MULAW_8K
 from tests.support.call import MS_PER_CHARACTER, Scene, build_call, sound, sounds_in
 from tests.support.virtual_time import virtual
@@ -25,6 +25,12 @@ TEXT_MS = len(TEXT) * MS_PER_CHARACTER
 COUGH = (0.95,) * 2
 #: Every sample tells its place, so that it is seen what is heard twice or not at all.
 COUNTED = Prompt(b"".join(bytes([0x10 + n % 200]) * 160 for n in range(100)), "A hundred packets.")
+
+
+class LargeTwilio(TwilioDialect):
+    """Takes messages of 200 ms."""
+
+    delivery = Delivery(message_ms=200)
 
 
 async def paused(scene: Scene, after_s: float = 0.5, text: str = TEXT) -> asyncio.Task[Heard]:
@@ -161,6 +167,37 @@ async def test_nobody_is_spoken_over_who_is_still_to_be_heard_but_not_for_ever()
         scene.hear(0.95, 0.95, 0.95)
     assert len(scene.audio) > sent
     await task
+
+
+@pytest.mark.parametrize("message_ms", [20, 200])
+@virtual
+async def test_what_was_heard_before_the_pause_stays_heard(message_ms: int) -> None:
+    dialect = LargeTwilio() if message_ms == 200 else None
+    scene = build_call(transcribed=True, dialect=dialect)
+    task = await paused(scene, 0.59)
+    scene.hear(*[0.0] * 30)
+    await asyncio.sleep(1.001)
+    assert scene.stats.agents.resumed == 1
+    assert scene.call.heard.ms == 590, "what is played of it again counts once"
+    scene.words.guess("Stop")
+    heard = await task
+    assert (heard.by, heard.ms) == ("speech", 590)
+
+
+@virtual
+async def test_who_waits_for_the_first_sound_is_asked_for_a_moment_although_something_coughed() -> None:
+    scene = build_call(transcribed=True, filler_after_s=0.8)
+
+    def late(number: int, synthesis: Synthesis) -> None:
+        asyncio.get_running_loop().call_later(2, scene.lightning.say_all, number, synthesis)
+
+    scene.lightning.script = late
+    task = await paused(scene, 0.5)
+    scene.hear(*[0.0] * 30)
+    await asyncio.sleep(0.9)
+    assert scene.audio == b"", "not while somebody may want to speak"
+    await task
+    assert scene.audio.startswith(one_moment().audio)
 
 
 # -- given up ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.carriers.dialect import Dialect
-from bridge.media.playout import Mark
+from bridge.media.marks import Mark
 from bridge.wire import Wire
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 from telephony_codecs.g711 import alaw_to_mulaw, mulaw_decode, mulaw_encode, mulaw_to_alaw

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.media.marks import Mark
 from bridge.media.playout import (
     BREAKING_OFF_MS,
     FLOW_LIMIT_S,
     HOLD_LIMIT_MS,
     MARK_GRACE_MS,
     PACKET_MS,
-    Mark,
     Outgoing,
     Playout,
 )

@@ -15,7 +15,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bridge.media.playout import PACKET_MS, Mark, Playout
+from bridge.media.marks import Mark
+from bridge.media.playout import PACKET_MS, Playout
 from telephony_codecs.formats import MULAW_8K
 
 BYTES_PER_MS = 8
@@ -30,11 +31,11 @@ class Buffer:
     def __init__(self) -> None:
         self._free_at_s = 0.0
         self._parts: list[tuple[float, float]] = []
-        self._lost_ms = 0.0
+        self._lost_ms = self._before_ms = 0.0
         self._marks: list[tuple[str, float]] = []
 
     def begin(self) -> None:
-        self._parts, self._lost_ms = [], 0.0
+        self._parts, self._lost_ms, self._before_ms = [], 0.0, 0.0
 
     def take(self, ms: int, now_s: float) -> None:
         start_s = max(now_s, self._free_at_s)
@@ -62,13 +63,15 @@ class Buffer:
         self._lost_ms += sum(ms for _, ms in self._parts)
         self._parts, self._marks, self._free_at_s = [], [], now_s
 
-    def go_back(self, ms: float) -> None:
-        """It goes on from that place: what was played behind it will be played again."""
+    def go_back(self, ms: float, now_s: float) -> None:
+        """It goes on from that place: what was played behind it will be played again, and counts once."""
+        self._before_ms = self.played_ms(now_s)
         self._parts, self._lost_ms = [], ms
 
     def played_ms(self, now_s: float) -> float:
         """How much of the newest utterance; what a lost line had counts."""
-        return self._lost_ms + sum(min(max(0.0, (now_s - at_s) * 1000), ms) for at_s, ms in self._parts)
+        parts_ms = sum(min(max(0.0, (now_s - at_s) * 1000), ms) for at_s, ms in self._parts)
+        return max(self._before_ms, self._lost_ms + parts_ms)
 
     def buffered_ms(self, now_s: float) -> float:
         return max(0.0, self._free_at_s - now_s) * 1000
@@ -213,9 +216,19 @@ class PlayoutMachine(RuleBasedStateMachine):
     @rule()
     def go_on(self) -> None:
         self.playout.go_on(self.now_s)
-        self.carrier.go_back(self.resumes_ms)
-        self.paused, self.heard_ms = False, 0.0
+        self.carrier.go_back(self.resumes_ms, self.now_s)
+        self.paused = False
+        self.heard_is_what_was_played()
         self._send()
+
+    @precondition(lambda self: self.playout.active and self.can_clear and not self.paused)
+    @rule(after_ms=st.floats(0, 60), for_ms=st.floats(0, 1000))
+    def doubt(self, after_ms: float, for_ms: float) -> None:
+        """Somebody coughs."""
+        self.run(after_ms, 1)
+        self.pause()
+        self.wait(for_ms)
+        self.go_on()
 
     # -- what holds it up ----------------------------------------------------------------------------------
 
