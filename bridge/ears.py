@@ -97,7 +97,7 @@ class Ears:
         self._over = ""
         #: Turns that began, by now.
         self._onsets = 0
-        #: When the newest words came that will not change, in ms of the call; when the bridge fell silent.
+        #: When the newest words of this turn came that will not change, in ms of the call; when the bridge fell silent.
         self._told_ms: float | None = None
         self._quiet_since_s = 0.0
         self._news = asyncio.Event()  # a digit, speech, words, silence, the end of a message, or of the call
@@ -314,6 +314,9 @@ class Ears:
         for outcome in self._turn_end.decide(talking=self._floor.talking):
             self._heed(outcome)
             self._news.set()
+        if self._turn_end.idle:
+            self._told_ms = None
+            self._floor.turn_over()
 
     def _wait_for_patience(self, window: Window) -> None:
         """Patience may end between two windows: who waits for an answer need not wait for the second one as well."""

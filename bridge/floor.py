@@ -78,7 +78,7 @@ class Floor:
         self._resume_after_s = resume_after_ms / 1000
         self._doubt: _Doubt | None = None
         self._timer: asyncio.TimerHandle | None = None
-        #: Numbers of the utterances that were seen last and resumed last, and the words said before the former.
+        #: Numbers of the utterances seen last and resumed last, and the words of this turn said before the former.
         self._seen = self._resumed = self._words_before = 0
 
     @property
@@ -119,6 +119,10 @@ class Floor:
             verdict = self._barge_in.words(self._new_words(), talking=True)
             if verdict is Verdict.COMMIT:
                 self._take("speech", None)
+
+    def turn_over(self) -> None:
+        """The words of the caller are counted from none again."""
+        self._words_before = 0
 
     def key(self) -> None:
         """The caller pressed a key."""

@@ -278,12 +278,14 @@ class TurnEnd:
         text = self._new_of(" ".join(transcript.text.split()), final=transcript.final)
         if self._is_echo(text, final=transcript.final):
             return False
+        if self.idle and not has_words(text):
+            text = ""  # punctuation that follows nothing
         before = self.text
         if not transcript.final:
             self._partial = text[:MAX_CHARACTERS]
         else:
             self._partial = ""
-            if text and len(before) < MAX_CHARACTERS:
+            if text := text[: max(0, MAX_CHARACTERS - len(self.text))]:
                 self._finals.append(text)
         if text:
             self._language = transcript.language or self._language

@@ -361,3 +361,39 @@ async def test_without_words_a_voice_is_enough_whatever_min_words_says(why: str)
     scene.hear(*VOICE)
     assert scene.kinds == ["clear"]
     assert (await task).interrupted
+
+
+# -- what another turn leaves behind -----------------------------------------------------------------------------
+
+
+@virtual
+async def test_words_of_a_turn_that_ended_meanwhile_do_not_hide_those_of_the_next() -> None:
+    scene = build_call(transcribed=True, min_words=2)
+    scene.hear(*VOICE)
+    scene.words.guess("One two three")
+    task = scene.say(TEXT * 4)
+    await asyncio.sleep(0.1)
+    scene.hear(*PAUSE)
+    scene.words.told("One two three.")
+    scene.hear(*REST)
+    scene.hear(*VOICE)
+    scene.words.guess("Please stop")
+    assert (await task).by == "speech"
+
+
+@virtual
+async def test_a_guess_that_is_taken_was_never_final_whatever_was_before() -> None:
+    scene = build_call(transcribed=True)
+    await scene.talk(320)
+    await scene.be_silent(256)
+    scene.words.told("Yes.")
+    await scene.be_silent(416)
+    await scene.talk(320)
+    scene.words.guess("And no")
+    await scene.be_silent(1700)
+    turns = scene.call.turns()
+    assert [(await anext(turns)).text for _ in range(2)] == ["Yes.", "And no"]
+    await scene.call.say("Good.")
+    first, second = scene.entries(tl.TurnTimed)
+    assert first.transcript_ms is not None
+    assert second.transcript_ms is None

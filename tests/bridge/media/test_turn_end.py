@@ -345,6 +345,21 @@ def test_words_are_counted_without_punctuation(text: str, count: int) -> None:
     assert count_words(text) == count
 
 
+def test_punctuation_that_nobody_has_said_is_in_no_turn() -> None:
+    line = Line()
+    line.read(".", final=True)
+    line.told("...")
+    perform(line, "+640|-256|!Hello.|-352")
+    assert line.turns == ["Hello."]
+
+
+def test_one_transcript_is_no_more_than_all_of_them_may_be() -> None:
+    line = Line()
+    line.voice(320)
+    line.read("word " * 1_000_000, final=True)
+    assert len(line.turn_end.text) <= MAX_CHARACTERS
+
+
 # -- whatever comes ----------------------------------------------------------------------------------------------
 
 
