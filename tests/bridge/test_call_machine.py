@@ -16,13 +16,13 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge.carriers.dialect import Ignored, Started, Stopped
+from bridge.carriers.dialect import FlowResumed, FlowStopped, Ignored, Started, Stopped
 from bridge.carriers.twilio import TwilioDialect
 from bridge.errors import CallEnded, LightningError, ProtocolError, Unauthorized, Unavailable
 from bridge.lightning.speech import Synthesis
@@ -151,6 +151,26 @@ class CallMachine(RuleBasedStateMachine):
         self.open = False
         self.call.end("carrier_lost")
 
+    @precondition(lambda self: self.open and not self.call.ended)
+    @rule()
+    def the_line_is_lost_or_another_one_comes(self) -> None:
+        if self.call.suspended:
+            self.another_line_comes()
+        else:
+            self.call.suspend()
+
+    def another_line_comes(self) -> None:
+        async def move() -> None:
+            self.scene.move(self.scene.trace)
+
+        self.loop.run_until_complete(move())
+        self.settle()
+
+    @precondition(lambda self: self.open)
+    @rule(for_s=st.sampled_from([None, 0.0, 0.1, 3.0]))
+    def carrier_wants_no_more_for_now_or_again(self, for_s: float | None) -> None:
+        self.call.receive(FlowResumed() if for_s is None else FlowStopped(for_s))
+
     # -- the detector and the clock ----------------------------------------------------------------
 
     @rule(
@@ -197,6 +217,13 @@ class CallMachine(RuleBasedStateMachine):
     @rule(able=st.booleans())
     def transcriber_fails_or_comes_back(self, able: bool) -> None:
         self.scene.words.able = able
+
+    @precondition(lambda self: self.transcribed)
+    @rule(after_ms=st.sampled_from([100, 600, 999, 1500]))
+    def caller_coughs_and_then_says_a_word(self, after_ms: int) -> None:
+        self.caller_coughs(3)
+        self.settle(after_ms / 1000)
+        self.transcriber_tells("Stop", "guess")
 
     # -- Lightning ---------------------------------------------------------------------------------
 
@@ -336,6 +363,11 @@ class CallMachine(RuleBasedStateMachine):
             self.tasks[which % len(self.tasks)].cancel()
             self.settle()
 
+    @rule(by=st.sampled_from(["agent", "speech"]))
+    def agent_interrupts_itself(self, by: Literal["agent", "speech"]) -> None:
+        self.call.interrupt(by)
+        self.settle()
+
     @rule()
     def agent_hangs_up(self) -> None:
         self.start(self.call.hang_up())
@@ -392,6 +424,8 @@ class CallMachine(RuleBasedStateMachine):
 
     def come_to_an_end(self) -> None:
         """Lightning says its last word, so whoever speaks comes to an end; then the call does, and all are told."""
+        if self.call.suspended and not self.call.ended:
+            self.another_line_comes()
         for _ in range(400):
             if all(task.done() for task in self.speaking):
                 break
@@ -416,4 +450,6 @@ class CallMachine(RuleBasedStateMachine):
 
 
 TestCallMachine = CallMachine.TestCase
-TestCallMachine.settings = settings(stateful_step_count=40, deadline=None)
+TestCallMachine.settings = settings(
+    max_examples=min(60, settings().max_examples), stateful_step_count=40, deadline=None
+)

@@ -23,7 +23,7 @@ HELLO = Prompt(b"\x31" * 2400, "Hello.")
 MUSIC = Prompt(b"\x32" * 3200)
 #: How long `everything` takes when nothing is done to it, and a bit.
 WHOLE_MS = 2650
-MOMENTS_MS = range(0, WHOLE_MS, 37)
+MOMENTS_MS = range(0, WHOLE_MS, 53)
 
 
 async def everything(call: Call) -> str:

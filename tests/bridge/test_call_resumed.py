@@ -354,7 +354,7 @@ async def test_where_it_may_not_or_cannot_be_paused_a_voice_takes_the_floor(
 
 @pytest.mark.parametrize("then", ["a word", "a key", "nothing", "the end"])
 def test_in_whatever_moment(then: str) -> None:
-    for at_ms in range(0, TEXT_MS + 100, 119):
+    for at_ms in range(0, TEXT_MS + 100, 179):
         for after_ms in (0, 500, 999, 1001):
             _in_the_moment(then, at_ms, after_ms)
 
