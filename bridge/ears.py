@@ -128,24 +128,15 @@ class Ears:
         until_speech: bool,
     ) -> Keys:
         """See `bridge.call.Call.collect`."""
-        pressed, onsets = self.keypad.digits, self._onsets - self._turn_detector.speaking
+        keypad, onsets = self.keypad, self._onsets - self._turn_detector.speaking
 
-        def spoke() -> bool:
-            return until_speech and self._onsets > onsets
+        def arrived() -> bool:
+            return bool(keypad.digits) or (until_speech and self._onsets > onsets)
 
-        with self.keypad.masking(masked):
-            keys, timeout_s = "", first_timeout_s
-            while len(keys) < digits:
-                if not await self._wait_for_news(lambda: bool(pressed) or spoke(), timeout_s):
-                    break
-                if not pressed:
-                    return Keys(keys, spoke=True)
-                if (key := pressed.popleft()) in finish_on:
-                    return Keys(keys, finished=True)
-                keys, timeout_s = keys + key, next_timeout_s
-            if len(keys) == digits > 1:  # an agent may well collect keys one by one, until # comes
-                self.keypad.complete(finish_on)
-            return Keys(keys)
+        with keypad.masking(masked):
+            return await keypad.collect(
+                digits, finish_on, partial(self._wait_for_news, arrived), (first_timeout_s, next_timeout_s)
+            )
 
     async def record(self, recorder: Recorder, finish_on: str, within_s: float) -> Recording:
         """Have `recorder` take a message, until it is over, or `within_s` are, or the call."""

@@ -11,7 +11,7 @@ Strategy:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -93,9 +93,31 @@ class Keypad:
         self._note(tl.DigitPressed, digit=MASK if self.masked or self._masking else digit)
         return not self._habit.explains(digit, self._clock())
 
-    def complete(self, finish_on: str) -> None:
-        """Input is complete without a key that finishes it: one that comes now is nobody's."""
-        self._habit.expect(finish_on, self.digits, self._clock())
+    async def collect(
+        self,
+        digits: int,
+        finish_on: str,
+        arrives: Callable[[float], Awaitable[bool]],
+        timeouts_s: tuple[float, float],
+    ) -> Keys:
+        """Gather up to `digits` keys, or those before one of `finish_on`.
+
+        Args:
+            arrives: waits for a key, or for the caller to speak; False when none has come in so many seconds.
+            timeouts_s: how long to wait for the first key, and for each further one.
+        """
+        keys, (timeout_s, next_timeout_s) = "", timeouts_s
+        while len(keys) < digits:
+            if not await arrives(timeout_s):
+                return Keys(keys)
+            if not self.digits:
+                return Keys(keys, spoke=True)
+            if (key := self.digits.popleft()) in finish_on:
+                return Keys(keys, finished=True)
+            keys, timeout_s = keys + key, next_timeout_s
+        if digits > 1:  # an agent may well collect keys one by one, until # comes
+            self._habit.expect(finish_on, self.digits, self._clock())
+        return Keys(keys)
 
     @contextmanager
     def masking(self, masked: bool) -> Iterator[None]:
