@@ -18,10 +18,11 @@ from itertools import cycle
 from typing import Final, TypeAlias
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from bridge.emulators.hydra_options import HydraEmulatorOptions, HydraEmulatorStats
 from bridge.emulators.hydra_session import Action, HydraEmulatorSession, Send, Speak, Stop
+from bridge.emulators.open_socket import OpenSocket
 from telephony_codecs.formats import AudioFormat, Encoding
 
 OUTPUT: Final = AudioFormat(Encoding.PCM16, 48_000)
@@ -32,7 +33,7 @@ _GARBAGE: Final = (b'{"type":"response.created"', b"[]", b'{"type":"response.out
 _USELESS: Final = b'{"type":"conversation.item.added","item":{"id":"item_0"}}'
 
 
-class HydraConnection:
+class HydraConnection(OpenSocket):
     """One open socket on which a `HydraEmulatorSession` is held."""
 
     def __init__(
@@ -47,9 +48,9 @@ class HydraConnection:
         faulty: bool,
     ) -> None:
         """`faulty`: whether the faults in `options` are for this one."""
-        self._options, self._stats, self._socket, self._transport = options, stats, socket, transport
-        self._session, self._voice, self._faulty = session, voice, faulty
-        self._loop = asyncio.get_running_loop()
+        super().__init__(socket, transport)
+        self._options, self._stats, self._faulty = options, stats, faulty
+        self._session, self._voice = session, voice
         self._answers: set[asyncio.Task[None]] = set()
         #: Answers of which no more is to be delivered.
         self._stopped: set[str] = set()
@@ -58,12 +59,11 @@ class HydraConnection:
         """Until the client, the session or a fault ends it."""
         if self._faulty and self._options.mute:
             self._stats.faults += 1
-            while await self._next_message() is not None:
-                pass
+            await self.swallow()
             return
         try:
             await self._take(self._session.opened())
-            while (message := await self._next_message()) is not None:
+            while (message := await self._next_text()) is not None:
                 await self._take(self._session.receive(message))
         except ConnectionError:
             pass  # the client left; there is nobody to tell
@@ -83,24 +83,9 @@ class HydraConnection:
             )
         await self.close(1013)
 
-    async def close(self, code: int) -> None:
-        """Close it in good manners, but do not wait long for the client's."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.close(code=code)
-
-    def abort(self) -> None:
-        """Cut it without a goodbye."""
-        if self._transport:
-            self._transport.abort()
-
-    async def _next_message(self) -> str | None:
-        if self._socket.closed:
-            return None
-        message = await self._socket.receive(timeout=self._options.idle_timeout_s)
-        if message.type is not WSMsgType.TEXT:
-            return None
-        said: str = message.data
-        return said
+    async def _next_text(self) -> str | None:
+        message = await self.next_message(self._options.idle_timeout_s)
+        return message if isinstance(message, str) else None
 
     async def _take(self, actions: list[Action]) -> None:
         for number, action in enumerate(actions):
@@ -114,7 +99,7 @@ class HydraConnection:
     async def _do(self, action: Action) -> None:
         match action:
             case Send(message):
-                await self._socket.send_frame(message, WSMsgType.TEXT)
+                await self.send(message)
             case Stop(response_id):
                 self._stopped.add(response_id)
             case Speak():
@@ -171,10 +156,10 @@ class HydraConnection:
 
     async def _send_part(self, answer: Speak, kind: str, delta: str) -> None:
         part = {"type": kind, "response_id": answer.response_id, "delta": delta}
-        await self._socket.send_frame(msgspec.json.encode(part), WSMsgType.TEXT)
+        await self.send(msgspec.json.encode(part))
 
     async def _send_nonsense(self) -> None:
         self._stats.faults += 1
         nonsense = _GARBAGE if self._options.garbage else (_USELESS,) * self._options.flood
         for message in nonsense:
-            await self._socket.send_frame(message, WSMsgType.TEXT)
+            await self.send(message)

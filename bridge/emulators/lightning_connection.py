@@ -23,7 +23,7 @@ from bridge.emulators.lightning_audio import Chunk, Emulator, Utterance
 from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_protocol import Action, Begin, Close, Send, Stop, Synthesis
 from bridge.emulators.lightning_session import LightningSession
-from bridge.emulators.lightning_socket import OpenSocket
+from bridge.emulators.open_socket import OpenSocket
 from bridge.emulators.speech_engine import TimedWord
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class Connection(OpenSocket):
         transport: asyncio.Transport | None,
         session: LightningSession,
     ) -> None:
-        super().__init__(emulator, socket, transport)
-        self._session = session
+        super().__init__(socket, transport)
+        self.emulator, self._session = emulator, session
         self._deliveries: dict[Synthesis, Delivery] = {}
 
     async def serve(self) -> None:
@@ -70,7 +70,7 @@ class Connection(OpenSocket):
     async def _next_actions(self) -> list[Action] | None:
         """None: the socket is closed."""
         try:
-            message = await self.next_message(self._session.deadline)
+            message = await self.next_message(self._session.deadline - self._loop.time())
         except TimeoutError:
             return self._session.expire(self._loop.time())
         return None if message is None else self._session.receive(message, self._loop.time())

@@ -23,7 +23,6 @@ from aiohttp import WSMsgType, web
 from bridge.emulators.lightning_audio import Emulator, Utterance
 from bridge.emulators.lightning_faults import Faults, InducedError
 from bridge.emulators.lightning_protocol import Account, Close, Send, idle_timeout_s
-from bridge.emulators.lightning_socket import OpenSocket
 from bridge.emulators.lightning_v4_session import (
     BeginTurn,
     Rejection,
@@ -33,6 +32,7 @@ from bridge.emulators.lightning_v4_session import (
     V4Session,
     settings_in,
 )
+from bridge.emulators.open_socket import OpenSocket
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ class V4Connection(OpenSocket):
         session_id: str,
         query: Mapping[str, str],
     ) -> None:
-        super().__init__(emulator, socket, transport)
+        super().__init__(socket, transport)
+        self.emulator = emulator
         self._account, self._session_id, self._query = account, session_id, query
         self._deliveries: dict[Turn, _Delivery] = {}
 
@@ -111,7 +112,7 @@ class V4Connection(OpenSocket):
     async def _next_actions(self, session: V4Session) -> Sequence[V4Action] | None:
         """None: the socket is closed."""
         try:
-            message = await self.next_message(session.deadline)
+            message = await self.next_message(session.deadline - self._loop.time())
         except TimeoutError:
             return session.expire(self._loop.time())
         return None if message is None else session.receive(message, self._loop.time())

@@ -16,11 +16,12 @@ from concurrent.futures import Executor
 
 from aiohttp import WSMsgType, web
 
+from bridge.emulators.open_socket import OpenSocket
 from bridge.emulators.pulse_options import PulseEmulatorOptions
 from bridge.emulators.pulse_session import Action, Answer, Close, Drop, PulseSession
 
 
-class PulseConnection:
+class PulseConnection(OpenSocket):
     """One open socket on which a `PulseSession` is held."""
 
     def __init__(
@@ -32,9 +33,8 @@ class PulseConnection:
         thread: Executor | None = None,
     ) -> None:
         """`thread`: where the session is fed; None: here."""
-        self._options, self._socket, self._transport = options, socket, transport
-        self._session, self._thread = session, thread
-        self._loop = asyncio.get_running_loop()
+        super().__init__(socket, transport)
+        self._options, self._session, self._thread = options, session, thread
         #: With the loop's time at which each is due.
         self._outbox: asyncio.Queue[tuple[float, Action]] = asyncio.Queue()
 
@@ -48,25 +48,10 @@ class PulseConnection:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
 
-    async def swallow(self) -> None:
-        """Hear all and answer nothing, until the client leaves."""
-        while await self._next_message(None) is not None:
-            pass
-
-    async def close(self, code: int) -> None:
-        """Close it in good manners, but do not wait long for the client's."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.close(code=code)
-
-    def abort(self) -> None:
-        """Cut it without a goodbye."""
-        if self._transport:
-            self._transport.abort()
-
     async def _next_actions(self) -> list[Action] | None:
         """None: the socket is closed."""
         try:
-            message = await self._next_message(self._options.idle_timeout_s)
+            message = await self.next_message(self._options.idle_timeout_s)
         except TimeoutError:
             return self._session.expire()
         if message is None:
@@ -74,15 +59,6 @@ class PulseConnection:
         if self._thread is None:
             return self._session.receive(message)
         return await self._loop.run_in_executor(self._thread, self._session.receive, message)
-
-    async def _next_message(self, timeout_s: float | None) -> str | bytes | None:
-        if self._socket.closed:
-            return None
-        message = await self._socket.receive(timeout=timeout_s)
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-            return None
-        said: str | bytes = message.data
-        return said
 
     def _take(self, actions: list[Action]) -> None:
         now = self._loop.time()
@@ -101,7 +77,7 @@ class PulseConnection:
         match action:
             case Answer(message):
                 kind = WSMsgType.TEXT if isinstance(message, str) else WSMsgType.BINARY
-                await self._socket.send_frame(message.encode() if isinstance(message, str) else message, kind)
+                await self.send(message.encode() if isinstance(message, str) else message, kind)
             case Close(code):
                 await self._socket.close(code=code)
             case Drop():
