@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from bridge.config_tree import Section, convert, read_toml
-from bridge.secret import Secret
-
-_NOT_NEGATIVE: Final = (
-    "answer_ms",
-    "realtime_factor",
-    "concurrency",
-    "faulty_sessions",
-    "configure_ms",
-    "flood",
-)
-_POSITIVE: Final = ("chunk_ms", "idle_timeout_s", "silence_ms")
+from bridge.emulators.switches import Switches
 
 
 class Step(Section, frozen=True):
@@ -61,17 +50,12 @@ def read_script(path: Path) -> HydraScript:
 
 
 @dataclass(slots=True, kw_only=True)
-class HydraEmulatorOptions:
-    """The switches. May be changed while the emulator runs: the next handshake or answer obeys.
+class HydraEmulatorOptions(Switches):
+    """How the emulated Hydra behaves."""
 
-    The defaults answer at once and without a fault, which is what tests want; a demo wants `realistic()`.
+    NOT_NEGATIVE = ("answer_ms", "realtime_factor", "concurrency", "faulty_sessions", "configure_ms", "flood")
+    POSITIVE = ("chunk_ms", "idle_timeout_s", "silence_ms")
 
-    Raises:
-        ValueError: a number is out of its range.
-    """
-
-    #: The one key that is accepted. Empty: any key, but there must be one.
-    api_key: Secret = field(default_factory=Secret)
     #: From the end of the caller's turn, or the request for an answer, to its first sound.
     answer_ms: float = 0.0
     #: From `session.configure` to `session.configured`.
@@ -95,8 +79,6 @@ class HydraEmulatorOptions:
 
     #: Only so many first sessions have any of these faults; 0 is all of them.
     faulty_sessions: int = 0
-    #: Answer the handshake with this HTTP status; 0 is off.
-    refuse: int = 0
     #: Say `server_full` and close with 1013.
     full: bool = False
     #: Say nothing at all, from the handshake on.
@@ -114,43 +96,14 @@ class HydraEmulatorOptions:
     #: Cut the sound in the middle of samples.
     odd_chunks: bool = False
 
-    def __post_init__(self) -> None:
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in _POSITIVE:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive")
-        if self.refuse and not 400 <= self.refuse <= 599:
-            raise ValueError("refuse must be an HTTP error status, or 0")
-
     @classmethod
     def realistic(cls) -> HydraEmulatorOptions:
         """The pace that is claimed for the real one: voice to voice in 864 ms, then ten times real time."""
         return cls(answer_ms=464.0, realtime_factor=10.0)
 
-    def describe(self) -> str:
-        """What differs from the defaults, for one printed line. The key is never in it."""
-        plain = HydraEmulatorOptions()
-        changed = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
-        told = [_told(name, getattr(self, name)) for name in changed if name != "api_key"]
-        return ", ".join(told) or "no switches"
-
-    def accepts(self, key: str) -> bool:
-        """Whether `key` may come in."""
-        wanted = self.api_key.reveal()
-        right = not wanted or hmac.compare_digest(key.encode(errors="surrogateescape"), wanted.encode())
-        return bool(key) and right
-
     def is_faulty(self, number: int) -> bool:
         """Whether the handshake `number`, counted from 1, has the faults."""
         return not self.faulty_sessions or number <= self.faulty_sessions
-
-
-def _told(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return name
-    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 @dataclass(slots=True)

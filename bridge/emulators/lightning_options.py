@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import hmac
 import random
 from collections import deque
-from dataclasses import dataclass, field, fields
-from typing import Final
+from dataclasses import dataclass, field
 
-from bridge.config import Secret
-
-_NOT_NEGATIVE: Final = (
-    "first_byte_ms",
-    "slow_first_byte_ms",
-    "slow_first_bytes",
-    "jitter_ms",
-    "realtime_factor",
-    "concurrency",
-    "sockets_per_unit",
-    "faulty_requests",
-    "late_chunks_after_cancel",
-    "interrupted_after_ms",
-)
+from bridge.emulators.switches import Switches
 
 
 @dataclass(slots=True, kw_only=True)
-class EmulatorOptions:
-    """The switches. May be changed while the emulator runs: the next handshake or request obeys.
+class EmulatorOptions(Switches):
+    """How the emulated Lightning behaves."""
 
-    The defaults answer at once and without a fault, which is what tests want; a demo wants `realistic()`.
+    NOT_NEGATIVE = (
+        "first_byte_ms",
+        "slow_first_byte_ms",
+        "slow_first_bytes",
+        "jitter_ms",
+        "realtime_factor",
+        "concurrency",
+        "sockets_per_unit",
+        "faulty_requests",
+        "late_chunks_after_cancel",
+        "interrupted_after_ms",
+    )
+    POSITIVE = ("chunk_ms", "idle_timeout_s")
 
-    Raises:
-        ValueError: a number is out of its range.
-    """
-
-    #: The one key that is accepted. Empty: any key, but there must be one.
-    api_key: Secret = field(default_factory=Secret)
     #: Wait before the first audio of every synthesis, counted from its request.
     first_byte_ms: float = 0.0
     #: The same for the first `slow_first_bytes` syntheses, to make a client ask a second time.
@@ -76,8 +67,6 @@ class EmulatorOptions:
     refuse_spaces: bool = False
     #: Tell errors as ``{"error": {"message", "code"}}`` instead of a `message` at the top.
     nested_errors: bool = False
-    #: Answer every handshake, and every request over HTTP, with this HTTP status; 0 is off.
-    refuse: int = 0
     #: Wrap server-sent events as messages of the socket are wrapped, as older documentation has them.
     old_sse: bool = False
     #: Answer all doors of Lightning v2 with 410, as the real service does since May 2026.
@@ -101,32 +90,10 @@ class EmulatorOptions:
     #: How long Lightning v4 takes to acknowledge an `interrupt`.
     interrupted_after_ms: float = 0.0
 
-    def __post_init__(self) -> None:
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in ("chunk_ms", "idle_timeout_s"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive")
-        if self.refuse and not 400 <= self.refuse <= 599:
-            raise ValueError("refuse must be an HTTP error status, or 0")
-
     @classmethod
     def realistic(cls) -> EmulatorOptions:
         """The pace of the real one from nearby: first audio after 150 ms, then 3.3 times real time."""
         return cls(first_byte_ms=150.0, realtime_factor=3.3)
-
-    def describe(self) -> str:
-        """What differs from the defaults, for one printed line. The key is never in it."""
-        plain = EmulatorOptions()
-        changed = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
-        told = [_told(name, getattr(self, name)) for name in changed if name != "api_key"]
-        return ", ".join(told) or "no switches"
-
-    def accepts(self, key: str) -> bool:
-        """Whether `key`, which is not empty, may come in."""
-        wanted = self.api_key.reveal()
-        return not wanted or hmac.compare_digest(key.encode(errors="surrogateescape"), wanted.encode())
 
     def first_byte_of(self, number: int) -> float:
         """The wait before the first audio of the synthesis `number`, counted from 1, in milliseconds."""
@@ -146,12 +113,6 @@ class EmulatorOptions:
     def is_faulty(self, number: int) -> bool:
         """Whether `fail_after_ms` and its like hold for the synthesis `number`, counted from 1."""
         return not self.faulty_requests or number <= self.faulty_requests
-
-
-def _told(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return name if value else f"not {name}"
-    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 @dataclass(slots=True)

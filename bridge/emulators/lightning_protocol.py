@@ -19,6 +19,7 @@ from bridge.emulators.lightning_options import EmulatorOptions, EmulatorStats
 from bridge.emulators.lightning_refusals import Refusal, refused
 from bridge.emulators.lightning_requests import SpeechRequest
 from bridge.emulators.speech_engine import TimedWord
+from bridge.emulators.switches import bearer
 
 MAX_IDLE_TIMEOUT_S: Final = 180.0
 
@@ -138,7 +139,4 @@ def handshake_refusal(authorization: str, options: EmulatorOptions) -> Refusal |
     """What a handshake, or a request over HTTP, is refused with, or None."""
     if options.refuse:
         return refused(options.refuse)
-    scheme, _, key = authorization.partition(" ")
-    if scheme.lower() == "bearer" and key.strip() and options.accepts(key.strip()):
-        return None
-    return refused(401)
+    return None if options.accepts(bearer(authorization)) else refused(401)

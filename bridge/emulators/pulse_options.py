@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import hmac
 from collections import deque
-from dataclasses import dataclass, field, fields
-from typing import Final
+from dataclasses import dataclass, field
 
-from bridge.secret import Secret
-
-_NOT_NEGATIVE: Final = ("partial_ms", "final_ms", "concurrency", "faulty_sockets", "handshake_ms", "flood")
+from bridge.emulators.switches import Switches
 
 
 @dataclass(slots=True, kw_only=True)
-class PulseEmulatorOptions:
-    """The switches. May be changed while the emulator runs: the next handshake or message obeys.
+class PulseEmulatorOptions(Switches):
+    """How the emulated Pulse behaves."""
 
-    The defaults answer at once and without a fault, which is what tests want; a demo wants `realistic()`.
+    NOT_NEGATIVE = ("partial_ms", "final_ms", "concurrency", "faulty_sockets", "handshake_ms", "flood")
+    POSITIVE = ("partial_every_ms", "idle_timeout_s")
 
-    Raises:
-        ValueError: a number is out of its range.
-    """
-
-    #: The one key that is accepted. Empty: any key, but there must be one.
-    api_key: Secret = field(default_factory=Secret)
     #: Each answer is so late, in real time: one that is not final, and one that is. None overtakes another.
     partial_ms: float = 0.0
     final_ms: float = 0.0
@@ -36,8 +27,6 @@ class PulseEmulatorOptions:
 
     #: Only so many first handshakes have any of these faults; 0 is all of them.
     faulty_sockets: int = 0
-    #: Answer the handshake with this HTTP status; 0 is off.
-    refuse: int = 0
     #: Answer the handshake so late.
     handshake_ms: float = 0.0
     #: Close the socket with 1008 as soon as it is open.
@@ -55,42 +44,14 @@ class PulseEmulatorOptions:
     #: Send an error after this much audio, and close the socket.
     error_after_ms: float | None = None
 
-    def __post_init__(self) -> None:
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in ("partial_every_ms", "idle_timeout_s"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive")
-        if self.refuse and not 400 <= self.refuse <= 599:
-            raise ValueError("refuse must be an HTTP error status, or 0")
-
     @classmethod
     def realistic(cls) -> PulseEmulatorOptions:
         """The pace of the real one from nearby: answers 65 ms later."""
         return cls(partial_ms=65.0, final_ms=65.0)
 
-    def describe(self) -> str:
-        """What differs from the defaults, for one printed line. The key is never in it."""
-        plain = PulseEmulatorOptions()
-        changed = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
-        told = [_told(name, getattr(self, name)) for name in changed if name != "api_key"]
-        return ", ".join(told) or "no switches"
-
-    def accepts(self, key: str) -> bool:
-        """Whether `key`, which is not empty, may come in."""
-        wanted = self.api_key.reveal()
-        return not wanted or hmac.compare_digest(key.encode(errors="surrogateescape"), wanted.encode())
-
     def is_faulty(self, number: int) -> bool:
         """Whether the handshake `number`, counted from 1, has the faults."""
         return not self.faulty_sockets or number <= self.faulty_sockets
-
-
-def _told(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return name
-    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 @dataclass(slots=True)

@@ -35,14 +35,6 @@ def test_they_tell_what_is_changed_and_not_the_key() -> None:
     assert options.describe() == "final_ms 60, hang, flood 3"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "key", "enters"),
-    [("", "any", True), ("right", "right", True), ("right", "wrong", False), ("right", "\udcff", False)],
-)
-def test_which_key_comes_in(wanted: str, key: str, enters: bool) -> None:
-    assert PulseEmulatorOptions(api_key=Secret(wanted)).accepts(key) is enters
-
-
 def test_which_sockets_have_faults() -> None:
     assert PulseEmulatorOptions().is_faulty(99)
     two = PulseEmulatorOptions(faulty_sockets=2)
