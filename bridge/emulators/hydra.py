@@ -5,7 +5,6 @@ Strategy:
 - What is said is `hydra_session`, when it is sent is `hydra_connection`; here they get a port, a voice and an end.
 - A bad key is refused at the handshake, with 401, before there is a socket. The query holds it, and is not logged.
 - The engine speaks in one thread, once per text, so that many calls can ask for the same words.
-- Everything that was opened is closed in `stop`.
 
 Facts, from the AsyncAPI contract `hydra-ws.yaml`; what it does not settle is said in `hydra_session`.
 """
@@ -13,19 +12,16 @@ Facts, from the AsyncAPI contract `hydra-ws.yaml`; what it does not settle is sa
 from __future__ import annotations
 
 import asyncio
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
-from bridge.config import API_KEY_VARIABLE, Secret
 from bridge.emulators.hydra_connection import OUTPUT, HydraConnection
 from bridge.emulators.hydra_options import HydraEmulatorOptions, HydraEmulatorStats, HydraScript
 from bridge.emulators.hydra_session import HydraEmulatorSession
-from bridge.emulators.leaving import may_leave
 from bridge.emulators.lightning_http import refusal_response
 from bridge.emulators.lightning_refusals import Refusal, account_error, refused
+from bridge.emulators.served import CLOSE_TIMEOUT_S, Served, own_key, serve_forever
 from bridge.emulators.speech_engine import SpeechEngine, ToneEngine
 from telephony_codecs.formats import AudioFormat, Encoding
 from telephony_codecs.transcoder import Transcoder
@@ -33,10 +29,9 @@ from telephony_codecs.transcoder import Transcoder
 DEFAULT_PORT: Final = 9005
 PATH: Final = "/waves/v1/s2s"
 MODELS: Final = ("hydra-v1.1", "hydra-v1.0", "hydra")
-_CLOSE_TIMEOUT_S: Final = 1.0
 
 
-class EmulatedHydra:
+class EmulatedHydra(Served):
     """A Hydra on a port of this machine.
 
         async with EmulatedHydra(HydraEmulatorOptions(), HydraScript(greeting="Hello.")) as hydra:
@@ -45,6 +40,8 @@ class EmulatedHydra:
 
     Fields of `options` may be changed while it runs.
     """
+
+    emulates = "hydra"
 
     def __init__(
         self,
@@ -57,71 +54,24 @@ class EmulatedHydra:
         stats: HydraEmulatorStats | None = None,
     ) -> None:
         """Without an `engine` it speaks in tones. Port 0 takes a free one. `stats` is where it counts."""
+        super().__init__(host, port)
         self.options = options or HydraEmulatorOptions()
         self.script = script or HydraScript()
         self.stats = stats or HydraEmulatorStats()
         self.engine = engine or ToneEngine()
-        self._host, self._port = host, port
-        self._connections: set[HydraConnection] = set()
         self._spoken: dict[tuple[str, str], bytes] = {}
-        self._thread: ThreadPoolExecutor | None = None
-        self._runner: web.AppRunner | None = None
-
-    async def __aenter__(self) -> EmulatedHydra:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.stop()
-
-    @property
-    def url(self) -> str:
-        """What the agent's `base_url` must be to talk to it."""
-        return f"http://{self._host}:{self._port}"
 
     def __str__(self) -> str:
         key = "one key" if self.options.api_key else "any key"
         return f"Emulated Hydra on {self.url}: {key}, {self.engine.name}, {self.options.describe()}"
 
-    async def start(self) -> None:
-        """Listen.
+    def routes(self, router: web.UrlDispatcher) -> None:
+        """One path, for its sockets."""
+        router.add_get(PATH, self._live)
 
-        Raises:
-            OSError: the address cannot be had, mostly because the port is taken.
-        """
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="speech-engine")
-        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
-        except OSError:
-            await self.stop()
-            raise
-        self._port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Close every socket with 1001, and the port. Harmless when it is not running."""
-        await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._connections))
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
-        if self._thread:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = None
-
-    def drop_connections(self) -> None:
-        """Cut every open socket without a goodbye, as a crash or a broken network would."""
-        for connection in self._connections:
-            connection.abort()
-
-    def _app(self) -> web.Application:
-        app = web.Application(middlewares=[may_leave])
-        app.router.add_get("/", self._health)
-        app.router.add_get(PATH, self._live)
-        return app
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "emulates": "hydra", "engine": self.engine.name})
+    def health(self) -> dict[str, str]:
+        """Who speaks."""
+        return {"engine": self.engine.name}
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         if not self.options.accepts(request.query.get("api_key", "")):
@@ -133,7 +83,7 @@ class EmulatedHydra:
         if faulty and self.options.refuse:
             self.stats.faults += 1
             return self._refuse(refused(self.options.refuse))
-        socket = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT_S, compress=False)
+        socket = web.WebSocketResponse(timeout=CLOSE_TIMEOUT_S, compress=False)
         await socket.prepare(request)
         await self._serve(self._connection(socket, request.transport, faulty=faulty), faulty=faulty)
         return socket
@@ -152,19 +102,21 @@ class EmulatedHydra:
 
     async def _serve(self, connection: HydraConnection, *, faulty: bool) -> None:
         self.stats.open_sessions += 1
-        self._connections.add(connection)
         try:
-            if faulty and self.options.full:
-                self.stats.faults += 1
-                await connection.refuse_for_room()
-            elif self.options.concurrency and self.stats.open_sessions > self.options.concurrency:
-                self.stats.over_concurrency += 1
-                await connection.refuse_for_room()
-            else:
-                await connection.serve()
+            with self._open(connection):
+                await self._attend(connection, faulty=faulty)
         finally:
-            self._connections.discard(connection)
             self.stats.open_sessions -= 1
+
+    async def _attend(self, connection: HydraConnection, *, faulty: bool) -> None:
+        if faulty and self.options.full:
+            self.stats.faults += 1
+            await connection.refuse_for_room()
+        elif self.options.concurrency and self.stats.open_sessions > self.options.concurrency:
+            self.stats.over_concurrency += 1
+            await connection.refuse_for_room()
+        else:
+            await connection.serve()
 
     async def _speak(self, text: str, voice: str) -> bytes:
         """`text` as PCM16 at 48 kHz."""
@@ -181,23 +133,6 @@ class EmulatedHydra:
         return transcoder.feed(speech.pcm) + transcoder.flush()
 
 
-async def serve_forever(
-    host: str,
-    port: int,
-    options: HydraEmulatorOptions,
-    script: HydraScript,
-    engine: SpeechEngine | None = None,
-) -> None:
-    """Listen until cancelled, and print one line that says where and how.
-
-    Raises:
-        OSError: the address cannot be had.
-    """
-    async with EmulatedHydra(options, script, engine, host=host, port=port) as emulator:
-        print(emulator, flush=True)
-        await asyncio.get_running_loop().create_future()
-
-
 async def run(
     *,
     host: str = "127.0.0.1",
@@ -212,5 +147,5 @@ async def run(
         OSError: the address cannot be had.
     """
     options = options or HydraEmulatorOptions.realistic()
-    options.api_key = options.api_key or Secret(os.environ.get(API_KEY_VARIABLE, ""))
-    await serve_forever(host, port, options, script or HydraScript(), engine)
+    options.api_key = own_key(options.api_key)
+    await serve_forever(EmulatedHydra(options, script, engine, host=host, port=port))

@@ -12,9 +12,7 @@ Facts, from the shared reference on Lightning, section 10, and OpenAI's API refe
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,10 +21,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from aiohttp import web
 
-from bridge.config import API_KEY_VARIABLE
 from bridge.config_tree import convert, read_toml
-from bridge.emulators.leaving import may_leave
 from bridge.emulators.llm_rules import ECHO, Reply, Request, Rule, Rules, reply_to, request_in
+from bridge.emulators.served import Served, own_key, serve_forever
+from bridge.emulators.switches import accepts, bearer
 from bridge.secret import Secret
 
 DEFAULT_PORT: Final = 9004
@@ -40,7 +38,6 @@ Fault: TypeAlias = Literal[
 ]  # fmt: skip
 _STATUS: Final = {"refuse": 401, "busy": 429, "server": 500}
 _PATHS: Final = ("/v1", "/waves/v1")
-_CLOSE_TIMEOUT_S: Final = 0.5
 _SHAPES: Final = ('{"choices": 5}', '{"choices": [{"delta": {"content": {"no": 1}}}]}')
 
 
@@ -68,8 +65,12 @@ class LlmOptions:
         return self.fault if not self.faulty_requests or number <= self.faulty_requests else ""
 
 
-class EmulatedLlm:
+class EmulatedLlm(Served):
     """A server on this machine. Use it as a context manager, or call `start` and `stop`."""
+
+    emulates = "llm"
+    max_body_bytes = 10_000_000
+    close_timeout_s = 0.5
 
     def __init__(
         self,
@@ -80,25 +81,17 @@ class EmulatedLlm:
         port: int = 0,
     ) -> None:
         """Port 0 takes a free one."""
+        super().__init__(host, port)
         self.options, self.rules = options or LlmOptions(), rules
         #: What it was sent, oldest first.
         self.requests: list[dict[str, Any]] = []
         #: Answers that nobody stayed to the end of.
         self.left = 0
-        self._host, self._port = host, port
-        self._runner: web.AppRunner | None = None
-
-    async def __aenter__(self) -> EmulatedLlm:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.stop()
 
     @property
     def url(self) -> str:
         """What ``base_url`` must be to talk to it."""
-        return f"http://{self._host}:{self._port}/v1"
+        return f"{super().url}/v1"
 
     def __str__(self) -> str:
         key = "one key" if self.options.api_key else "any key"
@@ -108,42 +101,21 @@ class EmulatedLlm:
     def _told_fault(self) -> str:
         return f", {self.options.fault}" if self.options.fault else ""
 
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            OSError: the address cannot be had, mostly because the port is taken.
-        """
-        app = web.Application(middlewares=[may_leave], client_max_size=10_000_000)
+    def routes(self, router: web.UrlDispatcher) -> None:
+        """Chat completions and the list of models, below each of its paths."""
         for path in _PATHS:
-            app.router.add_post(f"{path}/chat/completions", self._complete)
-            app.router.add_get(f"{path}/models", self._models)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S, handler_cancellation=True
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError:
-            await self.stop()
-            raise
-        self._port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Close the port, and what is open. Harmless when it is not running."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+            router.add_post(f"{path}/chat/completions", self._complete)
+            router.add_get(f"{path}/models", self._models)
 
     # -- one request -------------------------------------------------------------------------------------------
 
     async def _models(self, request: web.Request) -> web.Response:
-        if not self._may(request):
+        if not self._admits(request):
             return _refusal(401, "Invalid API key")
         return web.json_response({"object": "list", "data": [{"id": self.options.model, "object": "model"}]})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
-        if not self._may(request):
+        if not self._admits(request):
             return _refusal(401, "Invalid API key")
         body = await request.read()
         asked = request_in(body, self.options.model)
@@ -163,10 +135,8 @@ class EmulatedLlm:
             return web.json_response(_whole(reply))
         return await self._stream(request, asked, reply, fault)
 
-    def _may(self, request: web.Request) -> bool:
-        key = request.headers.get("Authorization", "").removeprefix("Bearer ").encode(errors="replace")
-        wanted = self.options.api_key.reveal().encode()
-        return bool(key) and (not wanted or hmac.compare_digest(key, wanted))
+    def _admits(self, request: web.Request) -> bool:
+        return accepts(self.options.api_key, bearer(request.headers.get("Authorization", "")))
 
     def _refused(self, fault: Fault) -> web.Response:
         after_s = self.options.retry_after_s
@@ -300,7 +270,5 @@ async def run(*, host: str, port: int, options: LlmOptions, rules: Path | None =
         ConfigError: something is wrong with `rules`.
         OSError: the address cannot be had.
     """
-    options.api_key = options.api_key or Secret(os.environ.get(API_KEY_VARIABLE, ""))
-    async with EmulatedLlm(options, read_rules(rules) if rules else ECHO, host=host, port=port) as emulator:
-        print(emulator, flush=True)
-        await asyncio.get_running_loop().create_future()
+    options.api_key = own_key(options.api_key)
+    await serve_forever(EmulatedLlm(options, read_rules(rules) if rules else ECHO, host=host, port=port))

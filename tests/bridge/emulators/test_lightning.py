@@ -13,9 +13,10 @@ import aiohttp
 import pytest
 
 from bridge.config import Secret
-from bridge.emulators.lightning import EmulatedLightning, serve_forever
+from bridge.emulators.lightning import EmulatedLightning
 from bridge.emulators.lightning_dialects import DIALECTS, LIVE, V2, V31, Dialect
 from bridge.emulators.lightning_options import EmulatorOptions
+from bridge.emulators.served import serve_forever
 from bridge.emulators.speech_engine import Speech, ToneEngine
 from telephony_codecs.g711 import mulaw_encode
 from tests.support.log import tracebacks
@@ -466,7 +467,7 @@ async def test_a_port_that_is_taken_is_said_at_once() -> None:
     async with EmulatedLightning() as emulator:
         port = int(emulator.url.rsplit(":", 1)[1])
         with pytest.raises(OSError, match="address"):
-            await serve_forever("127.0.0.1", port, EmulatorOptions())
+            await serve_forever(EmulatedLightning(port=port))
 
 
 def test_the_line_that_is_printed_says_where_and_what() -> None:

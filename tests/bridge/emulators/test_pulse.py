@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 
 from bridge.emulators.known_voices import KnownVoices
-from bridge.emulators.pulse import LIVE_PATH, OLD_PATH, EmulatedPulse, run, serve_forever
+from bridge.emulators.pulse import LIVE_PATH, OLD_PATH, EmulatedPulse, run
 from bridge.emulators.pulse_options import PulseEmulatorOptions
 from bridge.emulators.recogniser import RecognisedWord
+from bridge.emulators.served import serve_forever
 from bridge.secret import Secret
 from tests.support.log import tracebacks
 from tests.support.pulse_client import PHONE, ask, pulse_client, say, silence, spoken, until_final
@@ -125,7 +126,7 @@ async def test_a_port_that_is_taken() -> None:
     async with emulated() as pulse:
         port = int(pulse.url.rpartition(":")[2])
         with pytest.raises(OSError, match="address"):
-            await serve_forever("127.0.0.1", port, PulseEmulatorOptions(), VOICES)
+            await serve_forever(EmulatedPulse(PulseEmulatorOptions(), VOICES, port=port))
 
 
 async def test_what_the_command_prints(
