@@ -9,24 +9,32 @@ from typing import Annotated, Final, Literal, TypeAlias
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.running import ConfigPath, Flag, Text, reserved, run, writing
+from bridge.cli.running import ConfigPath, Flag, Text, listening, reserved, run, writing
 
 Milliseconds: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
 Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0))]
+Positive: TypeAlias = Annotated[float, Parameter(validator=Number(gt=0))]
+#: Of real time; 0 is no pace at all.
+Factor: TypeAlias = Annotated[float, Parameter(validator=Number(gte=0))]
+Port: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0, lte=65535))]
+Engine: TypeAlias = Literal["auto", "espeak", "tones"]
 FAULTS: Final = Group("Faults", sort_key=1)
 Fault: TypeAlias = Annotated[Milliseconds | None, Parameter(group=FAULTS)]
 FaultFlag: TypeAlias = Annotated[Flag, Parameter(group=FAULTS)]
+FaultCount: TypeAlias = Annotated[Count, Parameter(group=FAULTS)]
+#: An HTTP status that refuses.
+Status: TypeAlias = Annotated[int | None, Parameter(group=FAULTS, validator=Number(gte=400, lte=599))]
 
 
 def lightning(
     *,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 9001,
+    port: Port = 9001,
     host: str = "127.0.0.1",
-    engine: Literal["auto", "espeak", "tones"] = "auto",
+    engine: Engine = "auto",
     first_byte_ms: Milliseconds = 150.0,
     jitter_ms: Milliseconds = 0.0,
-    chunk_ms: Annotated[float, Parameter(validator=Number(gt=0))] = 100.0,
-    realtime_factor: Annotated[float, Parameter(validator=Number(gte=0))] = 3.3,
+    chunk_ms: Positive = 100.0,
+    realtime_factor: Factor = 3.3,
     concurrency: Count = 10,
     any_voice: Flag = False,
     v2_retired: Flag = False,
@@ -37,7 +45,7 @@ def lightning(
     stall_after_ms: Fault = None,
     error_after_ms: Fault = None,
     garble_after_ms: Fault = None,
-    faulty_requests: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    faulty_requests: FaultCount = 0,
     answer_pcm: FaultFlag = False,
     odd_chunks: FaultFlag = False,
     wav_header: FaultFlag = False,
@@ -72,7 +80,6 @@ def lightning(
     """
     from bridge.emulators.lightning import run as run_lightning
     from bridge.emulators.lightning_options import EmulatorOptions
-    from bridge.errors import ConfigError
 
     options = EmulatorOptions(
         first_byte_ms=first_byte_ms,
@@ -96,10 +103,8 @@ def lightning(
         odd_chunks=odd_chunks,
         wav_header=wav_header,
     )
-    try:
+    with listening(host, port):
         run(run_lightning(host=host, port=port, options=options, engine=engine))
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", key="--port") from error
     return 0
 
 
@@ -113,7 +118,7 @@ def caller(
     speak_after_s: Annotated[float, Parameter(validator=Number(gte=0))] = 1.0,
     digits: Text = "",
     in_band: Flag = False,
-    hang_up_after_s: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
+    hang_up_after_s: Positive = 30.0,
     auth_token: Text = "",
     account_sid: Text = "",
     public_url: Text = "",

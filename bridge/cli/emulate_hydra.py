@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
-from bridge.cli.emulate import FAULTS, Count, Fault, FaultFlag, Milliseconds
-from bridge.cli.running import Flag, run
-from bridge.errors import ConfigError
+from bridge.cli.emulate import (
+    Count,
+    Engine,
+    Factor,
+    Fault,
+    FaultCount,
+    FaultFlag,
+    Milliseconds,
+    Port,
+    Positive,
+    Status,
+)
+from bridge.cli.running import Flag, listening, run
 
 
 def hydra(
     *,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 9005,
+    port: Port = 9005,
     host: str = "127.0.0.1",
     script: Path | None = None,
-    engine: Literal["auto", "espeak", "tones"] = "auto",
+    engine: Engine = "auto",
     answer_ms: Milliseconds = 464.0,
-    silence_ms: Annotated[float, Parameter(validator=Number(gt=0))] = 400.0,
-    realtime_factor: Annotated[float, Parameter(validator=Number(gte=0))] = 10.0,
+    silence_ms: Positive = 400.0,
+    realtime_factor: Factor = 10.0,
     concurrency: Count = 0,
-    idle_timeout_s: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
+    idle_timeout_s: Positive = 30.0,
     transcripts: Flag = False,
-    refuse: Annotated[int, Parameter(group=FAULTS, validator=Number(gte=400, lte=599))] | None = None,
+    refuse: Status = None,
     full: FaultFlag = False,
     mute: FaultFlag = False,
     hang: FaultFlag = False,
     garbage: FaultFlag = False,
-    flood: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    flood: FaultCount = 0,
     drop_after_ms: Fault = None,
     keeps_talking: FaultFlag = False,
     odd_chunks: FaultFlag = False,
-    faulty_sessions: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    faulty_sessions: FaultCount = 0,
 ) -> int:
     """Speak Hydra's wire protocol, offline, until Ctrl-C.
 
@@ -87,8 +93,6 @@ def hydra(
         faulty_sessions=faulty_sessions,
     )
     told = read_script(script) if script else None
-    try:
+    with listening(host, port):
         run(run_hydra(host=host, port=port, options=options, script=told, engine=engine_named(engine)))
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", key="--port") from error
     return 0

@@ -8,9 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from bridge.cli.emulate import FAULTS, Count, Milliseconds
-from bridge.cli.running import Text, run
-from bridge.errors import ConfigError
+from bridge.cli.emulate import FAULTS, FaultCount, Milliseconds, Port
+from bridge.cli.running import Text, listening, run
 
 FaultName: TypeAlias = Literal[
     "refuse", "busy", "server", "hang", "stall", "garbage", "shapes", "page", "flood", "line", "cut", "short",
@@ -21,14 +20,14 @@ FaultName: TypeAlias = Literal[
 def llm(
     *,
     rules: Path | None = None,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 9004,
+    port: Port = 9004,
     host: str = "127.0.0.1",
     model: Text = "",
     first_token_ms: Milliseconds = 200.0,
     token_ms: Milliseconds = 20.0,
     fault: Annotated[FaultName | None, Parameter(group=FAULTS)] = None,
-    fault_after: Annotated[Count, Parameter(group=FAULTS)] = 2,
-    faulty_requests: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    fault_after: FaultCount = 2,
+    faulty_requests: FaultCount = 0,
     retry_after_s: Annotated[float | None, Parameter(group=FAULTS, validator=Number(gte=0))] = None,
 ) -> int:
     """Be an OpenAI-compatible language model that answers by rules, offline, until Ctrl-C.
@@ -63,8 +62,6 @@ def llm(
         faulty_requests=faulty_requests,
         retry_after_s=-1.0 if retry_after_s is None else retry_after_s,
     )
-    try:
+    with listening(host, port):
         run(run_llm(host=host, port=port, options=options, rules=rules))
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", key="--port") from error
     return 0

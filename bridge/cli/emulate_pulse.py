@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from bridge.cli.emulate import FAULTS, Count, Fault, FaultFlag, Milliseconds
-from bridge.cli.running import reading, run
+from bridge.cli.emulate import (
+    FAULTS,
+    Count,
+    Fault,
+    FaultCount,
+    FaultFlag,
+    Milliseconds,
+    Port,
+    Positive,
+    Status,
+)
+from bridge.cli.running import listening, reading, run
 from bridge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,24 +31,24 @@ LINES: Final = ("Hello, can you hear me?", "Yes, please.", "No, thank you. Goodb
 
 def pulse(
     *,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 9003,
+    port: Port = 9003,
     host: str = "127.0.0.1",
     recogniser: RecogniserName = "script",
     script: Path | None = None,
     partial_ms: Milliseconds = 65.0,
     final_ms: Milliseconds = 65.0,
-    partial_every_ms: Annotated[float, Parameter(validator=Number(gt=0))] = 100.0,
+    partial_every_ms: Positive = 100.0,
     concurrency: Count = 0,
-    refuse: Annotated[int, Parameter(group=FAULTS, validator=Number(gte=400, lte=599))] | None = None,
+    refuse: Status = None,
     handshake_ms: Annotated[Milliseconds, Parameter(group=FAULTS)] = 0.0,
     close_at_once: FaultFlag = False,
     hang: FaultFlag = False,
     ignore_finalize: FaultFlag = False,
     garbage: FaultFlag = False,
-    flood: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    flood: FaultCount = 0,
     drop_after_ms: Fault = None,
     error_after_ms: Fault = None,
-    faulty_sockets: Annotated[Count, Parameter(group=FAULTS)] = 0,
+    faulty_sockets: FaultCount = 0,
 ) -> int:
     """Speak Pulse's wire protocol, offline, until Ctrl-C.
 
@@ -87,10 +96,8 @@ def pulse(
         faulty_sockets=faulty_sockets,
     )
     hears = _recogniser(recogniser, _lines(script))
-    try:
+    with listening(host, port):
         run(run_pulse(hears, host=host, port=port, options=options))
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", key="--port") from error
     return 0
 
 

@@ -70,6 +70,19 @@ def reading(path: Path, key: str = "") -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[None]:
+    """Within it, an error of the operating system means that nobody can listen on `host` and `port`.
+
+    Raises:
+        ConfigError: and says why.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", key="--port") from error
+
+
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Within it, an error of the operating system means that `path` cannot be written.
 
