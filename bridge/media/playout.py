@@ -141,7 +141,8 @@ class Playout:
         """Drop up to `ms` of the newest audio, as far as it is still here. Returns how many milliseconds it was."""
         if generation != self.generation or not self._active or self._complete:
             return 0.0
-        messages, wanted = self._messages, self.audio_format.bytes_in(ms)
+        unheard_ms = max(0.0, self.written_ms - self._heard_before_ms)
+        messages, wanted = self._messages, self.audio_format.bytes_in(min(ms, unheard_ms))
         tail = self._reframer.take()
         while len(tail) < wanted and messages:
             tail = messages.pop() + tail

@@ -578,3 +578,11 @@ class TestAnotherLine:
         playout.resume(at(1000))
         playout.write(playout.begin(), audio(100))
         assert len(packets(playout.due(at(1000)))) == 5
+
+
+def test_what_was_heard_before_a_pause_cannot_be_taken_back() -> None:
+    playout, generation = playing(100, finished=False)
+    run(playout, 40)
+    assert playout.pause(at(50))
+    assert playout.take_back(generation, 1000) == pytest.approx(50)
+    assert [playout.heard_ms(at(60)), playout.written_ms] == pytest.approx([50, 50])
