@@ -62,7 +62,7 @@ FLOORS = (
     {"toml_source"},
     {"config_tree"},
     {"problems", "entrypoint"},
-    {"errors", "names", "nearest", "networks", "secret", "straight", "tls", "codecs"},
+    {"errors", "names", "nearest", "networks", "plain_text", "secret", "straight", "tls", "codecs"},
 )
 #: What a call is made of: none of it is for what only thinks, or runs tools.
 CALL = {
@@ -185,8 +185,10 @@ PURE = (
     "bridge.emulators.pulse_words",
     "bridge.emulators.recogniser",
     "bridge.emulators.scripted_words",
+    "bridge.emulators.switches",
     "bridge.emulators.twiml",
     "bridge.nearest",
+    "bridge.plain_text",
     "bridge.emulators.hydra_session",
     "bridge.hydra.audio",
     "bridge.hydra.functions",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from bridge.config import BargeInMode
 from bridge.errors import CallEnded, CarrierError, LightningError, ListenOnly, PromptError, Unsupported
+from bridge.plain_text import plain
 from bridge.remote import protocol as p
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Desk:
             return None
         if before := self._streams.get(command.id):  # neither has an id: the first one is over
             before.add("", last=True)
-        streamed = self._streams[command.id] = Streamed(p.plain(command.text))
+        streamed = self._streams[command.id] = Streamed(_sayable(command.text))
         return streamed
 
     def _is_stale(self, command: p.Queued | p.Listen) -> bool:
@@ -187,7 +188,7 @@ class Desk:
             return  # it was interrupted, and the agent has not heard of that yet
         if command.text:
             self.on_answer()
-        if not streamed.add(p.plain(command.text), last=command.last):
+        if not streamed.add(_sayable(command.text), last=command.last):
             self._fail(command.id, "too_long", f"more than {p.MAX_STREAMED} characters: the rest is not said")
         if command.last:
             self._streams.pop(command.id, None)
@@ -263,7 +264,7 @@ class Desk:
         call = self._call
         match command:
             case p.Say():
-                text = streamed.parts() if streamed is not None else p.plain(command.text)
+                text = streamed.parts() if streamed is not None else _sayable(command.text)
                 heard = await call.say(text, barge_in=command.barge_in or self._mode)
                 self._heard(command, heard)
             case p.Play():
@@ -308,7 +309,7 @@ class Desk:
     async def _gather(self, command: p.Gather) -> None:
         call = self._call
         if command.text:
-            await call.say(p.plain(command.text), barge_in=self._mode)
+            await call.say(_sayable(command.text), barge_in=self._mode)
         keys = await call.collect(
             command.digits,
             first_timeout_s=command.timeout_s,
@@ -371,6 +372,11 @@ class Desk:
 def interrupted(command: str, heard: Heard) -> p.Interrupted:
     """What the agent is told of an utterance that the caller cut short."""
     return p.Interrupted(id=command, by=heard.by, text=heard.text, ms=heard.ms, total_ms=heard.total_ms)
+
+
+def _sayable(text: str) -> str:
+    """`text` without characters that no voice has a sound for."""
+    return plain(text, instead=" ")
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

@@ -44,10 +44,10 @@ from bridge.carriers.carrier import (
 )
 from bridge.carriers.dialable import dialable, is_dialable
 from bridge.carriers.http_auth import require_basic
-from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, json_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K
 

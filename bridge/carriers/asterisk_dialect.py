@@ -35,8 +35,8 @@ from bridge.carriers.dialect import (
     Started,
 )
 from bridge.carriers.json_dialect import POLICY_VIOLATION, JsonDialect, Kind, Phase, Wire
-from bridge.carriers.markup import plain
 from bridge.errors import ProtocolError
+from bridge.plain_text import plain
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 
 NAME: Final = "asterisk"

@@ -41,11 +41,11 @@ from bridge.carriers.carrier import (
 from bridge.carriers.exotel_dialect import MAX_FIELD_CHARS, NAME, RATES_HZ, ExotelDialect, message_ms
 from bridge.carriers.http_auth import require_basic
 from bridge.carriers.json_dialect import UNDECODABLE
-from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestAnswer, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
 from bridge.networks import is_within, networks
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import AudioFormat, Encoding
 

@@ -40,8 +40,8 @@ from bridge.carriers.json_dialect import (
     Phase,
     Wire,
 )
-from bridge.carriers.markup import plain
 from bridge.errors import ProtocolError
+from bridge.plain_text import plain
 from telephony_codecs.formats import AudioFormat, Encoding
 
 NAME: Final = "exotel"

@@ -36,10 +36,10 @@ from bridge.carriers.dialable import dialable
 from bridge.carriers.dialect import Audio, Binary, Delivery, Digit, Event, Ignored, Started, Stopped
 from bridge.carriers.http_auth import has_basic, has_bearer
 from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE, JsonDialect, Kind, Phase, Wire
-from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestAnswer, RestRequest, ask, basic, fail
 from bridge.config_tree import Section
 from bridge.errors import CarrierError, Refused, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import PCM16_8K, AudioFormat, Encoding
 

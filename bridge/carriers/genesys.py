@@ -52,10 +52,10 @@ from bridge.carriers.dialect import (
 )
 from bridge.carriers.http_signatures import Nonces, Request, Rules, keys_of, verify
 from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE, JsonDialect, Kind, Phase
-from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat
 

@@ -43,10 +43,10 @@ from bridge.carriers.carrier import (
 )
 from bridge.carriers.http_auth import require_basic
 from bridge.carriers.jambonz_dialect import CALL_ID, FORMATS, NAME, JambonzDialect, text_of
-from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestRequest, ask, bearer, fail, json_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 
 SIGNATURE_HEADER: Final = "Jambonz-Signature"

@@ -34,8 +34,8 @@ from bridge.carriers.dialect import (
     Started,
 )
 from bridge.carriers.json_dialect import POLICY_VIOLATION, UNDECODABLE, reason_of
-from bridge.carriers.markup import plain
 from bridge.errors import ProtocolError
+from bridge.plain_text import plain
 from telephony_codecs.formats import AudioFormat, Encoding
 
 NAME: Final = "jambonz"

@@ -6,23 +6,13 @@ value, never an element.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from xml.etree import ElementTree as Xml
 
 from bridge.carriers.carrier import Reply
-
-# ElementTree escapes, but lets through what XML cannot hold at all; the carrier could not parse the answer. What it can
-# hold of control characters besides white space, a terminal would obey.
-_NOT_PLAIN: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
+from bridge.plain_text import plain
 
 _MAX_DIALLED_CHARS: Final = 400
-
-
-def plain(text: str, max_chars: int) -> str:
-    """`text` without control characters, but for white space, and lone surrogates, cut to `max_chars`."""
-    return _NOT_PLAIN.sub("", text)[:max_chars]
 
 
 def verb(tag: str, text: str = "", /, **attributes: str) -> Xml.Element:

@@ -42,11 +42,12 @@ from bridge.carriers.carrier import (
     header_values,
 )
 from bridge.carriers.form_signature import spellings
-from bridge.carriers.markup import plain, response, verb
+from bridge.carriers.markup import response, verb
 from bridge.carriers.plivo_dialect import ID, NAME, PlivoDialect
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, json_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import MULAW_8K, PCM16_8K, AudioFormat, Encoding
 

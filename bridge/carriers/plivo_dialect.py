@@ -18,7 +18,7 @@ from bridge.carriers.json_dialect import (
     Kind,
     Wire,
 )
-from bridge.carriers.markup import plain
+from bridge.plain_text import plain
 from telephony_codecs.formats import AudioFormat, Encoding
 
 NAME: Final = "plivo"

@@ -43,11 +43,12 @@ from bridge.carriers.carrier import (
 )
 from bridge.carriers.dialect import Started
 from bridge.carriers.form_signature import spellings
-from bridge.carriers.markup import dial, plain, response, verb
+from bridge.carriers.markup import dial, response, verb
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.carriers.signalwire_dialect import CALL_ID, NAME, SignalWireDialect
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import MULAW_8K, AudioFormat, Encoding
 

@@ -42,12 +42,13 @@ from bridge.carriers.carrier import (
     form_value,
 )
 from bridge.carriers.ed25519 import require_signed
-from bridge.carriers.markup import dial, document, plain, response, verb
+from bridge.carriers.markup import dial, document, response, verb
 from bridge.carriers.rest import Plan, ask
 from bridge.carriers.telnyx_api import CALL_CONTROL_APPLICATION, TEXML_APPLICATION, TelnyxApi, call_event
 from bridge.carriers.telnyx_dialect import CALL_ID, CALL_PARAMETER, ENCODINGS, NAME, TelnyxDialect
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError
+from bridge.plain_text import plain
 from bridge.secret import Secret
 from telephony_codecs.formats import ALAW_8K, MULAW_8K, PCM16_8K, AudioFormat, Encoding
 

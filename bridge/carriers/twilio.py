@@ -43,10 +43,11 @@ from bridge.carriers.carrier import (
 from bridge.carriers.dialect import Audio, Connected, Digit, Event, MarkPlayed, Started, Stopped
 from bridge.carriers.form_signature import require_signature, sign, spellings
 from bridge.carriers.json_dialect import FOREIGN_STREAM, OUTBOUND_TRACK, JsonDialect, Kind, Wire
-from bridge.carriers.markup import dial, document, plain, response, verb
+from bridge.carriers.markup import dial, document, response, verb
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, text_at
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 
 NAME: Final = "twilio"

@@ -41,12 +41,12 @@ from bridge.carriers.carrier import (
     header_values,
     one_of,
 )
-from bridge.carriers.markup import plain
 from bridge.carriers.rest import Plan, RestRequest, ask, basic, fail, form_request, json_request, text_at
 from bridge.carriers.vonage_dialect import CALL_ID, FORMATS, NAME, VonageDialect
 from bridge.carriers.vonage_tokens import application_header, preload, require_signed, webhook_header
 from bridge.config_tree import Section
 from bridge.errors import ProtocolError, Refused, Unsupported
+from bridge.plain_text import plain
 from bridge.secret import Secret
 
 _MAX_FIELD_CHARS: Final = 200

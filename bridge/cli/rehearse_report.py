@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.carriers.markup import plain
 from bridge.errors import BridgeError
+from bridge.plain_text import plain
 from bridge.rehearsal.dialogue import dialogue, plain_lines
 from bridge.rehearsal.judge import answer_waits
 from bridge.rehearsal.junit import Suite

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
-from bridge.carriers.markup import plain
 from bridge.flows.model import Case, Value
 from bridge.observe.timeline import HIDDEN
+from bridge.plain_text import plain
 from bridge.prompts.template import BRACES
 
 #: What JSON holds, once decoded.

@@ -23,8 +23,7 @@ import msgspec
 from msgspec import Raw
 
 from bridge.errors import Busy, InvalidRequest, LightningError, Unauthorized, Unavailable
-
-MAX_MESSAGE_CHARS: Final = 300
+from bridge.plain_text import short
 
 _Kind: TypeAlias = type[InvalidRequest] | type[Unauthorized] | type[Busy] | type[Unavailable]
 
@@ -102,12 +101,6 @@ class Fault:
             return _BY_STATUS.get(self.status, Unavailable)
         told = f"{self.code} {self.message}"
         return next((kind for pattern, kind in _BY_WORDS if pattern.search(told)), Unavailable)
-
-
-def short(text: str) -> str:
-    """`text` from outside as one line, cut to `MAX_MESSAGE_CHARS`."""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
 
 
 def plain(raw: bytes | Raw) -> object:

@@ -26,13 +26,13 @@ from typing import Final, cast
 from bridge.config import API_KEY_VARIABLE, LightningConfig
 from bridge.errors import InvalidRequest, LightningError, Unavailable
 from bridge.lightning.door import Door
-from bridge.lightning.faults import short
 from bridge.lightning.limits import Units
 from bridge.lightning.messages import SynthesisRequest
 from bridge.lightning.refusals import refuse
 from bridge.lightning.speech import PartSink, Synthesis
 from bridge.lightning.stats import LightningStats
 from bridge.lightning.watched import WatchedSynthesis
+from bridge.plain_text import short
 
 #: What runs when `command` is empty. `-P`: the folder that the bridge happens to run in has no say in it.
 DEFAULT_COMMAND: Final = (

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as Xml
 
-from bridge.carriers.markup import plain
+from bridge.plain_text import plain
 from bridge.rehearsal.judge import Verdict
 
 #: More of a text than anybody reads.

@@ -291,8 +291,6 @@ _encoder: Final = msgspec.json.Encoder()
 _command: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command, strict=False)
 _list: Final = msgspec.json.Decoder(list[Raw])
 _envelope: Final = msgspec.json.Decoder(_Envelope)
-#: No voice has a sound for these.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -324,11 +322,6 @@ def decode(raw: bytes) -> list[Command | Refusal]:
     if len(items) > MAX_COMMANDS:
         raise _broken(f"has {len(items)} commands, more than {MAX_COMMANDS}", "too_many")
     return [_one(bytes(item)) for item in items]
-
-
-def plain(text: str) -> str:
-    """`text` without characters that nobody can say."""
-    return _CONTROL.sub(" ", text)
 
 
 def _items(body: bytes) -> list[Raw]:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable
 from typing import Final
 
 from bridge.call import Call
-from bridge.carriers.markup import plain
 from bridge.errors import BudgetSpent, CallEnded, LightningError, ListenOnly
 from bridge.observe import timeline as tl
 from bridge.observe.stats import BridgeStats
+from bridge.plain_text import plain
 from bridge.prompts import Prompt, apology, goodbye
 
 log = logging.getLogger(__name__)

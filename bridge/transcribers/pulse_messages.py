@@ -27,6 +27,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from bridge.config import PulseConfig
 from bridge.errors import ProtocolError
+from bridge.plain_text import one_line, short
 
 PATH: Final = "/waves/v1/stt/live"
 RATE_HZ: Final = 8000
@@ -34,12 +35,10 @@ RATE_HZ: Final = 8000
 MAX_MALFORMED: Final = 3
 #: Some five minutes of fast speech: one transcript holds no more.
 MAX_TEXT_CHARS: Final = 6000
-MAX_MESSAGE_CHARS: Final = 300
 
 FINALIZE: Final = b'{"type":"finalize"}'
 CLOSE_STREAM: Final = b'{"type":"close_stream"}'
 
-_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_-]{1,35}")
 
 
@@ -184,7 +183,7 @@ def _words(envelope: _Envelope) -> Words:
     text = envelope.transcript if envelope.transcript is not UNSET else envelope.transcription
     if text is UNSET:
         raise _broken("a transcription without a transcript", "bad_message")
-    text = plain(text or "")
+    text = one_line(text or "")
     if len(text) > MAX_TEXT_CHARS:
         raise _broken(f"a transcript of {len(text)} characters", "bad_message")
     language = _text(envelope.language)
@@ -275,14 +274,3 @@ def _text(raw: Raw) -> str:
     if isinstance(value, dict):
         value = value.get("message")
     return value if isinstance(value, str) else ""
-
-
-def plain(text: str) -> str:
-    """`text` from outside as one line without control characters."""
-    return " ".join(_CONTROLS.sub(" ", text).split())
-
-
-def short(text: str) -> str:
-    """The same, cut to `MAX_MESSAGE_CHARS`."""
-    line = plain(text)
-    return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"

@@ -8,13 +8,13 @@ import pytest
 
 from bridge.errors import Busy, InvalidRequest, LightningError, Unauthorized, Unavailable
 from bridge.lightning.faults import (
-    MAX_MESSAGE_CHARS,
     Fault,
     fault_of,
     fault_of_close,
     fault_of_http,
     with_mend,
 )
+from bridge.plain_text import MAX_MESSAGE_CHARS
 
 KEY = "sk_5ecret"
 

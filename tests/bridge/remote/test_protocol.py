@@ -136,10 +136,6 @@ def test_whatever_comes_is_commands_refusals_or_their_fault(raw: bytes) -> None:
         assert len(command.id) <= 64
 
 
-def test_what_nobody_can_say_is_left_out() -> None:
-    assert p.plain("Hello\x00\x1b[31m\u0085you\n") == "Hello  [31m you\n"
-
-
 def test_an_event_is_one_flat_object() -> None:
     told = json.loads(p.encode(p.Start(call_id="CA1", seq=1, from_="+1555")))
     assert told["type"] == "start" and told["from"] == "+1555" and told["version"] == p.VERSION
