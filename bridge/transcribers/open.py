@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.config import Config
+from bridge.config import Config, PulseConfig
 from bridge.entrypoint import found
 from bridge.errors import ConfigError
 from bridge.observe.stats import TranscriberStats
@@ -26,12 +26,18 @@ def open_transcriber(config: Config, stats: TranscriberStats, source: str = "") 
     """
     if config.transcriber.entrypoint:
         return _made(config, stats, source)
-    if config.pulse is None:
+    if (pulse := keyed_pulse(config)) is None:
         return None
     from bridge.transcribers.pulse import Pulse
 
-    key = config.pulse.api_key or config.lightning.api_key
-    return Pulse(replace(config.pulse, api_key=key), stats)
+    return Pulse(pulse, stats)
+
+
+def keyed_pulse(config: Config) -> PulseConfig | None:
+    """``[pulse]`` with the key that it asks with: its own, else Lightning's."""
+    if config.pulse is None:
+        return None
+    return replace(config.pulse, api_key=config.pulse.api_key or config.lightning.api_key)
 
 
 def listener(config: Config) -> str:
