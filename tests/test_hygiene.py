@@ -62,7 +62,7 @@ FLOORS = (
     {"toml_source"},
     {"config_tree"},
     {"problems", "entrypoint"},
-    {"errors", "names", "nearest", "networks", "plain_text", "secret", "straight", "tls", "codecs"},
+    {"errors", "names", "nearest", "networks", "plain_text", "secret", "straight", "tasks", "tls", "codecs"},
 )
 #: What a call is made of: none of it is for what only thinks, or runs tools.
 CALL = {

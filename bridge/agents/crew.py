@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from bridge.tasks import end
+
 
 class Crew:
     """The tasks of one call. Whatever one of them raises, but for being cancelled, is what `lead` raises."""
@@ -32,10 +34,7 @@ class Crew:
             await asyncio.wait({leading, self._failed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._failed.cancel()
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*self._tasks)
             error = None if self._failed.cancelled() else self._failed.exception()
         if error is not None:
             raise error

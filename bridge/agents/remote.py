@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ from bridge.remote.door import Door, Reception, Trouble
 from bridge.remote.link import Link
 from bridge.remote.webhooks import Connections, Webhooks
 from bridge.secret import Secret
+from bridge.tasks import until_one_is_over
 
 if TYPE_CHECKING:
     from bridge.call import Call, Turn
@@ -168,7 +169,7 @@ class Remote:
             if not self._options.greeting:
                 self._question.ask()
             try:
-                await _until_one_is_over(self._listen(), self._desk.run(), self._mind())
+                await until_one_is_over(self._listen(), self._desk.run(), self._mind())
             finally:
                 ms = round((asyncio.get_running_loop().time() - self._began_s) * 1000)
                 self._door.tell(p.End(reason=call.ended or "agent", duration_ms=ms))
@@ -280,16 +281,3 @@ def _can(options: RemoteOptions) -> tuple[str, ...]:
     if not (options.transfer_to or options.transfer_any):
         names = tuple(name for name in names if name != "transfer")
     return names
-
-
-async def _until_one_is_over(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run `parts` beside each other, until one of them is over, in whatever way."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -22,6 +22,7 @@ from bridge.config import BargeInMode
 from bridge.errors import CallEnded, CarrierError, LightningError, ListenOnly, PromptError, Unsupported
 from bridge.plain_text import plain
 from bridge.remote import protocol as p
+from bridge.tasks import end
 
 if TYPE_CHECKING:
     from bridge.call import Call, Heard
@@ -221,7 +222,8 @@ class Desk:
                 await self._work(self._waiting.popleft())
         finally:
             self._closed = True
-            await _end(self._keys)
+            if self._keys is not None:
+                await end(self._keys)
 
     async def _work(self, job: _Job) -> None:
         self._job, before = job, self._call.heard
@@ -229,7 +231,7 @@ class Desk:
         try:
             await asyncio.wait({doing})
         finally:
-            await _end(doing)
+            await end(doing)
             self._job = self._doing = None
             self._streams = {id: s for id, s in self._streams.items() if s is not job.streamed}
             self._mind_keys()
@@ -377,9 +379,3 @@ def interrupted(command: str, heard: Heard) -> p.Interrupted:
 def _sayable(text: str) -> str:
     """`text` without characters that no voice has a sound for."""
     return plain(text, instead=" ")
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})

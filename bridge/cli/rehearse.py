@@ -16,6 +16,7 @@ from cyclopts.validators import Number
 from bridge.cli.account import note, show_json
 from bridge.cli.running import ConfigPath, Flag, Text, log_to_stderr, reserved, run, writing
 from bridge.errors import BridgeError, ConfigError
+from bridge.tasks import end
 
 if TYPE_CHECKING:
     from bridge.cli.rehearse_report import Report
@@ -209,9 +210,7 @@ async def _performed(
                     done = await task
                 yield take, done
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
 
 
 async def _lightnings(takes: Sequence[Take], stack: AsyncExitStack) -> dict[float, str]:

@@ -23,6 +23,7 @@ from bridge.errors import ConfigError
 from bridge.lightning.client import Lightning
 from bridge.lightning.clip import ClipFormat, ClipStream
 from bridge.lightning.voice import normaliser
+from bridge.tasks import end
 from telephony_codecs.wav import wav_bytes, wav_header
 
 #: Audio that waits for a player, at most.
@@ -120,9 +121,7 @@ async def _unless_broken(pipe: PipeWriter, speaks: Coroutine[None, None, Spoken]
             await watching
         return await speaking
     finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+        await end(*both)
 
 
 async def _speak(job: Job, sink: _Sink, progress: Progress) -> Spoken:

@@ -19,8 +19,6 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
-from msgspec.structs import replace
-
 from bridge.agents.loader import load_agent, require_words
 from bridge.carriers.carrier import Carrier
 from bridge.carriers.registry import configured
@@ -46,7 +44,8 @@ from bridge.lightning.voice_check import doubtful_voices
 from bridge.networks import is_loopback
 from bridge.observe.stats import TranscriberStats
 from bridge.rest_client import RestClient
-from bridge.transcribers.open import listener, open_transcriber
+from bridge.tasks import end
+from bridge.transcribers.open import keyed_pulse, listener, open_transcriber
 from bridge.transcribers.pulse_messages import Refusal
 from bridge.transcribers.pulse_socket import Dialer, refusal_at_once
 
@@ -93,9 +92,7 @@ class Examination:
             async for finding in WayIn(self.config, self.source, self.web).findings():
                 yield finding
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
 
     # -- settings and machine ------------------------------------------------------------------------------
 
@@ -168,14 +165,13 @@ class Examination:
         ]
 
     async def _pulse(self) -> list[Finding]:
-        pulse = self.config.pulse
+        pulse = keyed_pulse(self.config)
         if pulse is None or self.config.transcriber.entrypoint:
             return []
-        key = pulse.api_key or self.config.lightning.api_key
         told = listener(self.config)
-        if not key:
+        if not pulse.api_key:
             return [skipped("pulse", f"{told}: no api_key")]
-        opened = await Dialer(replace(pulse, api_key=key)).dial()
+        opened = await Dialer(pulse).dial()
         if isinstance(opened, Refusal):
             return [judge_pulse(told, opened)]
         refusal = await refusal_at_once(opened)

@@ -23,6 +23,7 @@ from aiohttp import web
 from bridge.emulators.hydra_options import HydraEmulatorOptions, HydraEmulatorStats
 from bridge.emulators.hydra_session import Action, HydraEmulatorSession, Send, Speak, Stop
 from bridge.emulators.open_socket import OpenSocket
+from bridge.tasks import end
 from telephony_codecs.formats import AudioFormat, Encoding
 
 OUTPUT: Final = AudioFormat(Encoding.PCM16, 48_000)
@@ -71,9 +72,7 @@ class HydraConnection(OpenSocket):
             self._stats.idle_closed += 1
             await self.close(1000)
         finally:
-            for answer in self._answers:
-                answer.cancel()
-            await asyncio.gather(*self._answers, return_exceptions=True)
+            await end(*self._answers)
 
     async def refuse_for_room(self) -> None:
         """There are too many sessions."""

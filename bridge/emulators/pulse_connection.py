@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 from bridge.emulators.open_socket import OpenSocket
 from bridge.emulators.pulse_options import PulseEmulatorOptions
 from bridge.emulators.pulse_session import Action, Answer, Close, Drop, PulseSession
+from bridge.tasks import end
 
 
 class PulseConnection(OpenSocket):
@@ -45,8 +46,7 @@ class PulseConnection(OpenSocket):
             while (actions := await self._next_actions()) is not None:
                 self._take(actions)
         finally:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            await end(sender)
 
     async def _next_actions(self) -> list[Action] | None:
         """None: the socket is closed."""

@@ -27,6 +27,7 @@ from bridge.remote.address import Address
 from bridge.remote.door import CONNECT_WITHIN_S, Door, Reception, Trouble, trouble_of
 from bridge.remote.protocol import MAX_MESSAGE_BYTES, Ack, Refusal, Start, decode, encode
 from bridge.straight import StraightConnect
+from bridge.tasks import until_one_is_over
 from bridge.tls import tls_context
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
@@ -92,7 +93,7 @@ class Link(Door):
         except (WebSocketException, OSError, EOFError, UnicodeError) as error:
             return _told(error)
         try:
-            await self._talk(socket)
+            await until_one_is_over(self._read(socket), self._write(socket))
         except ConnectionClosed as closed:
             return _told_of_end(closed)
         except _Hopeless as hopeless:
@@ -127,17 +128,6 @@ class Link(Door):
             socket.transport.abort()
 
     # -- talking -------------------------------------------------------------------------------------------------------
-
-    async def _talk(self, socket: ClientConnection) -> None:
-        both = {asyncio.create_task(self._read(socket)), asyncio.create_task(self._write(socket))}
-        try:
-            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.wait(both)
-        for task in done:
-            task.result()
 
     async def _write(self, socket: ClientConnection) -> None:
         await socket.send(encode(self._outbox.open()), text=True)
