@@ -32,7 +32,8 @@ from tests.support.failing_calls import (
 )
 from tests.support.fault_proxy import FaultProxy, Trouble
 from tests.support.hearing import FIRST, SECOND, hearing_of
-from tests.support.scripted_lightning import Line, Message
+from tests.support.scripted_lightning import Line
+from tests.support.scripted_socket import Message
 from tests.support.scripted_tones import tone_lightning
 
 #: Far from both ends of what it falls into, whatever the machine does.

@@ -36,7 +36,8 @@ from tests.support.failing_calls import (
 )
 from tests.support.fault_proxy import FaultProxy, Trouble
 from tests.support.hearing import FIRST, OTHER_VOICE, SECOND, VOICE, sent_to
-from tests.support.scripted_lightning import Line, Message, ScriptedLightning
+from tests.support.scripted_lightning import Line, ScriptedLightning
+from tests.support.scripted_socket import Message
 from tests.support.scripted_tones import Upset, tone_lightning
 
 #: Nobody waits longer in silence, whatever happens.

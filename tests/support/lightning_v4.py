@@ -9,7 +9,8 @@ from typing import Any, Final
 from bridge.config import LightningConfig
 from bridge.lightning.v4 import LightningV4
 from tests.support import lightning_live
-from tests.support.scripted_lightning import Line, Message, Script, ScriptedLightning
+from tests.support.scripted_lightning import Line, Script, ScriptedLightning
+from tests.support.scripted_socket import Message
 
 #: What a request has otherwise than one to `/tts/live`.
 V4: Final[dict[str, Any]] = {"voice_id": "brannock", "model": "lightning_v4", "output_format": "pcm"}

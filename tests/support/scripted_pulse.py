@@ -8,24 +8,20 @@
     async with ScriptedPulse(script) as pulse:
         ...  # connect to pulse.url
 
-Each connection follows the next script; the last one serves all that come after. `spoken` makes audio of words that
+`spoken` makes audio of words that
 `listening` understands.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-# It would log the handshake, key included, where tests look whether the client does.
-_quiet = logging.getLogger("scripted_pulse")
-_quiet.setLevel(logging.ERROR)
+from tests.support.scripted_socket import ScriptedLine, ScriptedServer
 
 SILENT = 0xFF
 #: Each word is one of these, said with a byte of its own.
@@ -54,11 +50,11 @@ def understood(audio: bytes | bytearray) -> str:
     return " ".join(WORDS[byte - 1] for byte in found)
 
 
-class Line:
+class Line(ScriptedLine):
     """The server's side of one connection."""
 
     def __init__(self, socket: ServerConnection) -> None:
-        self.socket = socket
+        super().__init__(socket)
         #: The audio since the last final, and in all.
         self.audio = bytearray()
         self.heard_bytes = 0
@@ -88,10 +84,6 @@ class Line:
         while self.heard_bytes < until:
             await self.receive()
 
-    async def send(self, message: dict[str, Any] | str | bytes) -> None:
-        """Say `message`; a dictionary as JSON."""
-        await self.socket.send(json.dumps(message) if isinstance(message, dict) else message, text=True)
-
     async def partial(self, text: str) -> None:
         """Words that are not final."""
         await self.send(transcription(text))
@@ -108,15 +100,6 @@ class Line:
     async def error(self, message: str) -> None:
         """An error."""
         await self.send({"type": "error", "status": "error", "message": message})
-
-    def drop(self) -> None:
-        """Vanish without a goodbye."""
-        self.socket.transport.abort()
-
-    async def silent(self) -> None:
-        """Say nothing any more, but listen until the client goes."""
-        while True:
-            await self.receive()
 
 
 def transcription(text: str, **fields: Any) -> dict[str, Any]:
@@ -138,52 +121,14 @@ async def listening(line: Line) -> None:
 Script: TypeAlias = Callable[[Line], Awaitable[None]]
 
 
-class ScriptedPulse:
-    """A server on a loopback port that follows `scripts`.
-
-    Args:
-        refuse: answers a handshake instead of a socket; None lets it in.
-    """
+class ScriptedPulse(ScriptedServer[Line]):
+    """A server that follows `scripts`; without any it is `listening`."""
 
     def __init__(self, *scripts: Script, refuse: Callable[[Request], Response | None] | None = None) -> None:
-        self._scripts = list(scripts) or [listening]
-        self._refuse = refuse
-        self._server: Server | None = None
-        #: Handshakes that asked to come in.
-        self.handshakes: list[Request] = []
+        super().__init__(*(scripts or (listening,)), refuse=refuse)
         #: Every connection so far.
         self.lines: list[Line] = []
-        self.open = 0
 
-    @property
-    def url(self) -> str:
-        """What ``pulse.base_url`` must be to talk to it."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def __aenter__(self) -> ScriptedPulse:
-        self._server = await serve(
-            self._follow, "127.0.0.1", 0, process_request=self._gate, close_timeout=1, logger=_quiet
-        )
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
-
-    def _gate(self, _socket: ServerConnection, request: Request) -> Response | None:
-        self.handshakes.append(request)
-        return self._refuse(request) if self._refuse else None
-
-    async def _follow(self, socket: ServerConnection) -> None:
-        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-        line = Line(socket)
-        self.lines.append(line)
-        self.open += 1
-        try:
-            await script(line)
-        except ConnectionClosed:
-            pass
-        finally:
-            self.open -= 1
+    def line(self, socket: ServerConnection) -> Line:
+        self.lines.append(Line(socket))
+        return self.lines[-1]

@@ -16,7 +16,8 @@ from websockets.http11 import Request, Response
 
 from bridge.emulators.speech_engine import ToneEngine
 from telephony_codecs.formats import MULAW_8K
-from tests.support.scripted_lightning import Line, Message, ScriptedLightning
+from tests.support.scripted_lightning import Line, ScriptedLightning
+from tests.support.scripted_socket import Message
 from tests.support.tone_words import spoken
 
 CHUNK_MS: Final = 100

@@ -17,7 +17,8 @@ from bridge.lightning.speech import StreamingSynthesizer
 from bridge.lightning.v2 import V2, LightningV2
 from tests.support.lightning_live import config, mute, parts_of, refusing
 from tests.support.lightning_requests import request
-from tests.support.scripted_lightning import Line, Message, Script, ScriptedLightning
+from tests.support.scripted_lightning import Line, Script, ScriptedLightning
+from tests.support.scripted_socket import Message
 from tests.support.waiting import until
 
 AUDIO = base64.b64encode(b"ab").decode()

@@ -599,7 +599,7 @@ async def test_the_log_has_no_key_and_no_words(caplog: pytest.LogCaptureFixture)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("bridge")]
     assert "Pulse does not transcribe (unavailable): sorry, ***" in ours
     assert "Pulse can be reached again" in ours
-    log = "\n".join(record.getMessage() for record in caplog.records if record.name != "scripted_pulse")
+    log = "\n".join(record.getMessage() for record in caplog.records if record.name != "scripted_server")
     assert KEY not in log
     assert "seven" not in log
     assert tracebacks(caplog) == []
