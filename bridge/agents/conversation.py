@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +33,7 @@ from bridge.call import Heard
 from bridge.config_tree import Section
 from bridge.errors import BridgeError, ConfigError, LightningError, ThinkerError, ThinkerFailure
 from bridge.prompts.prompt import BUNDLED
+from bridge.tasks import end
 
 if TYPE_CHECKING:
     from bridge.call import Call, Turn
@@ -304,7 +305,7 @@ class Conversation:
                     await self._courtesy.tell(manners.filler)
                     filler_s = loop.time() + manners.filler_every_s
         finally:
-            await _end(ready, speaks)
+            await end(ready, speaks)
 
 
 def joined(before: Turn | None, turn: Turn) -> Turn:
@@ -312,10 +313,3 @@ def joined(before: Turn | None, turn: Turn) -> Turn:
     if before is None:
         return turn
     return replace(turn, start_ms=before.start_ms, text=f"{before.text} {turn.text}".strip())
-
-
-async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Nobody waits for `tasks` any more, nor for what they end with."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

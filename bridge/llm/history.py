@@ -15,10 +15,11 @@ Facts, from the shared reference on Lightning, section 10 (Electron): 32,768 tok
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+
+from bridge.plain_text import one_line
 
 Message: TypeAlias = dict[str, Any]
 
@@ -33,8 +34,6 @@ CUT: Final = "\u2014"
 UNKNOWN: Final = "interrupted: whether it was done is not known"
 #: Roles, names and separators of a message, in tokens.
 _OVERHEAD: Final = 8
-#: With halves of characters, which cannot be sent.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class History:
         Where nothing was heard of one that did something, `words` may begin with its words: those are not told twice,
         or what was done would be done again.
         """
-        words = _CONTROL.sub(" ", words)[:MAX_WORDS]
+        words = one_line(words)[:MAX_WORDS]
         before = self._live
         self._settle()
         if before is not None and before.calls_alone and words.startswith(before.user):
