@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from bridge import __version__
@@ -43,6 +43,7 @@ from bridge.hydra.messages import (
 )
 from bridge.observe.stats import HydraStats
 from bridge.secret import Secret
+from bridge.straight import StraightConnect
 from bridge.tls import tls_context
 
 log = logging.getLogger(__name__)
@@ -283,7 +284,7 @@ async def _connect(settings: HydraSettings) -> ClientConnection:
     base = re.sub("^http", "ws", settings.base_url).rstrip("/")
     query = urlencode({"model": settings.model, "api_key": settings.api_key.reveal()})
     try:
-        return await connect(
+        return await StraightConnect(
             f"{base}{PATH}?{query}",
             user_agent_header=f"lightning-phone-bridge/{__version__}",
             compression=None,

@@ -77,7 +77,7 @@ async def test_a_host_may_be_called_http(monkeypatch: pytest.MonkeyPatch) -> Non
         asked.append(url.partition("?")[0])
         raise OSError
 
-    monkeypatch.setattr(hydra_session, "connect", connect)
+    monkeypatch.setattr(hydra_session, "StraightConnect", connect)
     for url in ("ws://http.example", "https://http.example/"):
         await failure_at(url)
     assert asked == [f"ws://http.example{hydra_session.PATH}", f"wss://http.example{hydra_session.PATH}"]
@@ -300,6 +300,23 @@ async def test_nor_when_somebody_else_sends_us_on_or_answers_no_http(
         async with server:
             port = server.sockets[0].getsockname()[1]
             no_secret_in(await failure_at(f"http://127.0.0.1:{port}"), caplog)
+
+
+async def test_nobody_sends_us_on_with_a_caller(caplog: pytest.LogCaptureFixture) -> None:
+    async with EmulatedHydra() as elsewhere:
+        location = f"{elsewhere.url}{hydra_session.PATH}?model=hydra&api_key=any".replace("http", "ws", 1)
+
+        async def send_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 307 No\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(send_on, "127.0.0.1", 0) as server:
+            refused = await failure_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert (refused.kind, elsewhere.stats.handshakes) == ("request", 0)
+    no_secret_in(refused, caplog)
 
 
 async def test_nor_of_a_session_that_runs_and_breaks(caplog: pytest.LogCaptureFixture) -> None:
