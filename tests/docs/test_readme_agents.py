@@ -29,7 +29,7 @@ def named(command: str) -> list[str]:
 def test_the_rehearsal_is_passed_and_can_be_heard(tmp_path: Path) -> None:
     done = bridge(*named("rehearse"), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    assert "Harbour Dental" in done.stdout and "FAIL" not in done.stdout
+    assert "“Good morning, this is" in done.stdout and "FAIL" not in done.stdout
     assert (tmp_path / "receptionist.wav").stat().st_size > 100_000
 
 
