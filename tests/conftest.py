@@ -10,7 +10,7 @@ from hypothesis import settings
 # An example's time says how busy the machine is and nothing about the code.
 settings.register_profile("bridge", deadline=None)
 # The second Python: what it does otherwise shows in few examples.
-settings.register_profile("again", deadline=None, max_examples=20)
+settings.register_profile("again", deadline=None, max_examples=10)
 settings.load_profile("bridge")
 
 # What a shell starts in the background ignores Ctrl-C, and so would the commands that tests start and interrupt.

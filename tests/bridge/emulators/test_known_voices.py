@@ -10,6 +10,7 @@ from bridge.emulators.known_voices import KnownVoices
 from bridge.emulators.recogniser import FRAME_BYTES, FRAME_MS
 from telephony_codecs.g711 import alaw_to_mulaw, mulaw_encode, mulaw_to_alaw
 from telephony_codecs.tones import comfort_noise, tone
+from tests.support.example_counts import at_most
 from tests.support.pulse_client import silence, spoken
 
 TEXTS = (
@@ -81,7 +82,7 @@ def test_a_hole_of_silence(silent_ms: float) -> None:
     assert recognised(TABLE[:half] + silence(silent_ms) + TABLE[half:]) == TEXTS[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=at_most(25), deadline=None)
 @given(st.integers(0, 159), st.integers(0, 50), st.integers(1, 159))
 def test_frames_that_begin_anywhere(before: int, at: int, lost_bytes: int) -> None:
     """The stream begins within a frame, and once more a part of a frame is lost."""

@@ -13,6 +13,7 @@ from bridge.emulators.known_voices import KnownVoices
 from bridge.emulators.pulse_options import PulseEmulatorOptions, PulseEmulatorStats
 from bridge.emulators.pulse_query import PulseQuery
 from bridge.emulators.pulse_session import Action, Answer, Close, Drop, PulseSession
+from tests.support.example_counts import at_most
 from tests.support.pulse_client import silence, spoken
 
 TEXTS = ("Hello there.", "Call 5550100199, please.", "One. Two three", "Yes")
@@ -224,7 +225,7 @@ def test_partials_are_no_nearer_than_asked() -> None:
     assert often.stats.partials == 2
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=at_most(15), deadline=None)
 @given(st.lists(st.integers(1, 5000), max_size=20))
 def test_how_audio_is_cut_does_not_matter(sizes: list[int]) -> None:
     audio, cut = silence(100) + HELLO + silence(900) + NUMBER, []

@@ -26,6 +26,7 @@ from bridge.media.turn_end import (
 )
 from bridge.media.vad import WINDOW_MS
 from bridge.transcribers.transcriber import Transcript
+from tests.support.example_counts import at_most
 
 
 class Line:
@@ -386,7 +387,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=at_most(200), deadline=None)
 @given(steps=STEPS, min_words=st.sampled_from([0, 2]))
 def test_whatever_comes_each_word_is_in_one_turn_and_what_is_likely_is_settled(
     steps: list[tuple[str, Any]], min_words: int
