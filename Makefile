@@ -47,7 +47,7 @@ $(VENV)/.python $(VENDOR)/.python:
 	@touch $@
 
 $(VENV)/.installed: requirements/demo.txt pyproject.toml | $(VENV)/.python
-	@$(LOCKED) -r requirements/demo.txt
+	@$(LOCKED) --no-compile -r requirements/demo.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -103,6 +103,8 @@ class Playout:
         self.paused = False
         self._pauses = 0
         self._heard_before_ms = 0.0
+        #: What had been sent before the last pause, some of it silence that filled a message up.
+        self._sent_before_ms = 0
         self._reframer = Reframer(self._reframer.frame_bytes)
         self._written_bytes = 0
         self._sent_ms = 0
@@ -138,11 +140,11 @@ class Playout:
         return True
 
     def take_back(self, generation: int, ms: float) -> float:
-        """Drop up to `ms` of the newest audio, as far as it is still here. Returns how many milliseconds it was."""
+        """Drop up to `ms` of the newest audio, as far as it was never sent. Returns how many milliseconds it was."""
         if generation != self.generation or not self._active or self._complete:
             return 0.0
-        unheard_ms = max(0.0, self.written_ms - self._heard_before_ms)
-        messages, wanted = self._messages, self.audio_format.bytes_in(min(ms, unheard_ms))
+        unsent_ms = max(0.0, self.written_ms - self._sent_before_ms)
+        messages, wanted = self._messages, self.audio_format.bytes_in(min(ms, unsent_ms))
         tail = self._reframer.take()
         while len(tail) < wanted and messages:
             tail = messages.pop() + tail
@@ -200,7 +202,7 @@ class Playout:
             if self._sent_ms % MARK_EVERY_MS < message_ms and messages:
                 self._mark(out)
         if self._complete and not messages and not self._end_marked:
-            self._end(out)
+            self._end(out, now_s)
         self._starved = not messages and not self._complete
         self.stats.packets += (self._sent_ms - before_ms) // PACKET_MS
         return out
@@ -230,10 +232,12 @@ class Playout:
         else:
             self.stats.slips += 1
 
-    def _end(self, out: list[Outgoing]) -> None:
+    def _end(self, out: list[Outgoing], now_s: float) -> None:
         """The last of the utterance has left: mark it, and push it out of the carrier's buffer."""
         self._end_marked = True
         if self._sent_ms:
+            if self._tail and self._origin_s is not None and self.buffered_ms(now_s) < 0:
+                self._origin_s = now_s - self._sent_ms / 1000  # it ran dry before: the tail is played from now on
             self._mark(out)
             out += self._tail
             self._sent_ms += len(self._tail) * self._message_ms
@@ -270,6 +274,7 @@ class Playout:
         if not (self._active and self._can_clear) or self.paused:
             return False
         self._heard_before_ms = self.heard_ms(now_s)
+        self._sent_before_ms = max(self._sent_before_ms, self._sent_ms)
         self._sent_ms, taken = self._unheard.take_since(self._heard_before_ms)
         self._messages.extendleft(reversed(taken))
         self.paused = True
