@@ -237,7 +237,8 @@ class Playout:
         self._end_marked = True
         if self._sent_ms:
             if self._tail and self._origin_s is not None and self.buffered_ms(now_s) < 0:
-                self._origin_s = now_s - self._sent_ms / 1000  # it ran dry before: the tail is played from now on
+                # It ran dry before: the tail is played from now on.
+                self._origin_s = now_s - self._sent_ms / 1000
             self._mark(out)
             out += self._tail
             self._sent_ms += len(self._tail) * self._message_ms
