@@ -177,7 +177,7 @@ class Ears:
 
     def close(self, why: str) -> None:
         """The call is over, and whoever waits is told `why`. Lets go of it, as the mouth does."""
-        self._over, self._note = why, _nobody
+        self._over, self._note = why, tl.nobody
         self._taps.close()
         self.keypad.close()
         self._floor.close()
@@ -374,7 +374,3 @@ def _policy(turns: TurnsConfig, min_words: int) -> TurnEndPolicy:
         words_within_ms=turns.words_within_ms,
         min_words=min_words,
     )
-
-
-def _nobody(*_entry: object, **_fields: object) -> None:
-    """Who is told once the call is over."""

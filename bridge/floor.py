@@ -137,7 +137,7 @@ class Floor:
     def close(self) -> None:
         """The call is over: let go of it, as the mouth does."""
         self._settle()
-        self._note, self._caller = _nobody, Caller
+        self._note, self._caller = tl.nobody, Caller
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -201,7 +201,3 @@ class Floor:
         self._mouth.stop(utterance, by)
         heard = utterance.heard
         self._note(tl.BargeIn, by=by, dropped_ms=heard.total_ms - heard.ms, onset_ms=onset_ms)
-
-
-def _nobody(*_entry: object, **_fields: object) -> None:
-    """Who is told once the call is over."""

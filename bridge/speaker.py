@@ -79,7 +79,7 @@ class Speaker:
 
     def close(self, why: str) -> None:
         """The call is over, and whoever speaks is told `why`. Lets go of it, as the mouth does."""
-        self._over, self._note, self._answer = why, _nobody, _none
+        self._over, self._note, self._answer = why, tl.nobody, _none
         self._hold = self._held = None
 
     # -- what is asked for -------------------------------------------------------------------------------------
@@ -269,7 +269,3 @@ class _Heeded:
 
 def _none() -> None:
     """What answers nobody any more."""
-
-
-def _nobody(*_entry: object, **_fields: object) -> None:
-    """Who is told once the call is over."""
